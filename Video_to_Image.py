@@ -1,0 +1,49 @@
+"""Step 1: frames of every clip.
+
+Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
+Writes  unzippedData/<zip>/<clip>.mp4
+        ImageData/trainingData/<clip>/frame1.jpg .., ImageData/validationData/<clip>/frame1.jpg ..
+        ImageData/unusable.csv, the clips that gave no frames, with the reason
+Run     python Video_to_Image.py
+
+A second run makes what is missing.
+"""
+
+from first_impression import chalearn, files, jobs, media, script
+
+FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
+SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": the first ones, as the original code
+FRAME_SIZE = 224  # pixels, width and height; the networks take 224
+
+DATA = "data"  # folder of the zips
+ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
+WORKERS = 0  # clips decoded at a time; 0: one per core
+
+
+def main(settings):
+    media.ffmpeg()
+    clips = chalearn.find_clips(settings.DATA)
+    choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING", "FRAME_SIZE")}
+    files.keep_settings(chalearn.IMAGES, choice)
+
+    def make(clip):
+        video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
+        with files.whole_folder(clip.frames) as growing:
+            return media.extract_frames(
+                video, growing, settings.FRAMES_PER_CLIP, settings.SAMPLING, settings.FRAME_SIZE
+            )
+
+    made = jobs.make_per_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS)
+    short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
+    if short:
+        print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {chalearn.name_some(short)}")
+
+
+if __name__ == "__main__":
+    script.run(
+        main,
+        FRAMES_PER_CLIP=script.at_least(1),
+        SAMPLING=script.one_of("even", "first"),
+        FRAME_SIZE=script.at_least(1),
+        WORKERS=script.at_least(0),
+    )

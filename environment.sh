@@ -1,0 +1,54 @@
+# Sourced by run_pipeline.sh and run_tests.sh: makes the virtual environment .venv beside this file, or finds it
+# made, and sets $PYTHON to its Python.
+# A Python of your choice: PYTHON=/path/to/python3.12 ./run_pipeline.sh
+
+PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+FITTING='3.11 3.12 3.13' # the Pythons that TensorFlow and the other pinned packages have wheels for
+
+fits() {
+    local version
+    version=$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null) || return 1
+    case " $FITTING " in *" $version "*) return 0 ;; *) return 1 ;; esac
+}
+
+find_python() {
+    local candidate
+    for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+        if fits "$candidate"; then
+            PYTHON=$candidate
+            return
+        fi
+    done
+    echo "TensorFlow has no wheel for $("${PYTHON:-python3}" --version 2>&1): install one of Python ${FITTING// /, }" \
+        "and run PYTHON=/path/to/it $0" >&2
+    exit 1
+}
+
+make_environment() {
+    local file packages stamp
+    if [ ! -x "$PROJECT/.venv/bin/python" ] || [ ! -e "$PROJECT/.venv/made" ]; then
+        find_python
+        echo "Making the virtual environment .venv with $("$PYTHON" --version)"
+        "$PYTHON" -m venv --clear "$PROJECT/.venv" || {
+            echo "No virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2
+            exit 1
+        }
+        touch "$PROJECT/.venv/made"
+    fi
+    PYTHON=$PROJECT/.venv/bin/python
+    for file in requirements.txt "$@"; do
+        packages=(-r "$PROJECT/$file")
+        if [ "$file" = requirements.txt ] && { [ -e /proc/driver/nvidia/version ] || nvidia-smi >/dev/null 2>&1; }; then
+            # the same TensorFlow with the CUDA libraries that it is built for
+            packages+=("$(sed -n 's/^tensorflow==/tensorflow[and-cuda]==/p' "$PROJECT/$file")")
+        fi
+        stamp=$(cat "$PROJECT/$file" <(echo "${packages[@]}") | cksum)
+        [ "$(cat "$PROJECT/.venv/installed-$file" 2>/dev/null)" = "$stamp" ] && continue
+        echo "Installing $file into .venv"
+        "$PYTHON" -m pip install --quiet --disable-pip-version-check "${packages[@]}" || {
+            echo "The packages could not be installed: see pip's words above; the same command tries again" >&2
+            exit 1
+        }
+        echo "$stamp" >"$PROJECT/.venv/installed-$file"
+    done
+}

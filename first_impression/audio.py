@@ -1,0 +1,57 @@
+"""The sound features of the paper's audio model: 3059 x 26 log filterbank energies of a stereo file."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from python_speech_features import logfbank
+from scipy.io import wavfile
+
+from first_impression import Problem
+from first_impression.media import CHANNELS, SAMPLE_RATE
+
+# Windows of a 15.3 s clip. The authors call `logfbank` on the stereo array, which it flattens: left and right
+# samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529.
+WINDOWS = 3059
+FILTERS = 26  # mel filters, the library's default
+FEATURES = WINDOWS * FILTERS  # 79,534
+
+WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
+STEP = 441  # samples: 10 ms
+FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
+
+
+def count_windows(samples):
+    """How many windows the library cuts out of a stereo sound [n, 2], before ours are cut to 3059 or repeated."""
+    return 1 + max(0, math.ceil((samples.size - WINDOW) / STEP))
+
+
+def log_filterbank(samples):
+    """Features of a stereo sound: float32 [79534], that is [3059, 26] row by row.
+
+    `samples` is int16 [n, 2] at 44,100 Hz, n at least 1. The numbers are those of
+    `python_speech_features.logfbank(samples, 44100)` with its defaults. A longer sound is cut to 3059 windows,
+    a shorter one starts again until it has them: zeros would lie far outside log energies.
+    """
+    windows = min(count_windows(samples), WINDOWS)
+    rows = math.ceil(((windows - 1) * STEP + FFT) / CHANNELS)
+    # Windows as long as the FFT give the numbers of the default's longer ones, whose ends the FFT drops, in half
+    # the time. One more of them can fit in at the end: it goes.
+    energies = logfbank(samples[:rows], SAMPLE_RATE, winlen=FFT / SAMPLE_RATE, nfft=FFT)[:windows]
+    return np.resize(energies, (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
+
+
+def read_wav(wav):
+    """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `Problem` for any other file."""
+    wav = Path(wav)
+    try:
+        rate, samples = wavfile.read(wav)
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # a damaged header can raise nearly anything
+        raise Problem(f"{wav} is damaged ({error}): delete it and run vid_to_wav.py again") from None
+    if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
+        raise Problem(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: delete it and run vid_to_wav.py again")
+    if not len(samples):
+        raise Problem(f"{wav} holds no sound: delete it and run vid_to_wav.py again")
+    return samples

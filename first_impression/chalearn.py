@@ -1,0 +1,215 @@
+"""The ChaLearn First Impressions dataset as it lies on disk: splits, traits, zips, annotations."""
+
+import io
+import math
+import numbers
+import os
+import pickle
+import re
+import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from first_impression import Problem
+from first_impression.files import whole_file
+
+# The order of every label and score in this project: the annotation's own, without `interview`.
+# A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
+TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "openness")
+
+UNZIPPED = Path("unzippedData")
+IMAGES = Path("ImageData")
+VOICES = Path("VoiceData")
+PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the dataset and its names on disk, relative to the current folder."""
+
+    name: str
+    key: str  # first part of the record file's name and of the feature names inside it
+    zip_prefix: str
+    folder: str
+
+    @property
+    def annotation(self):
+        return Path("Annotations") / f"annotation_{self.name}.pkl"
+
+    @property
+    def image_records(self):
+        return Path(f"{self.key}_full.tfrecords")
+
+    @property
+    def audio_records(self):
+        return Path(f"{self.key}_audio_full.tfrecords")
+
+
+TRAINING = Split("training", "train", "training80_", "trainingData")
+VALIDATION = Split("validation", "val", "validation80_", "validationData")
+SPLITS = (TRAINING, VALIDATION)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip and where its video comes from: an entry of a zip, or already unzipped (`archive` is None)."""
+
+    name: str  # file name without .mp4
+    split: Split
+    video: Path  # unzippedData/<zip>/<name>.mp4, whether or not it is there yet
+    archive: Path | None = None
+    entry: str = ""
+
+    @property
+    def frames(self):
+        return IMAGES / self.split.folder / self.name
+
+    @property
+    def wav(self):
+        return VOICES / self.split.folder / f"{self.name}.wav"
+
+
+def find_clips(data="data"):
+    """Every clip of every split: from the zips in the folder `data`, else those already unzipped.
+
+    Returns a list of `Clip`, sorted by split, zip and name. Entries that are no clips (`__MACOSX/`, text
+    files, folders) are passed over. A clip that stands twice counts once, the first time.
+    Raises `Problem` where there is neither zip nor clip, where a zip is damaged, or where an entry's
+    path leaves the zip's folder.
+    """
+    data = Path(data)
+    clips = {}
+    for split in SPLITS:
+        for archive in sorted(data.glob(f"{split.zip_prefix}*.zip")):
+            for clip in _clips_of_zip(split, archive):
+                clips.setdefault((split, clip.name), clip)
+        for video in sorted(UNZIPPED.glob(f"{split.zip_prefix}*/*.mp4")):
+            clips.setdefault((split, video.stem), Clip(video.stem, split, video))
+    if not clips:
+        patterns = " or ".join(f"{split.zip_prefix}*.zip" for split in SPLITS)
+        raise Problem(
+            f"no clips: {data.absolute()} holds no {patterns} with videos in it. "
+            "Put ChaLearn's zips there, or make a sample with sample_data.py"
+        )
+    return list(clips.values())
+
+
+def _clips_of_zip(split, archive):
+    with _open_zip(archive) as opened:
+        for entry in opened.namelist():
+            parts = re.split(r"[/\\]", entry)
+            if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
+                raise Problem(f"{archive}: the entry {entry!r} would leave its folder; this is no zip of ChaLearn's")
+            if parts[-1].lower().endswith(".mp4") and not parts[-1].startswith(".") and "__MACOSX" not in parts:
+                video = UNZIPPED / archive.stem / parts[-1]
+                yield Clip(video.stem, split, video, archive, entry)
+
+
+def _open_zip(archive):
+    try:
+        return zipfile.ZipFile(archive)
+    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
+        raise Problem(f"{archive} is not a complete zip ({error}): fetch it again") from None
+
+
+def unzip(clip, password=""):
+    """Make sure that `clip.video` is there, whole; returns its path. `password` opens encrypted zips.
+
+    Raises `Problem` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
+    """
+    if clip.archive is None or clip.video.exists():
+        return clip.video
+    password = password or os.environ.get(PASSWORD_VARIABLE, "")
+    with _open_zip(clip.archive) as opened, whole_file(clip.video) as growing:
+        if opened.getinfo(clip.entry).flag_bits & 0x1 and not password:
+            raise Problem(
+                f"{clip.archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "
+                f"you as --ZIP_PASSWORD=... or in the environment variable {PASSWORD_VARIABLE}"
+            )
+        try:
+            with opened.open(clip.entry, pwd=password.encode() or None) as source, open(growing, "wb") as target:
+                shutil.copyfileobj(source, target, 1 << 20)
+        except RuntimeError:  # zipfile's way to say: wrong password
+            raise Problem(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+            raise Problem(f"{clip.archive} is damaged at {clip.entry} ({error}): fetch the zip again") from None
+    return clip.video
+
+
+def read_annotation(path):
+    """Read an annotation pickle: {clip name without .mp4: float32 array [5] in [0, 1], in the order of TRAITS}.
+
+    The file was written by Python 2: a dict of traits, each a dict from clip name to a number. Only what such
+    a file needs is unpickled; anything else in it is refused before it runs.
+    Raises `Problem` for a missing, foreign or damaged file, a missing trait, or a label outside [0, 1].
+    """
+    path = Path(path)
+    if not path.exists():
+        raise Problem(f"{path} is missing: put ChaLearn's annotation files into {path.parent.absolute()}")
+    try:
+        traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except Problem as problem:
+        raise Problem(f"{path}: {problem}") from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        raise Problem(f"{path} is not a readable pickle ({type(error).__name__}: {error}): fetch it again") from None
+    return _labels(path, traits)
+
+
+def _labels(path, traits):
+    if not isinstance(traits, dict) or not all(isinstance(values, dict) for values in traits.values()):
+        raise Problem(f"{path} is not an annotation: a dict of traits, each a dict of clips, was expected")
+    missing = [trait for trait in TRAITS if not traits.get(trait)]
+    if missing:
+        raise Problem(f"{path} has no labels for {', '.join(missing)}: fetch it again")
+    labels = {}
+    for name in traits[TRAITS[0]]:
+        values = [traits[trait].get(name) for trait in TRAITS]
+        if not all(isinstance(value, numbers.Real) and math.isfinite(value) and 0 <= value <= 1 for value in values):
+            raise Problem(f"{path}: the labels of clip {name!r} are {values}, not five numbers from 0 to 1")
+        labels[str(name).removesuffix(".mp4")] = np.array(values, np.float32)
+    return labels
+
+
+def pair(labels, found, folder):
+    """The clips that have both a label and files: a sorted list of names. Prints what has only one of the two.
+
+    `labels` is what `read_annotation` gives, `found` the clip names in `folder`.
+    Raises `Problem` where nothing pairs.
+    """
+    paired = sorted(labels.keys() & set(found))
+    if not paired:
+        raise Problem(f"no clip in {folder} has a label: are these the annotations of these clips?")
+    for names, what in ((set(found) - labels.keys(), "without a label"), (labels.keys() - set(found), "not there")):
+        if names:
+            print(f"{folder}: {len(names)} clips {what}, passed over: {name_some(names)}")
+    return paired
+
+
+def name_some(names, most=5):
+    """The first few of `names` as text, with the number of the others: "a, b, c and 12 more"."""
+    names = sorted(names)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+class _AnnotationUnpickler(pickle.Unpickler):
+    """Knows the globals that NumPy numbers need (NumPy 2 renamed their module), and nothing else."""
+
+    def find_class(self, module, name):
+        if (module, name) == ("numpy", "dtype"):
+            return np.dtype
+        if (module, name) in (("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")):
+            return np._core.multiarray.scalar
+        if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
+            return _latin1_bytes
+        raise Problem(f"refused: it asks for {module}.{name}, which no annotation needs; do not open it elsewhere")
+
+
+def _latin1_bytes(text, encoding):
+    if encoding != "latin1":
+        raise Problem(f"refused: it asks for the codec {encoding!r}, which no annotation needs")
+    return text.encode("latin1")

@@ -1,0 +1,73 @@
+"""Complete or absent: outputs that appear under their final name only when they are whole.
+
+Work goes to `.partial.<name>` beside the final name, which a later run overwrites, so that nothing
+piles up after a kill.
+"""
+
+import contextlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from first_impression import Problem
+
+
+def partial(path):
+    """The name under which the output `path` grows. Hidden, so that no listing of clips takes it for one."""
+    return path.with_name(f".partial.{path.name}")
+
+
+@contextlib.contextmanager
+def whole_file(path):
+    """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    growing = partial(path)
+    try:
+        yield growing
+        os.replace(growing, path)
+    finally:
+        growing.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """Give an empty temporary folder to fill; rename it to `path`, which must not exist, when the block ends well."""
+    path = Path(path)
+    growing = partial(path)
+    shutil.rmtree(growing, ignore_errors=True)
+    growing.mkdir(parents=True)
+    try:
+        yield growing
+        os.replace(growing, path)
+    finally:
+        shutil.rmtree(growing, ignore_errors=True)
+
+
+def write_json(path, value):
+    """Write `value` as indented JSON, whole."""
+    with whole_file(path) as growing:
+        growing.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def keep_settings(folder, constants, free=(), **about):
+    """Hold `folder` to one set of constants, noted in its `settings.json` with whatever else is `about` it.
+
+    Constants named in `free` may differ from the note, which is renewed; what was `about` it before stays.
+    Raises `Problem` where others made the work in the folder: the two must not be mixed.
+    """
+    note = Path(folder) / "settings.json"
+    if note.exists():
+        try:
+            before = json.loads(note.read_text(encoding="utf-8"))
+            old = before["constants"]
+            was = [f"{name} = {old[name]!r}" for name in constants if old[name] != constants[name] and name not in free]
+            about = {**before, **about}
+        except (ValueError, KeyError, TypeError):
+            raise Problem(f"{note} is damaged: delete the folder {folder} and run this step again") from None
+        if was:
+            raise Problem(
+                f"{folder} was made with {', '.join(was)}: set that again, or delete the folder to start anew"
+            )
+    write_json(note, {**about, "constants": constants})

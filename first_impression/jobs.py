@@ -1,0 +1,93 @@
+"""Work over many clips: side by side, with a progress bar, skipping what is done, collecting the unusable."""
+
+import csv
+import multiprocessing
+import os
+import signal
+import sys
+import time
+from collections import deque
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from first_impression import Problem, Unusable
+from first_impression.files import whole_file
+
+NAMED = 5  # how many unusable clips a summary shows; the file lists them all
+
+
+def progress(total, what, unit, done=0):
+    """A progress bar on stderr with rate and time left; `done` units were there before this run."""
+    on_screen = sys.stderr.isatty()
+    return tqdm(
+        total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=0.5 if on_screen else 15
+    )
+
+
+def in_order(task, items, workers, processes=False):
+    """Yield (item, task(item)) in the order of `items`, `workers` (0: one per core) tasks at a time.
+
+    Threads suffice where the work is a child process or releases the GIL; `processes` is for work in Python.
+    Few results wait at a time, so memory does not grow with the number of items. A raised `Unusable` is
+    yielded as the result; any other error of a task ends the run.
+    """
+    workers = workers or os.cpu_count()
+    if processes:
+        # spawn, since a fork would copy the threads of libraries half; the children leave Ctrl-C to us
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+    else:
+        pool = ThreadPoolExecutor(workers)
+    waiting = deque()
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(_attempt, task, item)))
+            if len(waiting) >= 4 * workers:
+                item, future = waiting.popleft()
+                yield item, future.result()
+        for item, future in waiting:
+            yield item, future.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _attempt(task, item):
+    try:
+        return task(item)
+    except Unusable as reason:
+        return reason
+
+
+def make_per_clip(make, clips, output, folder, workers):
+    """One step over all clips: `make(clip)` where the output, the clip's attribute of that name, is not there yet.
+
+    Writes `folder`/unusable.csv (split, clip, reason) and ends in a printed summary. Returns
+    {clip: what make returned} of the clips made in this run.
+    Raises `Problem` where more than half of all clips are unusable: then it is not the clips' fault.
+    """
+    start = time.monotonic()
+    missing = [clip for clip in clips if not getattr(clip, output).exists()]
+    made, unusable = {}, {}
+    with progress(len(clips), folder.name, "clip", done=len(clips) - len(missing)) as bar:
+        for clip, outcome in in_order(make, missing, workers):
+            (unusable if isinstance(outcome, Unusable) else made)[clip] = outcome
+            bar.update()
+    with whole_file(folder / "unusable.csv") as growing, open(growing, "w", newline="", encoding="utf-8") as table:
+        writer = csv.writer(table)
+        writer.writerow(["split", "clip", "reason"])
+        writer.writerows([clip.split.name, clip.name, str(reason)] for clip, reason in unusable.items())
+    print(
+        f"{folder}: {len(made)} clips made, {len(clips) - len(missing)} were there, {len(unusable)} unusable, "
+        f"in {time.monotonic() - start:.0f} s"
+    )
+    for clip, reason in list(unusable.items())[:NAMED]:
+        print(f"  unusable: {clip.name}: {reason}")
+    if len(unusable) > NAMED:
+        print(f"  and {len(unusable) - NAMED} more: see {folder / 'unusable.csv'}")
+    if 2 * len(unusable) > len(clips):
+        raise Problem(
+            f"{len(unusable)} of {len(clips)} clips are unusable (see {folder / 'unusable.csv'}), so something "
+            "other than the clips must be wrong: look at the reasons there, mend it and run this step again"
+        )
+    return made

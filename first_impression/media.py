@@ -1,0 +1,136 @@
+"""Video files through the ffmpeg command: frames as JPEG, sound as WAV."""
+
+import functools
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+
+from first_impression import Problem, Unusable
+
+SAMPLE_RATE = 44_100  # Hz, of every WAV file
+CHANNELS = 2  # the authors' features are made of stereo files; see audio.py
+
+JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
+
+
+@functools.cache
+def ffmpeg():
+    """Path of the ffmpeg to use: the system's if there is one, else the one in the imageio-ffmpeg wheel.
+
+    Raises `Problem` where there is none, or it does not start.
+    """
+    path = shutil.which("ffmpeg")
+    if path is None:
+        import imageio_ffmpeg  # here, since a system ffmpeg does without it
+
+        try:
+            path = imageio_ffmpeg.get_ffmpeg_exe()
+        except RuntimeError:
+            raise Problem("no ffmpeg: install it, or `pip install imageio-ffmpeg`, which carries one") from None
+    started = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if started.returncode:
+        raise Problem(f"{path} does not start ({_last_line(started.stderr)}): mend it, or take it off the PATH")
+    return path
+
+
+def frame_indices(total, count, sampling):
+    """Which of a clip's `total` frames to keep: a sorted list of distinct indices, at most `count` of them.
+
+    "even" spreads them from the first frame to the last, as the paper's authors do; "first" takes the first
+    `count`, as the original TensorFlow code does. A clip with fewer than `count` frames gives them all.
+    """
+    count = min(count, total)
+    if sampling == "first":
+        return list(range(count))
+    return np.linspace(0, total - 1, count).round().astype(int).tolist()
+
+
+def extract_frames(video, folder, count, sampling, size):
+    """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
+
+    Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased
+    bicubic filter, and turned upright where the file says so.
+    Raises `Unusable` for a video that is cut short, has no pictures or cannot be decoded.
+    """
+    video = Path(video).absolute()
+    total = _packets(video, "V", "video stream")
+    wanted = frame_indices(total, count, sampling)
+    written = _write_jpegs(video, folder, wanted, size)
+    if written < len(wanted):
+        # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes.
+        total = _decodable_frames(video)
+        wanted = frame_indices(total, count, sampling)
+        written = _write_jpegs(video, folder, wanted, size)
+    if not wanted or written < len(wanted):
+        raise Unusable(f"only {written} of {len(wanted)} frames could be decoded")
+    return written
+
+
+def extract_sound(video, wav):
+    """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels.
+
+    Raises `Unusable` for a video that is cut short, has no sound or cannot be decoded.
+    """
+    video = Path(video).absolute()
+    _packets(video, "a", "sound")
+    # bitexact: no encoder name in the header, so that equal sound gives equal files
+    form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-bitexact", "-f", "wav"]
+    done = _run(["-i", f"file:{video}", "-map", "0:a:0", *form, f"file:{Path(wav).absolute()}"])
+    if done.returncode:
+        raise Unusable(_last_line(done.stderr))
+
+
+def _packets(video, kind, name):
+    """Number of packets (mostly: frames) in the first stream of `kind`, read through without decoding."""
+    done = _run(["-xerror", "-i", f"file:{video}", "-map", f"0:{kind}:0", "-c", "copy", "-f", "framecrc", "-"])
+    if b"matches no streams" in done.stderr:
+        raise Unusable(f"no {name}")
+    # -xerror ends at the first broken packet; a file cut between two packets is only remarked upon
+    if done.returncode or b"partial file" in done.stderr:
+        raise Unusable(f"cut short or damaged: {_last_line(done.stderr)}")
+    return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
+
+
+def _decodable_frames(video):
+    done = _run(["-i", f"file:{video}", "-map", "0:V:0", *_as_they_come(), "-f", "framecrc", "-"])
+    return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
+
+
+def _write_jpegs(video, folder, indices, size):
+    """Write the frames with these sorted indices; returns how many came out."""
+    if not indices:
+        return 0
+    filters = [
+        "select='" + "+".join(f"eq(n,{index})" for index in indices) + "'",
+        # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
+        f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc",
+        "format=yuvj420p",
+    ]
+    form = [*_as_they_come(), "-frames:v", str(len(indices)), "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
+    # one thread each: the clips run side by side. In the folder, since a % in its path would be a pattern
+    arguments = ["-threads", "1", "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters), *form]
+    done = _run([*arguments, "-threads", "1", "-start_number", "1", "frame%d.jpg"], folder)
+    if done.returncode:
+        raise Unusable(_last_line(done.stderr))
+    return sum(1 for _ in Path(folder).glob("frame*.jpg"))
+
+
+@functools.cache
+def _as_they_come():
+    """The option that keeps ffmpeg from repeating frames to fill time: its name changed with version 5.1."""
+    new, old = ["-fps_mode", "passthrough"], ["-vsync", "passthrough"]
+    return old if _run([*new, "-version"]).returncode else new
+
+
+def _run(arguments, folder=None):
+    command = [ffmpeg(), "-nostdin", "-y", "-v", "error", *arguments]
+    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
+
+
+def _last_line(stderr):
+    """What ffmpeg said last, without the address of its object in brackets."""
+    text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    return lines[-1].split("] ")[-1].strip() if lines else "ffmpeg gave no reason"

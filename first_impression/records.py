@@ -1,0 +1,303 @@
+"""TFRecords: the one schema of image and audio records, their writer and their reader.
+
+A record is a `tf.train.Example` of byte strings. The split's key ("train", "val") is part of the feature
+names: the original's habit, kept so that each reads the other's files.
+
+    <key>/image   JPEG of one frame as it is on disk; or raw RGB, 224 x 224 x 3 uint8, as the original writes
+    <key>/audio   79,534 x float32, little-endian, see audio.py; the reader takes the original's float64 too
+    <key>/label   5 x float32, little-endian, in the order of chalearn.TRAITS
+    <key>/video   clip name; the original's records have none
+
+Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves reading the records to know
+how many there are and of which clips. Records without it are read through instead.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from first_impression import Problem
+from first_impression.audio import FEATURES
+from first_impression.chalearn import TRAITS
+from first_impression.files import write_json
+from first_impression.jobs import progress
+
+FRAME_SIZE = 224
+RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
+
+SHUFFLE_BUFFER = 2048  # records; on top of the order in the file, which is shuffled already
+
+
+class Item(NamedTuple):
+    """What becomes one record: the clip's name, its label (float32 [5]) and where its content comes from."""
+
+    clip: str
+    label: np.ndarray
+    source: Path
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What lies in a set of record files of one split and kind."""
+
+    files: list  # of str
+    key: str
+    kind: str  # "image" or "audio"
+    records: int
+    clips: dict  # clip name -> number of records; empty where the records carry no names
+    label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
+
+
+# ------------------------------------------------------------------------------------------------- writing
+
+
+def shard_paths(path, count):
+    """The files of one record set: `path` itself, or `count` shards `path`-00000-of-00016 and so on."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.name}-{shard:05d}-of-{count:05d}") for shard in range(count)]
+
+
+def write(path, key, kind, items, payloads, made_with):
+    """Write `items`, in their order, into one record file with its table of contents, and say so.
+
+    `payloads(sources)` yields the bytes of each item's source; `made_with` is a dict of whatever else decides
+    about them. Together they identify the file: only the same call finds it done, and what an interrupted
+    call left is continued by the same call only.
+    Raises `Problem` where the file cannot be written.
+    """
+    start = time.monotonic()
+    identity = _identity(key, kind, items, made_with)
+    if _table(path).get("made_from") == identity:
+        print(f"{path}: {len(items)} records, were there")
+        return
+    growing = path.with_name(f".partial.{path.name}.{identity[:16]}")
+    try:
+        _write_records(growing, path.name, key, kind, items, payloads)
+    except tf.errors.OpError as error:
+        raise Problem(f"{path} could not be written: {error.message}") from None
+    labels = {item.clip: item.label for item in items}
+    table = {
+        "made_from": identity,
+        "bytes": growing.stat().st_size,
+        "records": len(items),
+        "clips": dict(Counter(item.clip for item in items)),
+        "label_mean": np.mean(list(labels.values()), axis=0, dtype=np.float64).tolist(),
+    }
+    _table_path(path).unlink(missing_ok=True)  # or, killed between the next two lines, an old one would stay
+    os.replace(growing, path)
+    write_json(_table_path(path), table)
+    megabytes = table["bytes"] / 1e6
+    print(f"{path}: {len(items)} records of {len(labels)} clips, {megabytes:.1f} MB, {time.monotonic() - start:.0f} s")
+
+
+def _write_records(growing, name, key, kind, items, payloads):
+    """Fill `growing`, keeping the whole records that an interrupted run left there."""
+    kept = growing.with_name(f"{growing.name}.kept")
+    for stale in set(growing.parent.glob(f".partial.{name}.*")) - {growing, kept}:
+        stale.unlink()
+    if growing.exists() and not kept.exists():  # with both, the last run died while it copied: `kept` has more
+        os.replace(growing, kept)
+    done = 0
+    with tf.io.TFRecordWriter(str(growing)) as writer:
+        if kept.exists():
+            for record in _whole_records(kept):
+                writer.write(record)
+                done += 1
+            writer.flush()
+            kept.unlink()
+        rest = items[done:]
+        with progress(len(items), name, "record", done) as bar:
+            for item, payload in zip(rest, payloads([item.source for item in rest]), strict=True):
+                writer.write(_serialize(key, kind, item, payload))
+                bar.update()
+
+
+def _whole_records(path):
+    try:
+        for record in tf.data.TFRecordDataset(str(path)):
+            yield record.numpy()
+    except tf.errors.DataLossError:  # the record that was being written at the end
+        return
+
+
+def _serialize(key, kind, item, payload):
+    values = {kind: payload, "label": item.label.astype("<f4").tobytes(), "video": item.clip.encode()}
+    features = {
+        f"{key}/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _identity(key, kind, items, made_with):
+    digest = hashlib.sha256(json.dumps([key, kind, made_with], sort_keys=True).encode())
+    for item in items:
+        digest.update(f"{item.clip}\0{item.source}\0".encode() + item.label.tobytes())
+    return digest.hexdigest()
+
+
+def _table_path(path):
+    return path.with_name(f"{path.name}.json")
+
+
+def _table(path):
+    """The table of contents of `path`; empty if there is none, or it is not that of this very file."""
+    try:
+        table = json.loads(_table_path(path).read_text(encoding="utf-8"))
+        return table if table["bytes"] == path.stat().st_size else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {}
+
+
+# ------------------------------------------------------------------------------------------------- reading
+
+
+def open_records(path, key, kind):
+    """Find the records of a split, one file or shards, and say what is in them: `Contents`.
+
+    Raises `Problem` where they are missing, empty, cut short, or not records of this split and kind.
+    """
+    files = _files(Path(path), kind)
+    for file in files:
+        _check_first(file, key, kind)
+    tables = [_table(file) or _read_through(file, key, kind) for file in files]
+    clips = Counter()
+    for table in tables:
+        clips.update(table["clips"])
+    weights = [len(table["clips"]) or table["records"] for table in tables]
+    mean = np.average([table["label_mean"] for table in tables], axis=0, weights=weights)
+    return Contents([str(file) for file in files], key, kind, sum(t["records"] for t in tables), dict(clips), mean)
+
+
+def _files(path, kind):
+    maker = "Write_Into_TFRecords.py" if kind == "image" else "feat_extraction_from_wav.py"
+    shards = sorted(path.parent.glob(f"{path.name}-?????-of-?????"))
+    if path.exists() and shards:
+        raise Problem(f"both {path} and {shards[0]} are here: delete the set that is not wanted")
+    files = [path] if path.exists() else shards
+    if not files:
+        raise Problem(f"{path.absolute()} is missing: make it with {maker}")
+    if shards and shards != shard_paths(path, int(shards[0].name[-5:])):
+        raise Problem(f"{path}-*: {len(shards)} shards are here, of {int(shards[0].name[-5:])}: run {maker} again")
+    for file in files:
+        if not file.stat().st_size:
+            raise Problem(f"{file} is empty: delete it and run {maker} again")
+    return files
+
+
+def _check_first(file, key, kind):
+    """Refuse records of another split or kind, and pictures of another size, on the file's first record."""
+    try:
+        record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
+        example = tf.train.Example.FromString(record)
+    except (tf.errors.OpError, ValueError, StopIteration, tf.errors.OutOfRangeError) as error:
+        raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({error})") from None
+    features = sorted(example.features.feature)
+    if f"{key}/{kind}" not in features or f"{key}/label" not in features:
+        raise Problem(
+            f"{file} holds {', '.join(features) or 'nothing'}, not {key}/{kind} and {key}/label: another file?"
+        )
+    content = example.features.feature[f"{key}/{kind}"].bytes_list.value[0]
+    try:
+        _decoder(kind)(tf.constant(content))
+    except tf.errors.InvalidArgumentError as error:
+        raise Problem(f"{file}: its first record is not as it should be: {_why(error)}") from None
+
+
+def _read_through(file, key, kind):
+    """What the table of contents would say, from the records themselves."""
+    clips, label_of, labels, total = Counter(), {}, np.zeros(len(TRAITS)), 0
+    spec = _spec(key, kind)
+    del spec[f"{key}/{kind}"]
+    dataset = tf.data.TFRecordDataset(str(file)).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec))
+    try:
+        for batch in dataset:
+            decoded = _decode_label(batch[f"{key}/label"]).numpy()
+            names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
+            clips.update(name for name in names if name)
+            label_of.update(zip(names, decoded, strict=True))
+            labels += decoded.sum(axis=0, dtype=np.float64)
+            total += len(names)
+    except tf.errors.OpError as error:
+        raise Problem(f"{file} is damaged after {total} records, or not of this kind: {_why(error)}") from None
+    mean = np.mean(list(label_of.values()), axis=0, dtype=np.float64) if clips else labels / max(total, 1)
+    return {"records": total, "clips": dict(clips), "label_mean": mean}
+
+
+def batches(contents, batch_size, shuffle_seed=None, skip=0):
+    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, 5], clip names [n]), n <= `batch_size`.
+
+    Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound. Without a seed records come
+    in the order of the file; with one in an order that the seed alone decides. `skip` leaves out that many
+    batches at the start, undecoded.
+    """
+    key, kind, decode = contents.key, contents.kind, _decoder(contents.kind)
+
+    def parse(record):
+        values = tf.io.parse_single_example(record, _spec(key, kind))
+        return decode(values[f"{key}/{kind}"]), _decode_label(values[f"{key}/label"]), values[f"{key}/video"]
+
+    dataset = tf.data.TFRecordDataset(contents.files)
+    if shuffle_seed is not None:
+        dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
+    dataset = dataset.skip(skip * batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True)
+    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def watched(dataset, contents):
+    """Iterate over `dataset`, turning damage in the files into a `Problem` that names them."""
+    try:
+        yield from dataset
+    except tf.errors.OpError as error:
+        raise Problem(f"{', '.join(contents.files)}: damaged, or not of this kind: {_why(error)}") from None
+
+
+def _spec(key, kind):
+    return {
+        f"{key}/{kind}": tf.io.FixedLenFeature([], tf.string),
+        f"{key}/label": tf.io.FixedLenFeature([], tf.string),
+        f"{key}/video": tf.io.FixedLenFeature([], tf.string, default_value=""),
+    }
+
+
+def _decoder(kind):
+    return _decode_image if kind == "image" else _decode_audio
+
+
+def _decode_image(content):
+    def raw():
+        return tf.reshape(tf.io.decode_raw(content, tf.uint8), [FRAME_SIZE, FRAME_SIZE, 3])
+
+    def jpeg():
+        return tf.ensure_shape(tf.io.decode_jpeg(content, channels=3), [FRAME_SIZE, FRAME_SIZE, 3])
+
+    return tf.cond(tf.equal(tf.strings.length(content), RAW_BYTES), raw, jpeg)
+
+
+def _decode_audio(content):
+    def double():
+        return tf.cast(tf.io.decode_raw(content, tf.float64), tf.float32)
+
+    def single():
+        return tf.io.decode_raw(content, tf.float32)
+
+    return tf.reshape(tf.cond(tf.equal(tf.strings.length(content), FEATURES * 8), double, single), [FEATURES])
+
+
+def _decode_label(content):
+    labels = tf.io.decode_raw(content, tf.float32)
+    return tf.ensure_shape(labels, labels.shape[:-1] + [len(TRAITS)])
+
+
+def _why(error):
+    """The part of TensorFlow's message before its list of graph nodes."""
+    return str(error.message).partition("\n")[0].partition(" [Op:")[0]

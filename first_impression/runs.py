@@ -1,0 +1,112 @@
+"""A training run on disk: its checkpoint, history, best and final weights, and curves."""
+
+import json
+import zipfile
+import zlib
+from dataclasses import asdict, dataclass, field
+
+import keras
+import numpy as np
+import pandas as pd
+
+from first_impression import Problem, plots
+from first_impression.files import keep_settings, whole_file
+
+ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
+
+
+@dataclass
+class Progress:
+    """How far a run is: with the variables, all that a stopped training needs to go on as if it had not stopped."""
+
+    epoch: int = 0  # epochs that are done
+    step: int = 0  # steps done in the epoch at work
+    loss_sum: float = 0.0  # over the records of the epoch at work so far
+    losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
+    history: list = field(default_factory=list)  # the rows of history.csv, dicts
+    start: str = ""  # what the weights at the start were
+
+
+class Run:
+    """The folder `runs/<MODEL>/` and the progress of the training in it.
+
+    A new run: make the model, `attach` it. A run that was stopped (`begun`): `model` gives it back as built, and
+    `attach` fills it. Raises `Problem` for a damaged checkpoint, or one that other constants than `constants` made,
+    those in `free` excepted.
+    """
+
+    def __init__(self, folder, constants, free):
+        self.folder = folder
+        self.checkpoint = folder / "checkpoint.npz"
+        self.begun = self.checkpoint.exists()
+        self.progress = Progress()
+        self._constants, self._free = constants, free
+        if self.begun:
+            keep_settings(folder, constants, free)
+            self._arrays, about = _read(self.checkpoint)
+            self._architecture = about["architecture"]
+            self.progress = Progress(**about["progress"])
+
+    def model(self):
+        """The model of a run that was stopped, as it was built. Its weights come with `attach`."""
+        return keras.models.model_from_json(self._architecture)
+
+    def attach(self, model, optimizer, **about):
+        """Take charge of a model and its built optimizer; set their variables if the run was stopped.
+
+        `about` goes into the settings.json of a new run.
+        """
+        self._model = model
+        self._variables = model.variables + optimizer.variables
+        if not self.begun:
+            keep_settings(self.folder, self._constants, self._free, start=self.progress.start, **about)
+            return
+        ours = {variable.path: tuple(variable.shape) for variable in self._variables}
+        if ours != {name: array.shape for name, array in self._arrays.items()}:
+            raise Problem(f"{self.checkpoint} is of another model or optimizer: delete it to start the training anew")
+        for variable in self._variables:
+            variable.assign(self._arrays.pop(variable.path))
+
+    def save(self):
+        """Write the checkpoint."""
+        about = {"architecture": self._model.to_json(), "progress": asdict(self.progress)}
+        arrays = {variable.path: np.asarray(variable) for variable in self._variables}
+        with whole_file(self.checkpoint) as growing, open(growing, "wb") as file:
+            np.savez(file, **arrays, **{ABOUT: np.array(json.dumps(about))})
+
+    def end_epoch(self, row, score):
+        """Add a row (a dict of numbers) to the history; keep the weights as the best if its `score` is the highest.
+
+        The history lies in the checkpoint too, so that a kill between the two loses no row and doubles none.
+        """
+        progress = self.progress
+        if all(row[score] > earlier[score] for earlier in progress.history):
+            with whole_file(self.folder / "best.weights.h5") as growing:
+                self._model.save_weights(growing)
+        progress.history.append(row)
+        with whole_file(self.folder / "history.csv") as growing:
+            pd.DataFrame(progress.history).to_csv(growing, index=False)
+        plots.draw_curves(
+            self.folder / "curves.png", progress.losses, progress.history, f"{self.folder.name}, from {progress.start}"
+        )
+        progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
+        self.save()
+
+    @property
+    def final(self):
+        return self.folder / "final.keras"
+
+    def finish(self):
+        """Write the whole model, architecture and weights, for use anywhere."""
+        with whole_file(self.final) as growing:
+            self._model.save(growing)
+
+
+def _read(checkpoint):
+    """(arrays by variable path, what else is said) of a checkpoint file."""
+    try:
+        with np.load(checkpoint, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+        return arrays, json.loads(str(arrays.pop(ABOUT)))
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise Problem(f"{checkpoint} is damaged ({error}): delete it to start the training anew") from None

@@ -1,0 +1,171 @@
+"""The frame around every script: constants become flags, errors become one line and an exit status.
+
+A script keeps its settings as CAPITAL constants at its top, each with a remark behind it on the same line (one
+without a remark has no flag), and ends in
+
+    if __name__ == "__main__":
+        script.run(main, SAMPLING=script.one_of("even", "first"), FRAMES_PER_CLIP=script.at_least(1))
+
+`main` receives the settings: an object with one attribute per constant, as the file or the command
+line has it. Editing the file and giving a flag are checked by the same rules.
+"""
+
+import argparse
+import ast
+import contextlib
+import math
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+
+from first_impression import Problem
+
+STOPPED = 130  # exit status after Ctrl-C, as a shell gives it: 128 + SIGINT
+
+
+def one_of(*choices):
+    """A rule: the value is one of `choices`."""
+    return lambda value: None if value in choices else f"must be one of {', '.join(map(str, choices))}"
+
+
+def at_least(low):
+    """A rule: the value is a number, `low` or more."""
+    return lambda value: None if _is_number(value) and value >= low else f"must be a number, {low} or more"
+
+
+def more_than(low):
+    """A rule: the value is a number above `low`."""
+    return lambda value: None if _is_number(value) and value > low else f"must be a number above {low}"
+
+
+def _is_number(value):
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def run(main, **rules):
+    """Call `main(settings)` for the script that defines it, and leave the process with its exit status.
+
+    Statuses: 0 done; 1 a `Problem`, a refused setting or an error of the machine (no room, no rights),
+    told in a line on stderr; 130 stopped by Ctrl-C. Anything else is a fault of ours and keeps its traceback.
+    """
+    name = Path(main.__globals__["__file__"]).name
+    try:
+        settings = read_settings(main.__globals__, sys.argv[1:], **rules)
+        main(settings)
+    except Problem as problem:
+        sys.exit(f"{name}: {problem}")
+    except KeyboardInterrupt:
+        print(f"\n{name}: stopped. The same command goes on from here.", file=sys.stderr)
+        sys.exit(STOPPED)
+    except BrokenPipeError:  # `python script.py | head`: nobody reads on, nothing to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        sys.exit(f"{name}: {place}{error.strerror or error}")
+
+
+@contextlib.contextmanager
+def delayed_stop():
+    """In the block Ctrl-C only asks for an end, so that no step is cut in two: gives a function that says if it came.
+
+    The first Ctrl-C is noted, a second one interrupts at once.
+    """
+    asked = []
+
+    def note(number, frame):
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+        print("\nstopping after this step ...", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def load_tensorflow():
+    """Import TensorFlow (seconds) without the notes that it prints meanwhile; they come out if the import fails."""
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            import tensorflow  # noqa: F401
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+
+
+def read_settings(script_globals, arguments, **rules):
+    """The script's constants with the command line's `arguments` applied, checked by `rules`.
+
+    Accepts `--NAME value` and `--NAME=value`. Raises `Problem` for an unknown name, a value of the wrong
+    type, or one that its rule refuses.
+    """
+    constants = _constants(script_globals)
+    settings = _parser(script_globals["__doc__"], constants).parse_args(arguments)
+    for name, value in vars(settings).items():
+        complaint = rules[name](value) if name in rules else None
+        if isinstance(value, float) and not math.isfinite(value):
+            complaint = "must be a finite number"
+        if complaint:
+            raise Problem(f"{name} = {value!r}: {complaint}")
+    changed = {name: value for name, value in vars(settings).items() if value != constants[name][0]}
+    if changed:
+        shown = (f"{name} = {'***' if 'PASSWORD' in name else repr(value)}" for name, value in changed.items())
+        print(f"{Path(script_globals['__file__']).name}: {', '.join(shown)}", flush=True)
+    return settings
+
+
+def _constants(script_globals):
+    """{name: (value, the remark behind it)}, in order: the script's top-level capitals that hold a plain value."""
+    source = Path(script_globals["__file__"]).read_text(encoding="utf-8")
+    lines = source.splitlines()
+    constants = {}
+    for node in ast.parse(source).body:
+        name = node.targets[0].id if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) else ""
+        remark = lines[node.end_lineno - 1].partition("  # ")[2]
+        if name.isupper() and isinstance(script_globals[name], (bool, int, float, str)):
+            constants[name] = (script_globals[name], remark)
+    return constants
+
+
+def _parser(description, constants):
+    parser = _Parser(
+        description=description,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [--NAME VALUE ...]",
+        epilog="Every name is a constant at the top of the script, with its default there.",
+        allow_abbrev=False,
+    )
+    parser.set_defaults(**{name: value for name, (value, _) in constants.items()})
+    for name, (default, remark) in constants.items():
+        if not remark:
+            continue
+        parser.add_argument(
+            f"--{name}",
+            type=_truth if isinstance(default, bool) else type(default),
+            default=default,
+            metavar=type(default).__name__,
+            help=f"{remark} (default: {default!r})".replace("%", "%%"),
+        )
+    return parser
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        raise Problem(f"{message.removeprefix('argument ')} (--help lists the names and what they take)")
+
+
+def _truth(text):
+    if text.lower() not in ("true", "false"):
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+    return text.lower() == "true"

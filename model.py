@@ -1,0 +1,162 @@
+"""The Descriptor Aggregation Networks and the loader of the VGG-Face weights.
+
+"Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops).
+Built-in Keras layers only, so that `keras.models.load_model` opens a saved model without this file.
+"""
+
+import hashlib
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers
+from scipy.io import loadmat
+
+from first_impression import Problem
+
+IMAGE_SIZE = 224  # pixels, of VGG-16
+TRAITS = 5
+
+# VGG-16's convolutions: filters and number of layers of each block; 2 x 2 max pooling follows each block
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+CONVOLUTIONS = [f"conv{block}_{layer}" for block, (_, count) in enumerate(BLOCKS, 1) for layer in range(1, count + 1)]
+
+VGG_FACE_BYTES, VGG_FACE_MD5 = 1_086_058_494, "3d6cd504bf9c98af4a561aad059565d1"
+MEAN_COLOUR = (129.1863, 104.7624, 93.5940)  # RGB, 0..255, as vgg-face.mat has it
+
+# Which feature maps each network describes. The authors' x31 is pool5, their x28 relu5_2.
+DESCRIBED = {"dan": ["pool5"], "dan_plus": ["pool5", "conv5_2"]}
+
+
+def build_model(name, image_size=IMAGE_SIZE, head_deviation=0.1, head_bias=1.0, seed=None):
+    """DAN ("dan", 14,719,813 parameters) or DAN+ ("dan_plus", 14,724,933), with random weights.
+
+    From RGB images [batch, image_size, image_size, 3] with values 0..255 (float or uint8) to the five traits
+    [batch, 5] in (0, 1). Each described feature map is averaged and maximised over its places to 512 values
+    each, each L2-normalised; together they feed one dense layer. Its weights start from a truncated normal
+    distribution of `head_deviation` (drawn with `seed`), its biases from `head_bias`: the original's values.
+    """
+    images = keras.Input((image_size, image_size, 3), name="images")
+    x = layers.Rescaling(1.0, offset=[-value for value in MEAN_COLOUR], name="minus_mean")(images)
+    maps = {}
+    for block, (filters, count) in enumerate(BLOCKS, 1):
+        for layer in range(1, count + 1):
+            conv = f"conv{block}_{layer}"
+            x = maps[conv] = layers.Conv2D(filters, 3, padding="same", activation="relu", name=conv)(x)
+        x = maps[f"pool{block}"] = layers.MaxPooling2D(2, name=f"pool{block}")(x)  # pool5: [batch, 7, 7, 512]
+    descriptors = [
+        layers.UnitNormalization(name=f"{source}_{pooling}_l2")(pool(name=f"{source}_{pooling}")(maps[source]))
+        for source in DESCRIBED[name]
+        for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D))
+    ]  # [batch, 512] each
+    traits = layers.Dense(
+        TRAITS,
+        activation="sigmoid",
+        kernel_initializer=keras.initializers.TruncatedNormal(stddev=head_deviation, seed=seed),
+        bias_initializer=keras.initializers.Constant(head_bias),
+        dtype="float32",
+        name="traits",
+    )(layers.Concatenate(name="descriptors")(descriptors))
+    return keras.Model(images, traits, name=name)
+
+
+def mean_colour(model):
+    """The RGB colour (three floats, 0..255) that the model subtracts."""
+    return [-value for value in model.get_layer("minus_mean").offset]
+
+
+def set_mean_colour(model, colour):
+    """Let the model subtract this RGB colour. Not a weight, so a checkpoint of weights does not hold it."""
+    model.get_layer("minus_mean").offset = [-float(value) for value in colour]
+
+
+def load_vggface(model, path):
+    """Fill the 13 convolutions of `model`, and the mean colour it subtracts, from a MatConvNet file.
+
+    Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters`
+    and `biases`, `normalization` beside them) and the Oxford release (all under `net`). Layers are matched by
+    name and shape; fully connected ones are ignored. Returns in words what the file is: VGG-Face or not.
+    Raises `Problem` for a missing or unreadable file, and for one whose convolutions are not VGG-16's: all
+    that are missing, misshapen or too many are named at once. The model is unchanged then.
+    """
+    path = Path(path)
+    root = _read_mat(path)
+    found = _convolutions(path, root)
+    complaints = [f"{name} is too many" for name in found if name not in CONVOLUTIONS]
+    arrays = {}
+    for name in CONVOLUTIONS:
+        if name not in found:
+            complaints.append(f"{name} is missing")
+            continue
+        layer = model.get_layer(name)
+        kernel, bias = found[name]
+        # [height, width, in, out] is TensorFlow's order as well; biases come as columns or rows
+        shapes = (kernel.shape, (bias.size,))
+        if shapes != (tuple(layer.kernel.shape), tuple(layer.bias.shape)):
+            complaints.append(f"{name} has {shapes[0]} and {shapes[1]}, not {tuple(layer.kernel.shape)}")
+        elif not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
+            complaints.append(f"{name} has values that are not finite")
+        else:
+            arrays[name] = [kernel, bias.reshape(-1)]
+    if complaints:
+        raise Problem(f"{path} does not hold VGG-16's convolutions: {'; '.join(complaints)}")
+    for name, values in arrays.items():
+        model.get_layer(name).set_weights(values)
+    meta = _field(root, "meta")
+    mean = _field(_field(meta, "normalization", _field(root, "normalization")), "averageImage")
+    if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
+        set_mean_colour(model, np.mean(mean.reshape(-1, 3), axis=0, dtype=np.float64))
+    return _describe(path, _field(meta, "note"))
+
+
+def _describe(path, note):
+    with open(path, "rb") as file:
+        official = (
+            path.stat().st_size == VGG_FACE_BYTES and hashlib.file_digest(file, "md5").hexdigest() == VGG_FACE_MD5
+        )
+    if official:
+        return "VGG-Face, as published"
+    return f"NOT the published VGG-Face: {note[0] if note is not None and note.size else 'size or MD5 differ'}"
+
+
+def _read_mat(path):
+    if not path.exists():
+        raise Problem(
+            f"{path.absolute()} is missing: it comes from www.vlfeat.org/matconvnet/models/vgg-face.mat "
+            f"({VGG_FACE_BYTES:,} bytes, MD5 {VGG_FACE_MD5})"
+        )
+    try:
+        mat = loadmat(path, variable_names=["layers", "meta", "normalization", "net"])
+    except OSError:
+        raise
+    except Exception as error:  # a damaged or foreign file can raise nearly anything
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise Problem(
+            f"{path} is no complete MAT file ({reason}): fetch it again and compare its size and MD5"
+        ) from None
+    return mat["net"][0, 0] if "net" in mat else mat
+
+
+def _convolutions(path, root):
+    """{layer name: (kernel, bias)} of the layers named conv*, as float32 arrays."""
+    found = {}
+    try:
+        for cell in root["layers"].reshape(-1):
+            layer = cell[0, 0]
+            name = str(layer["name"][0])
+            if name.startswith("conv"):
+                fields = layer.dtype.names
+                kernel, bias = layer["weights"][0] if "weights" in fields else (layer["filters"], layer["biases"])
+                found[name] = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
+    except (KeyError, IndexError, ValueError, TypeError) as error:
+        raise Problem(f"{path} is not laid out like vgg-face.mat ({type(error).__name__}: {error})") from None
+    return found
+
+
+def _field(struct, name, default=None):
+    """A field of a MATLAB struct, itself unpacked where it is a 1 x 1 struct; `default` where there is none."""
+    names = struct.keys() if isinstance(struct, dict) else getattr(struct, "dtype", np.dtype(float)).names or ()
+    if name not in names:
+        return default
+    value = struct[name]
+    return value[0, 0] if value.dtype.names else value

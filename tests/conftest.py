@@ -1,0 +1,163 @@
+"""What the tests share: clips whose content says which frame it is, datasets made of them, scripts run."""
+
+import pickle
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import imageio_ffmpeg
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+PROJECT = Path(__file__).parent.parent
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # for the tests' material; the project may use the system's
+sys.path.insert(0, str(PROJECT))
+
+from first_impression import script  # noqa: E402, once the project can be found
+from first_impression.chalearn import TRAITS  # noqa: E402
+
+BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    """Every test works in a folder of its own, as the scripts do."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("CHALEARN_ZIP_PASSWORD", raising=False)
+    return tmp_path
+
+
+def run(name, *arguments, **options):
+    """Run a script as a user does; returns the completed process with text output."""
+    command = [sys.executable, str(PROJECT / name), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+
+
+def call(module, *arguments):
+    """Call a script's main in this process, with the command line's `arguments`."""
+    rules = getattr(module, "RULES", {})
+    module.main(script.read_settings(vars(module), list(arguments), **rules))
+
+
+def refused(done, *words):
+    """Assert that a run ended as a run should that the user can mend: status 1, one or two lines, no traceback."""
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if line.strip() and "\r" not in line and "it/s" not in line]
+    assert "Traceback" not in done.stderr and 1 <= len(lines) <= 2, done.stderr
+    for word in words:
+        assert word in done.stderr, done.stderr
+
+
+def make_clip(path, frames, size=(64, 48), rate=25, sound=440.0, options=()):
+    """Write an H.264 clip with a tone of `sound` Hz (None: mute) and one frame per entry of `frames`.
+
+    An entry is a grey level (0..255), or two: of the left and the right half.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    levels = np.array([np.broadcast_to(entry, 2) for entry in frames], np.uint8)  # [frames, 2]
+    pixels = np.repeat(np.repeat(levels[:, None, :], size[1], axis=1), size[0] // 2, axis=2)
+    video = ["-f", "rawvideo", "-pix_fmt", "gray", "-s", f"{size[0]}x{size[1]}", "-r", str(rate), "-i", "-"]
+    tone = ["-f", "lavfi", "-i", f"sine=frequency={sound}:sample_rate=44100:duration={len(levels) / rate}"]
+    coding = ["-c:v", "libx264", "-preset", "ultrafast", "-qp", "4", "-pix_fmt", "yuv420p", "-c:a", "aac"]
+    command = [FFMPEG, "-v", "error", "-y", *video, *(tone if sound else []), *coding, *options, f"file:{path}"]
+    subprocess.run(command, input=pixels.tobytes(), check=True)
+    return path
+
+
+def numbered(count):
+    """Frames for `make_clip` that carry their number, 0 to 255, for `number_of` to read."""
+    return [(8 + 15 * (number // 16), 8 + 15 * (number % 16)) for number in range(count)]
+
+
+def number_of(image):
+    """The number that a picture of a `numbered` frame carries; `image` is an array [height, width, 3]."""
+    half = image.shape[1] // 2
+    left, right = (np.rint((part.mean() - 8) / 15) for part in (image[:, : half - 2], image[:, half + 2 :]))
+    return int(16 * left + right)
+
+
+def make_zip(path, clips, root="."):
+    """Zip the files `<root>/<clip>.mp4` into `path`, at the top level of the archive."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(path, "w") as archive:
+        for clip in clips:
+            archive.write(Path(root) / f"{clip}.mp4", f"{clip}.mp4")
+    return path
+
+
+def label_of(number):
+    """A label that no other clip has: five values in [0, 1], exact in float32."""
+    return np.array([(number * 5 + trait) / 512 for trait in range(5)])
+
+
+def write_annotation(path, labels):
+    """An annotation pickle as ChaLearn's: protocol 2, six traits, NumPy numbers. `labels`: {clip: [5]}."""
+    traits = {
+        trait: {f"{clip}.mp4": np.float64(label[i]) for clip, label in labels.items()} for i, trait in enumerate(TRAITS)
+    }
+    order = ["extraversion", "neuroticism", "agreeableness", "conscientiousness", "interview", "openness"]
+    traits["interview"] = {f"{clip}.mp4": np.float64(0.5) for clip in labels}
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(pickle.dumps({trait: traits[trait] for trait in order}, protocol=2))
+
+
+GREY = {"-dash_id.000": 40, "plain.000": 80, "sp ace.001": 120, "ünicode.002": 160, "short.003": 200}
+
+
+@pytest.fixture
+def dataset(folder):
+    """Five training clips, one of them short, two validation clips; clip i has grey level GREY and label_of(i)."""
+    for clip, grey in GREY.items():
+        make_clip(f"made/{clip}.mp4", [grey] * (3 if clip == "short.003" else 12), sound=4 * grey)
+    names = list(GREY)
+    make_zip("data/training80_01.zip", names[:3], "made")
+    make_zip("data/training80_02.zip", names[3:], "made")
+    for number, clip in enumerate(("val.000", "val.001")):
+        make_clip(f"made/{clip}.mp4", [60 + 90 * number] * 12, sound=300 + 300 * number)
+    make_zip("data/validation80_01.zip", ["val.000", "val.001"], "made")
+    write_annotation("Annotations/annotation_training.pkl", {clip: label_of(i) for i, clip in enumerate(names)})
+    write_annotation("Annotations/annotation_validation.pkl", {"val.000": label_of(50), "val.001": label_of(51)})
+    return folder
+
+
+def vgg_layers(random, change=None):
+    """{name: (kernel [3, 3, in, out], bias [out, 1])} of VGG-16's convolutions, random; `change(layers)` edits it."""
+    layers, channels = {}, 3
+    for block, (filters, count) in enumerate(BLOCKS, 1):
+        for layer in range(1, count + 1):
+            kernel = random.normal(0, np.sqrt(2 / (9 * channels)), (3, 3, channels, filters))
+            layers[f"conv{block}_{layer}"] = (
+                kernel.astype(np.float32),
+                random.normal(0, 1, (filters, 1)).astype(np.float32),
+            )
+            channels = filters
+    if change:
+        change(layers)
+    return layers
+
+
+def write_mat(path, layers, layout="current", mean=(120.0, 110.0, 100.0)):
+    """A MatConvNet file of these layers in one of the three layouts, a fully connected layer at its end."""
+    layers = {**layers, "fc8": (np.zeros((1, 1, 4, 5), np.float32), np.zeros((5, 1), np.float32))}
+    cells = np.empty((1, len(layers)), object)
+    for index, (name, (kernel, bias)) in enumerate(layers.items()):
+        if layout == "current":
+            weights = np.empty((1, 2), object)
+            weights[0, 0], weights[0, 1] = kernel, bias
+            cells[0, index] = {"name": name, "type": "conv", "weights": weights}
+        else:
+            cells[0, index] = {"name": name, "type": "conv", "filters": kernel, "biases": bias.reshape(1, -1)}
+    normalization = {"averageImage": np.array(mean, np.float32).reshape(1, 1, 3)}
+    if layout == "current":
+        content = {"layers": cells, "meta": {"normalization": normalization}}
+    elif layout == "old":
+        content = {"layers": cells, "normalization": normalization}
+    else:
+        content = {"net": {"normalization": normalization, "layers": cells}}
+    savemat(path, content, do_compression=False)
+    return path

@@ -1,0 +1,31 @@
+"""Step 2: the sound of every clip.
+
+Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
+Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 16-bit, 44,100 Hz, stereo
+        VoiceData/unusable.csv, the clips that gave no sound, with the reason
+Run     python vid_to_wav.py
+
+A second run makes what is missing.
+"""
+
+from first_impression import chalearn, files, jobs, media, script
+
+DATA = "data"  # folder of the zips
+ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
+WORKERS = 0  # clips converted at a time; 0: one per core
+
+
+def main(settings):
+    media.ffmpeg()
+    clips = chalearn.find_clips(settings.DATA)
+
+    def make(clip):
+        video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
+        with files.whole_file(clip.wav) as growing:
+            media.extract_sound(video, growing)
+
+    jobs.make_per_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS)
+
+
+if __name__ == "__main__":
+    script.run(main, WORKERS=script.at_least(0))
