@@ -127,9 +127,9 @@ def _read_mat(path):
         )
     try:
         mat = loadmat(path, variable_names=["layers", "meta", "normalization", "net"])
-    except OSError:
-        raise
     except Exception as error:  # a damaged or foreign file can raise nearly anything
+        if isinstance(error, OSError) and error.errno:  # the machine's fault; SciPy's own OSErrors have no number
+            raise
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise Problem(
             f"{path} is no complete MAT file ({reason}): fetch it again and compare its size and MD5"

@@ -1,7 +1,7 @@
 """The frame around every script: constants become flags, errors become one line and an exit status.
 
 A script keeps its settings as CAPITAL constants at its top, each with a remark behind it on the same line (one
-without a remark has no flag), and ends in
+without a remark is no setting), and ends in
 
     if __name__ == "__main__":
         script.run(main, SAMPLING=script.one_of("even", "first"), FRAMES_PER_CLIP=script.at_least(1))
@@ -126,14 +126,14 @@ def read_settings(script_globals, arguments, **rules):
 
 
 def _constants(script_globals):
-    """{name: (value, the remark behind it)}, in order: the script's top-level capitals that hold a plain value."""
+    """{name: (value, remark)}, in order: the script's top-level capitals with a plain value and a remark behind it."""
     source = Path(script_globals["__file__"]).read_text(encoding="utf-8")
     lines = source.splitlines()
     constants = {}
     for node in ast.parse(source).body:
         name = node.targets[0].id if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) else ""
         remark = lines[node.end_lineno - 1].partition("  # ")[2]
-        if name.isupper() and isinstance(script_globals[name], (bool, int, float, str)):
+        if name.isupper() and remark and isinstance(script_globals[name], (bool, int, float, str)):
             constants[name] = (script_globals[name], remark)
     return constants
 
@@ -146,10 +146,7 @@ def _parser(description, constants):
         epilog="Every name is a constant at the top of the script, with its default there.",
         allow_abbrev=False,
     )
-    parser.set_defaults(**{name: value for name, (value, _) in constants.items()})
     for name, (default, remark) in constants.items():
-        if not remark:
-            continue
         parser.add_argument(
             f"--{name}",
             type=_truth if isinstance(default, bool) else type(default),

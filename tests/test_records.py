@@ -1,0 +1,131 @@
+"""The reader on records of the original's making, and on files that are not what they should be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import label_of
+
+from first_impression import Problem, records
+
+
+def write(path, examples):
+    """A record file from dicts of feature name -> bytes."""
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for example in examples:
+            features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in example.items()}
+            writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def label(number):
+    return label_of(number).astype("<f4").tobytes()
+
+
+def read(path, key="train", kind="image", **options):
+    contents = records.open_records(path, key, kind)
+    return contents, list(records.watched(records.batches(contents, 4, **options), contents))
+
+
+def test_the_originals_raw_images_without_clip_names():
+    images = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3)).astype(np.uint8)
+    write("t.tfrecords", [{"train/image": im.tobytes(), "train/label": label(i)} for i, im in enumerate(images)])
+    contents, batches = read("t.tfrecords")
+    assert contents.records == 6 and contents.clips == {}
+    assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(6)], axis=0))
+    assert [len(inputs) for inputs, _, _ in batches] == [4, 2]
+    assert (np.concatenate([inputs for inputs, _, _ in batches]) == images).all()
+    assert np.concatenate([labels for _, labels, _ in batches]).tolist() == [label_of(i).tolist() for i in range(6)]
+
+
+def test_the_originals_float64_sound():
+    sounds = np.random.default_rng(0).normal(size=(3, 79_534))
+    write("t.tfrecords", [{"val/audio": s.tobytes(), "val/label": label(i)} for i, s in enumerate(sounds)])
+    _, ((inputs, _, _),) = read("t.tfrecords", "val", "audio")
+    assert inputs.dtype == tf.float32 and (inputs.numpy() == sounds.astype(np.float32)).all()
+
+
+def grey_jpeg(level, size=224):
+    return tf.io.encode_jpeg(np.full((size, size, 3), level, np.uint8)).numpy()
+
+
+def named(count, **change):
+    rows = [{"train/image": grey_jpeg(i), "train/label": label(i), "train/video": b"clip"} for i in range(count)]
+    return [{**row, **change} for row in rows]
+
+
+def levels(batches):
+    return [int(image.numpy().mean().round()) for inputs, _, _ in batches for image in inputs]
+
+
+def test_order_follows_the_seed_and_a_skip_finds_its_place():
+    write("t.tfrecords", named(30))
+    _, plain = read("t.tfrecords")
+    assert levels(plain) == list(range(30))
+    _, first = read("t.tfrecords", shuffle_seed=1)
+    _, again = read("t.tfrecords", shuffle_seed=1)
+    _, other = read("t.tfrecords", shuffle_seed=2)
+    _, rest = read("t.tfrecords", shuffle_seed=1, skip=3)
+    assert levels(first) == levels(again) != levels(other)
+    assert sorted(levels(first)) == sorted(levels(other)) == list(range(30)) != levels(first)
+    assert levels(rest) == levels(first)[12:]
+
+
+def test_labels_and_names_stay_with_their_pictures_in_any_order():
+    write("t.tfrecords", [{**row, "train/video": f"clip{i}".encode()} for i, row in enumerate(named(30))])
+    _, batches = read("t.tfrecords", shuffle_seed=5)
+    for inputs, labels, names in batches:
+        for image, values, name in zip(inputs, labels, names, strict=True):
+            number = int(image.numpy().mean().round())
+            assert values.numpy().tolist() == label_of(number).tolist() and name == f"clip{number}".encode()
+
+
+@pytest.mark.parametrize(
+    ("examples", "words"),
+    [
+        (named(3, **{"train/image": grey_jpeg(9, size=96)}), "first record is not as it should be"),
+        (named(3, **{"train/label": label(0)[:16]}), "not of this kind"),
+        ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
+        ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
+        ([{"other": b"x"}], "holds other, not train/image"),
+        ([], "t.tfrecords is empty"),
+    ],
+)
+def test_records_of_another_making_are_refused_by_name(examples, words):
+    write("t.tfrecords", examples)
+    with pytest.raises(Problem, match=words) as refusal:
+        read("t.tfrecords")
+    assert "t.tfrecords" in str(refusal.value)
+
+
+def test_missing_cut_and_foreign_files_are_named():
+    with pytest.raises(Problem, match="t.tfrecords is missing: make it with Write_Into_TFRecords.py"):
+        read("t.tfrecords")
+    with pytest.raises(Problem, match="t.tfrecords is missing: make it with feat_extraction_from_wav.py"):
+        read("t.tfrecords", kind="audio")
+    write("t.tfrecords", named(5))
+    content = Path("t.tfrecords").read_bytes()
+    Path("t.tfrecords").write_bytes(content[:-20])
+    with pytest.raises(Problem, match="t.tfrecords is damaged after"):
+        read("t.tfrecords")
+    flipped = bytearray(content)
+    flipped[len(content) // 2] ^= 4  # the checksums of TFRecords find it
+    Path("t.tfrecords").write_bytes(flipped)
+    with pytest.raises(Problem, match="t.tfrecords is damaged after"):
+        read("t.tfrecords")
+    Path("t.tfrecords").write_bytes(b"no records at all, but long enough for a header")
+    with pytest.raises(Problem, match="t.tfrecords does not hold TFRecords"):
+        read("t.tfrecords")
+
+
+def test_shards_are_read_together_and_must_be_complete():
+    for shard in range(3):
+        write(f"t.tfrecords-{shard:05d}-of-00003", named(2 + shard))
+    contents, batches = read("t.tfrecords")
+    assert contents.records == 9 and contents.clips == {"clip": 9} and len(levels(batches)) == 9
+    Path("t.tfrecords-00001-of-00003").unlink()
+    with pytest.raises(Problem, match="2 shards are here, of 3"):
+        read("t.tfrecords")
+    write("t.tfrecords", named(2))
+    with pytest.raises(Problem, match="both t.tfrecords and t.tfrecords-00000-of-00003"):
+        read("t.tfrecords")
