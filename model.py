@@ -1,6 +1,7 @@
-"""The Descriptor Aggregation Networks and the loader of the VGG-Face weights.
+"""The four models of the paper, and the loader of the VGG-Face weights.
 
-"Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops).
+"Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops): the
+Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound.
 Built-in Keras layers only, so that `keras.models.load_model` opens a saved model without this file.
 """
 
@@ -16,6 +17,7 @@ from first_impression import Problem
 
 IMAGE_SIZE = 224  # pixels, of VGG-16
 TRAITS = 5
+SOUND_FEATURES = 79_534  # 3059 windows x 26 log filterbank energies
 
 # VGG-16's convolutions: filters and number of layers of each block; 2 x 2 max pooling follows each block
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -23,6 +25,8 @@ CONVOLUTIONS = [f"conv{block}_{layer}" for block, (_, count) in enumerate(BLOCKS
 
 VGG_FACE_BYTES, VGG_FACE_MD5 = 1_086_058_494, "3d6cd504bf9c98af4a561aad059565d1"
 MEAN_COLOUR = (129.1863, 104.7624, 93.5940)  # RGB, 0..255, as vgg-face.mat has it
+
+RESNET_MEAN_COLOUR = (123.68, 116.779, 103.939)  # RGB, 0..255: what keras.applications.resnet50 subtracts
 
 # Which feature maps each network describes. The authors' x31 is pool5, their x28 relu5_2.
 DESCRIBED = {"dan": ["pool5"], "dan_plus": ["pool5", "conv5_2"]}
@@ -49,25 +53,63 @@ def build_model(name, image_size=IMAGE_SIZE, head_deviation=0.1, head_bias=1.0, 
         for source in DESCRIBED[name]
         for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D))
     ]  # [batch, 512] each
-    traits = layers.Dense(
+    traits = _head(keras.initializers.TruncatedNormal(stddev=head_deviation, seed=seed), head_bias)
+    return keras.Model(images, traits(layers.Concatenate(name="descriptors")(descriptors)), name=name)
+
+
+def build_resnet(weights="", image_size=IMAGE_SIZE, head_deviation=0.1, head_bias=1.0, seed=None):
+    """ResNet-50 and the same head on its pooled features: 23,597,957 parameters; images and traits as `build_model`.
+
+    `weights` names Keras's file of ImageNet weights without the top ("notop"); "" starts from random ones.
+    Raises `Problem` where the file is missing or is not that.
+    """
+    images = keras.Input((image_size, image_size, 3), name="images")
+    centred = layers.Rescaling(1.0, offset=[-value for value in RESNET_MEAN_COLOUR], name="minus_mean")(images)
+    body = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred, pooling="avg")
+    if weights:
+        if not Path(weights).exists():
+            raise Problem(
+                f"{Path(weights).absolute()} is missing: name Keras's ResNet-50 file without the top (notop.h5)"
+            )
+        try:
+            body.load_weights(weights)
+        except (ValueError, KeyError, OSError) as error:
+            reason = str(error).partition("\n")[0]
+            raise Problem(f"{weights} does not hold ResNet-50's weights without the top: {reason}") from None
+        # Keras made these weights for colours in the order blue, green, red: turn the kernel that sees them
+        kernel, *bias = body.get_layer("conv1_conv").get_weights()
+        body.get_layer("conv1_conv").set_weights([kernel[:, :, ::-1], *bias])
+    traits = _head(keras.initializers.TruncatedNormal(stddev=head_deviation, seed=seed), head_bias)
+    return keras.Model(images, traits(body.output), name="resnet")
+
+
+def build_audio(mean, deviation, seed=None):
+    """The linear regressor on sound: float32 [batch, 79534] log energies to traits [batch, 5]; 397,675 parameters.
+
+    `mean` and `deviation` are those of all energies of the training set, two numbers. The first weights are uniform
+    within 1 over the square root of the number of features, which leaves the sigmoid its slope.
+    """
+    energies = keras.Input((SOUND_FEATURES,), name="energies")
+    standardised = layers.Rescaling(1 / deviation, offset=-mean / deviation, name="standardised")(energies)
+    reach = SOUND_FEATURES**-0.5
+    traits = _head(keras.initializers.RandomUniform(-reach, reach, seed=seed), 0.0)
+    return keras.Model(energies, traits(standardised), name="audio")
+
+
+def _head(kernel_initializer, bias):
+    return layers.Dense(
         TRAITS,
         activation="sigmoid",
-        kernel_initializer=keras.initializers.TruncatedNormal(stddev=head_deviation, seed=seed),
-        bias_initializer=keras.initializers.Constant(head_bias),
+        kernel_initializer=kernel_initializer,
+        bias_initializer=keras.initializers.Constant(bias),
         dtype="float32",
         name="traits",
-    )(layers.Concatenate(name="descriptors")(descriptors))
-    return keras.Model(images, traits, name=name)
+    )
 
 
 def mean_colour(model):
     """The RGB colour (three floats, 0..255) that the model subtracts."""
     return [-value for value in model.get_layer("minus_mean").offset]
-
-
-def set_mean_colour(model, colour):
-    """Let the model subtract this RGB colour. Not a weight, so a checkpoint of weights does not hold it."""
-    model.get_layer("minus_mean").offset = [-float(value) for value in colour]
 
 
 def load_vggface(model, path):
@@ -105,7 +147,8 @@ def load_vggface(model, path):
     meta = _field(root, "meta")
     mean = _field(_field(meta, "normalization", _field(root, "normalization")), "averageImage")
     if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
-        set_mean_colour(model, np.mean(mean.reshape(-1, 3), axis=0, dtype=np.float64))
+        colour = np.mean(mean.reshape(-1, 3), axis=0, dtype=np.float64)
+        model.get_layer("minus_mean").offset = (-colour).tolist()
     return _describe(path, _field(meta, "note"))
 
 

@@ -178,7 +178,7 @@ def write_clips(zips, settings):
 
 
 def write_annotation(path, takes):
-    """The labels of `takes` as ChaLearn has them: {trait: {file name: number}}, readable by Python 2."""
+    """The labels of `takes` as ChaLearn has them: {trait: {file name: number}}, pickle protocol 2."""
     rows = {f"{take.name}.mp4": {**take.traits, "interview": np.mean(list(take.traits.values()))} for take in takes}
     labels = {trait: {name: np.float64(row[trait]) for name, row in rows.items()} for trait in ANNOTATED}
     with files.whole_file(path) as growing:
@@ -214,8 +214,8 @@ def write_weights(path):
 def first_convolution():
     """conv1_1: 60 channels that light up at a colour beyond a threshold, 4 at an edge. [3, 3, 3, 64] and [64]."""
     kernel, bias = np.zeros((3, 3, 3, 64)), np.zeros(64)
-    thirds = ((1 / 3, 1 / 3, 1 / 3), (1.5, -1.5, 0), (-0.75, -0.75, 1.5), (-0.75, 1.5, -0.75), (1.5, -0.75, -0.75))
-    channels = ((sign, axis, threshold) for axis in thirds for sign in (1, -1) for threshold in (-40, -10, 10, 40, 70))
+    axes = ((1 / 3, 1 / 3, 1 / 3), (1.5, -1.5, 0), (-0.75, -0.75, 1.5), (-0.75, 1.5, -0.75), (1.5, -0.75, -0.75))
+    channels = ((sign, axis, threshold) for axis in axes for sign in (1, -1) for threshold in (-40, -10, 10, 40, 70))
     for channel, (sign, axis, threshold) in enumerate(channels):
         kernel[:, :, :, channel] = sign * np.array(axis) / 9
         bias[channel] = -threshold
@@ -282,7 +282,10 @@ def speak(traits, pitch, seconds, chance):
 
 
 class Look:
-    """Who seems to speak. Drawn by chance alone: no label reaches this class, so none can be read from it."""
+    """Who seems to speak. Drawn by chance alone: no label reaches this class.
+
+    Among so few people some looks still go with a label, by accident; another SEED has other accidents.
+    """
 
     def __init__(self, chance):
         place = chance.uniform(0, len(SKIN) - 1)

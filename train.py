@@ -1,11 +1,13 @@
 """Step 5: train a network on the records, and say after every epoch how accurate it is.
 
 Reads   train_full.tfrecords, val_full.tfrecords (step 3), vgg-face.mat
+        for MODEL = "audio": train_audio_full.tfrecords, val_audio_full.tfrecords (step 4)
 Writes  runs/<MODEL>/final.keras         the trained model; keras.models.load_model opens it anywhere
         runs/<MODEL>/best.weights.h5     weights of the epoch with the best validation accuracy
         runs/<MODEL>/checkpoint.npz      what a stopped training goes on from
         runs/<MODEL>/history.csv         one row per epoch
         runs/<MODEL>/settings.json       every constant, the versions, the weights that it started from
+        runs/<MODEL>/training_labels.csv the labels of the training clips
         runs/<MODEL>/curves.png, logs/   the curves as a picture, and for TensorBoard
 Run     python train.py
 
@@ -23,24 +25,73 @@ import numpy as np
 from first_impression import Problem, chalearn, jobs, metrics, script
 
 # What to train
-MODEL = "dan"  # "dan": pool5 described; "dan_plus": pool5 and relu5_2
-WEIGHTS = "vgg-face.mat"  # the VGG-Face weights to start from
+MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
+WEIGHTS = "vgg-face.mat"  # the VGG-Face weights that dan and dan_plus start from
+RESNET_WEIGHTS = ""  # Keras's file of ImageNet weights without the top, for resnet; "": random ones
 
-# How; the values are those of the original TensorFlow pipeline
-LEARNING_RATE = 0.0005  # of Adam
-BATCH_SIZE = 25  # frames per step
-N_EPOCHS = 2  # passes over the training records; may be raised to train a finished run further
-REG_PENALTY = 0.0  # times half the mean square of the dense layer's weights, added to the mean squared error
-SEED = 0  # of the dense layer's first weights and the order of the records
+# How. A constant that is None is as the recipe has it, see RECIPES below
+RECIPE = "original"  # "original": the TensorFlow 1 pipeline's; "paper": the paper's authors'; audio: always theirs
+OPTIMIZER: str | None = None  # "adam" or "sgd"
+LEARNING_RATE: float | None = None  # of the first epoch
+LEARNING_RATE_FALL: float | None = None  # factor from each epoch to the next
+MOMENTUM: float | None = None  # of sgd
+WEIGHT_DECAY: float | None = None  # times each weight, added to its gradient
+LOSS: str | None = None  # "squared": mean squared error; "euclidean": distance of the five traits, not squared
+MIRROR: bool | None = None  # True: one coin flip per batch mirrors all its images
+BATCH_SIZE: int | None = None  # frames, or for audio clips, per step
+N_EPOCHS: int | None = None  # passes over the training records; may be raised to train a finished run further
+REG_PENALTY = 0.0  # times half the mean square of the dense layer's weights, added to the loss
+SEED = 0  # of the dense layer's first weights, the order of the records and the coin flips
 
 # Where
-TRAIN_RECORDS = "train_full.tfrecords"  # of step 3; one file, or the first part of the shards' names
-VAL_RECORDS = "val_full.tfrecords"  # likewise
+TRAIN_RECORDS: str | None = None  # None: those of step 3, for audio of step 4
+VAL_RECORDS: str | None = None  # likewise
 RUNS = "runs"  # the folder of the runs; each model has its own in it
 
 # The machine
 CHECKPOINT_MINUTES = 10.0  # minutes of training that a crash costs at most
 DETERMINISTIC = False  # True: same seed, same weights on a GPU as well, slower; on a CPU that always holds
+
+# The recipes. The dense layer of the image models starts from a truncated normal of HEAD_DEVIATION and from HEAD_BIAS.
+RECIPES = {
+    "original": {
+        "OPTIMIZER": "adam",
+        "LEARNING_RATE": 5e-4,
+        "LEARNING_RATE_FALL": 1.0,
+        "MOMENTUM": 0.0,
+        "WEIGHT_DECAY": 0.0,
+        "LOSS": "squared",
+        "MIRROR": False,
+        "BATCH_SIZE": 25,
+        "N_EPOCHS": 2,
+        "HEAD_DEVIATION": 0.1,
+        "HEAD_BIAS": 1.0,
+    },
+    "paper": {
+        "OPTIMIZER": "sgd",
+        "LEARNING_RATE": 1e-3,
+        "LEARNING_RATE_FALL": 10 ** (-3 / 29),  # their rates are logspace(-3, -6, 30), of which 10 epochs use ten
+        "MOMENTUM": 0.9,
+        "WEIGHT_DECAY": 5e-4,
+        "LOSS": "euclidean",
+        "MIRROR": True,
+        "BATCH_SIZE": 32,
+        "N_EPOCHS": 10,
+        "HEAD_DEVIATION": 0.05,
+        "HEAD_BIAS": 0.0,
+    },
+    "audio": {
+        "OPTIMIZER": "sgd",
+        "LEARNING_RATE": 8.3e-4,
+        "LEARNING_RATE_FALL": 1.0,
+        "MOMENTUM": 0.9,
+        "WEIGHT_DECAY": 6.5,
+        "LOSS": "squared",
+        "MIRROR": False,
+        "BATCH_SIZE": 128,
+        "N_EPOCHS": 100,
+    },
+}
 
 # Constants that may differ when a stopped run goes on
 FREE_TO_CHANGE = ("N_EPOCHS", "CHECKPOINT_MINUTES", "RUNS")
@@ -50,20 +101,23 @@ LABELS = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}
 
 
 def main(settings):
+    follow_recipe(settings)
     script.load_tensorflow()
     import keras
     import tensorflow as tf
 
     from first_impression import inference, records, runs
-    from model import build_model, load_vggface
 
     choose_device(tf, settings.DETERMINISTIC)
-    training = records.open_records(settings.TRAIN_RECORDS, chalearn.TRAINING.key, "image")
-    validation = records.open_records(settings.VAL_RECORDS, chalearn.VALIDATION.key, "image")
+    kind, unit = ("audio", "clip") if settings.MODEL == "audio" else ("image", "image")
+    training, validation = (
+        records.open_records(path or getattr(split, f"{kind}_records"), split.key, kind)
+        for path, split in ((settings.TRAIN_RECORDS, chalearn.TRAINING), (settings.VAL_RECORDS, chalearn.VALIDATION))
+    )
     for name, contents in (("training", training), ("validation", validation)):
-        print(f"{name}: {contents.records} frames of {len(contents.clips) or 'unnamed'} clips")
+        print(f"{name}: {contents.records} records of {len(contents.labels) or 'unnamed'} clips")
 
-    # The network as a stopped run left it, or a new one from the VGG-Face weights
+    # The network as a stopped run left it, or a new one
     keras.utils.set_random_seed(settings.SEED)
     run = runs.Run(Path(settings.RUNS) / settings.MODEL, vars(settings), FREE_TO_CHANGE)
     progress = run.progress
@@ -71,12 +125,14 @@ def main(settings):
         model = run.model()
         print(f"{run.folder}: going on after epoch {progress.epoch}, step {progress.step}")
     else:
-        model = build_model(settings.MODEL, seed=settings.SEED)
-        progress.start = f"{settings.WEIGHTS}, {load_vggface(model, settings.WEIGHTS)}"
+        model, progress.start = new_model(settings, training)
     print(f"first weights: {progress.start}")
-    optimizer = keras.optimizers.Adam(settings.LEARNING_RATE)
+    if settings.OPTIMIZER == "adam":
+        optimizer = keras.optimizers.Adam(settings.LEARNING_RATE)
+    else:
+        optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
     optimizer.build(model.trainable_variables)
-    run.attach(model, optimizer, versions=versions(tf, keras))
+    run.attach(model, optimizer, training.labels, versions=versions(tf, keras))
     if progress.epoch >= settings.N_EPOCHS and run.final.exists():
         print(f"{run.final}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
         return
@@ -85,11 +141,18 @@ def main(settings):
     loss_sum = tf.Variable(progress.loss_sum, dtype=tf.float64)  # on the device, so that no step waits for a number
 
     @tf.function(reduce_retracing=True)
-    def train_step(images, labels):
+    def train_step(inputs, labels):
         with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(model(images, training=True) - labels))
+            squares = tf.square(model(inputs, training=True) - labels)
+            if settings.LOSS == "euclidean":
+                loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(squares, axis=1) + 1e-12))  # the root has no slope at 0
+            else:
+                loss = tf.reduce_mean(squares)
             loss += settings.REG_PENALTY * tf.reduce_mean(tf.square(head)) / 2
         gradients = tape.gradient(loss, model.trainable_variables)
+        if settings.WEIGHT_DECAY:
+            pairs = zip(gradients, model.trainable_variables, strict=True)
+            gradients = [gradient + settings.WEIGHT_DECAY * weights for gradient, weights in pairs]
         optimizer.apply(gradients, model.trainable_variables)
         loss_sum.assign_add(tf.cast(loss, tf.float64) * tf.cast(tf.shape(labels)[0], tf.float64))
 
@@ -104,10 +167,13 @@ def main(settings):
         batches = records.batches(training, settings.BATCH_SIZE, shuffle_seed=order, skip=progress.step)
         seen = min(progress.step * settings.BATCH_SIZE, training.records)
         loss_sum.assign(progress.loss_sum)
+        optimizer.learning_rate.assign(settings.LEARNING_RATE * settings.LEARNING_RATE_FALL**epoch)
         saved_at = time.monotonic()
-        with script.delayed_stop() as stopping, jobs.progress(training.records, title, "image", seen) as bar:
-            for images, labels, _ in records.watched(batches, training):
-                train_step(images, labels)
+        with script.delayed_stop() as stopping, jobs.progress(training.records, title, unit, seen) as bar:
+            for inputs, labels, _ in records.watched(batches, training):
+                if settings.MIRROR and np.random.default_rng([settings.SEED, epoch, progress.step]).random() < 0.5:
+                    inputs = inputs[:, :, ::-1]
+                train_step(inputs, labels)
                 progress.step += 1
                 seen += len(labels)
                 bar.update(len(labels))
@@ -127,7 +193,7 @@ def main(settings):
             run.save()
 
         # By frame, as the original counts, and by clip, as the paper does, beside a guess without a look
-        clips, predicted, true = inference.predict(model, validation, settings.BATCH_SIZE, "image")
+        clips, predicted, true = inference.predict(model, validation, settings.BATCH_SIZE, unit)
         scores = score(clips, predicted, true, training.label_mean)
         loss = progress.loss_sum / training.records
         print(f"{title}: training loss {loss:.4f}, validation accuracy (1 - mean absolute error)")
@@ -142,10 +208,38 @@ def main(settings):
     print(f"{run.final}: the trained model; {run.folder / 'curves.png'}: how it went")
 
 
+def follow_recipe(settings):
+    """Give each constant that is None the recipe's value, and the settings what only recipes have."""
+    recipe = RECIPES["audio" if settings.MODEL == "audio" else settings.RECIPE]
+    for name, value in recipe.items():
+        if getattr(settings, name, None) is None:
+            setattr(settings, name, value)
+    if settings.MODEL == "audio" and settings.MIRROR:
+        raise Problem("MIRROR = True: sound has no mirror image; leave it None for audio")
+
+
+def new_model(settings, training):
+    """A model with its first weights, and in words what these are."""
+    from first_impression import records
+    from model import build_audio, build_model, build_resnet, load_vggface
+
+    if settings.MODEL == "audio":
+        mean, deviation = records.mean_and_deviation(training)
+        return build_audio(
+            mean, deviation, settings.SEED
+        ), f"random; energies have mean {mean:.4f}, deviation {deviation:.4f}"
+    head = {"head_deviation": settings.HEAD_DEVIATION, "head_bias": settings.HEAD_BIAS, "seed": settings.SEED}
+    if settings.MODEL == "resnet":
+        model = build_resnet(settings.RESNET_WEIGHTS, **head)
+        return model, settings.RESNET_WEIGHTS or "RANDOM, not ImageNet's: name Keras's file in RESNET_WEIGHTS for those"
+    model = build_model(settings.MODEL, **head)
+    return model, f"{settings.WEIGHTS}, {load_vggface(model, settings.WEIGHTS)}"
+
+
 def score(clips, predicted, true, label_mean):
     """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}."""
     scores = {"frame": metrics.accuracy(predicted, true)}
-    if all(clips):
+    if len(clips) and all(clips):
         (_, predicted), (_, true) = metrics.by_clip(clips, predicted), metrics.by_clip(clips, true)
         scores["clip"] = metrics.accuracy(predicted, true)
     scores["constant"] = metrics.accuracy(label_mean, true)
@@ -186,8 +280,14 @@ def versions(tf, keras):
 if __name__ == "__main__":
     script.run(
         main,
-        MODEL=script.one_of("dan", "dan_plus"),
+        MODEL=script.one_of("dan", "dan_plus", "resnet", "audio"),
+        RECIPE=script.one_of("original", "paper"),
+        OPTIMIZER=script.one_of("adam", "sgd"),
         LEARNING_RATE=script.more_than(0),
+        LEARNING_RATE_FALL=script.more_than(0),
+        MOMENTUM=script.at_least(0),
+        WEIGHT_DECAY=script.at_least(0),
+        LOSS=script.one_of("squared", "euclidean"),
         BATCH_SIZE=script.at_least(1),
         N_EPOCHS=script.at_least(1),
         REG_PENALTY=script.at_least(0),

@@ -16,7 +16,6 @@ import hashlib
 import json
 import os
 import time
-from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -52,7 +51,7 @@ class Contents:
     key: str
     kind: str  # "image" or "audio"
     records: int
-    clips: dict  # clip name -> number of records; empty where the records carry no names
+    labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
 
 
@@ -89,8 +88,7 @@ def write(path, key, kind, items, payloads, made_with):
         "made_from": identity,
         "bytes": growing.stat().st_size,
         "records": len(items),
-        "clips": dict(Counter(item.clip for item in items)),
-        "label_mean": np.mean(list(labels.values()), axis=0, dtype=np.float64).tolist(),
+        "labels": {clip: label.tolist() for clip, label in labels.items()},
     }
     _table_path(path).unlink(missing_ok=True)  # or, killed between the next two lines, an old one would stay
     os.replace(growing, path)
@@ -170,12 +168,13 @@ def open_records(path, key, kind):
     for file in files:
         _check_first(file, key, kind)
     tables = [_table(file) or _read_through(file, key, kind) for file in files]
-    clips = Counter()
-    for table in tables:
-        clips.update(table["clips"])
-    weights = [len(table["clips"]) or table["records"] for table in tables]
-    mean = np.average([table["label_mean"] for table in tables], axis=0, weights=weights)
-    return Contents([str(file) for file in files], key, kind, sum(t["records"] for t in tables), dict(clips), mean)
+    records = sum(table["records"] for table in tables)
+    labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
+    if labels:
+        label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
+    else:
+        label_mean = sum(table["label_sum"] for table in tables) / records
+    return Contents([str(file) for file in files], key, kind, records, labels, label_mean)
 
 
 def _files(path, kind):
@@ -214,8 +213,8 @@ def _check_first(file, key, kind):
 
 
 def _read_through(file, key, kind):
-    """What the table of contents would say, from the records themselves."""
-    clips, label_of, labels, total = Counter(), {}, np.zeros(len(TRAITS)), 0
+    """What the table of contents would say, from the records themselves; and the sum of their labels."""
+    labels, label_sum, records = {}, np.zeros(len(TRAITS)), 0
     spec = _spec(key, kind)
     del spec[f"{key}/{kind}"]
     dataset = tf.data.TFRecordDataset(str(file)).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec))
@@ -223,14 +222,12 @@ def _read_through(file, key, kind):
         for batch in dataset:
             decoded = _decode_label(batch[f"{key}/label"]).numpy()
             names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
-            clips.update(name for name in names if name)
-            label_of.update(zip(names, decoded, strict=True))
-            labels += decoded.sum(axis=0, dtype=np.float64)
-            total += len(names)
+            labels.update((name, label) for name, label in zip(names, decoded, strict=True) if name)
+            label_sum += decoded.sum(axis=0, dtype=np.float64)
+            records += len(names)
     except tf.errors.OpError as error:
-        raise Problem(f"{file} is damaged after {total} records, or not of this kind: {_why(error)}") from None
-    mean = np.mean(list(label_of.values()), axis=0, dtype=np.float64) if clips else labels / max(total, 1)
-    return {"records": total, "clips": dict(clips), "label_mean": mean}
+        raise Problem(f"{file} is damaged after {records} records, or not of this kind: {_why(error)}") from None
+    return {"records": records, "labels": labels, "label_sum": label_sum}
 
 
 def batches(contents, batch_size, shuffle_seed=None, skip=0):
@@ -251,6 +248,16 @@ def batches(contents, batch_size, shuffle_seed=None, skip=0):
         dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
     dataset = dataset.skip(skip * batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+
+
+def mean_and_deviation(contents):
+    """The mean and the standard deviation of all values of all inputs: two floats, from one pass in bounded memory."""
+    count, total, squares = 0, 0.0, 0.0
+    for inputs, _, _ in watched(batches(contents, 64), contents):
+        values = inputs.numpy().astype(np.float64)
+        count, total, squares = count + values.size, total + values.sum(), squares + np.square(values).sum()
+    mean = total / count
+    return float(mean), float(np.sqrt(max(squares / count - mean**2, 1e-12)))
 
 
 def watched(dataset, contents):

@@ -11,7 +11,9 @@ import pandas as pd
 
 from first_impression import Problem, plots
 from first_impression.files import keep_settings, whole_file
+from first_impression.predictions import write_csv
 
+TRAINING_LABELS = "training_labels.csv"
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
 
@@ -51,15 +53,17 @@ class Run:
         """The model of a run that was stopped, as it was built. Its weights come with `attach`."""
         return keras.models.model_from_json(self._architecture)
 
-    def attach(self, model, optimizer, **about):
+    def attach(self, model, optimizer, labels, **about):
         """Take charge of a model and its built optimizer; set their variables if the run was stopped.
 
-        `about` goes into the settings.json of a new run.
+        A new run notes the training clips' `labels` ({clip: [5]}), for comparison with later predictions, and puts
+        `about` into its settings.json.
         """
         self._model = model
         self._variables = model.variables + optimizer.variables
         if not self.begun:
             keep_settings(self.folder, self._constants, self._free, start=self.progress.start, **about)
+            write_csv(self.folder / TRAINING_LABELS, labels)
             return
         ours = {variable.path: tuple(variable.shape) for variable in self._variables}
         if ours != {name: array.shape for name, array in self._arrays.items()}:

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from first_impression import Problem
 
+PLAIN = {"bool": bool, "int": int, "float": float, "str": str}  # what a constant can be
 STOPPED = 130  # exit status after Ctrl-C, as a shell gives it: 128 + SIGINT
 
 
@@ -44,15 +45,17 @@ def _is_number(value):
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-def run(main, **rules):
+def run(main, inputs="", **rules):
     """Call `main(settings)` for the script that defines it, and leave the process with its exit status.
+
+    `inputs` names what the command line takes besides flags, one or more words: the settings have them as a list.
 
     Statuses: 0 done; 1 a `Problem`, a refused setting or an error of the machine (no room, no rights),
     told in a line on stderr; 130 stopped by Ctrl-C. Anything else is a fault of ours and keeps its traceback.
     """
     name = Path(main.__globals__["__file__"]).name
     try:
-        settings = read_settings(main.__globals__, sys.argv[1:], **rules)
+        settings = read_settings(main.__globals__, sys.argv[1:], inputs, **rules)
         main(settings)
     except Problem as problem:
         sys.exit(f"{name}: {problem}")
@@ -104,21 +107,21 @@ def load_tensorflow():
             os.close(stderr)
 
 
-def read_settings(script_globals, arguments, **rules):
+def read_settings(script_globals, arguments, inputs="", **rules):
     """The script's constants with the command line's `arguments` applied, checked by `rules`.
 
     Accepts `--NAME value` and `--NAME=value`. Raises `Problem` for an unknown name, a value of the wrong
     type, or one that its rule refuses.
     """
     constants = _constants(script_globals)
-    settings = _parser(script_globals["__doc__"], constants).parse_args(arguments)
+    settings = _parser(script_globals["__doc__"], constants, inputs).parse_args(arguments)
     for name, value in vars(settings).items():
-        complaint = rules[name](value) if name in rules else None
+        complaint = rules[name](value) if name in rules and value is not None else None
         if isinstance(value, float) and not math.isfinite(value):
             complaint = "must be a finite number"
         if complaint:
             raise Problem(f"{name} = {value!r}: {complaint}")
-    changed = {name: value for name, value in vars(settings).items() if value != constants[name][0]}
+    changed = {name: value for name, value in vars(settings).items() if name != inputs and value != constants[name][0]}
     if changed:
         shown = (f"{name} = {'***' if 'PASSWORD' in name else repr(value)}" for name, value in changed.items())
         print(f"{Path(script_globals['__file__']).name}: {', '.join(shown)}", flush=True)
@@ -126,32 +129,42 @@ def read_settings(script_globals, arguments, **rules):
 
 
 def _constants(script_globals):
-    """{name: (value, remark)}, in order: the script's top-level capitals with a plain value and a remark behind it."""
+    """{name: (value, type, remark)}, in order: the script's top-level capitals with a plain value and a remark.
+
+    A constant that may be None says its type: `BATCH_SIZE: int | None = None  # None: as the recipe has it`.
+    """
     source = Path(script_globals["__file__"]).read_text(encoding="utf-8")
     lines = source.splitlines()
     constants = {}
     for node in ast.parse(source).body:
-        name = node.targets[0].id if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) else ""
+        target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
+        name = target.id if isinstance(target, ast.Name) else ""
         remark = lines[node.end_lineno - 1].partition("  # ")[2]
-        if name.isupper() and remark and isinstance(script_globals[name], (bool, int, float, str)):
-            constants[name] = (script_globals[name], remark)
+        if not (name.isupper() and remark):
+            continue
+        value = script_globals[name]
+        kind = ast.unparse(node.annotation).split(" ")[0] if isinstance(node, ast.AnnAssign) else type(value).__name__
+        if kind in PLAIN:
+            constants[name] = (value, PLAIN[kind], remark)
     return constants
 
 
-def _parser(description, constants):
+def _parser(description, constants, inputs):
     parser = _Parser(
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        usage="%(prog)s [--NAME VALUE ...]",
+        usage="%(prog)s [--NAME VALUE ...]" + (f" {inputs} ..." if inputs else ""),
         epilog="Every name is a constant at the top of the script, with its default there.",
         allow_abbrev=False,
     )
-    for name, (default, remark) in constants.items():
+    if inputs:
+        parser.add_argument(inputs, nargs="+", help=argparse.SUPPRESS)
+    for name, (default, kind, remark) in constants.items():
         parser.add_argument(
             f"--{name}",
-            type=_truth if isinstance(default, bool) else type(default),
+            type=_truth if kind is bool else kind,
             default=default,
-            metavar=type(default).__name__,
+            metavar=kind.__name__,
             help=f"{remark} (default: {default!r})".replace("%", "%%"),
         )
     return parser

@@ -31,7 +31,7 @@ def test_the_originals_raw_images_without_clip_names():
     images = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3)).astype(np.uint8)
     write("t.tfrecords", [{"train/image": im.tobytes(), "train/label": label(i)} for i, im in enumerate(images)])
     contents, batches = read("t.tfrecords")
-    assert contents.records == 6 and contents.clips == {}
+    assert contents.records == 6 and contents.labels == {}
     assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(6)], axis=0))
     assert [len(inputs) for inputs, _, _ in batches] == [4, 2]
     assert (np.concatenate([inputs for inputs, _, _ in batches]) == images).all()
@@ -122,7 +122,7 @@ def test_shards_are_read_together_and_must_be_complete():
     for shard in range(3):
         write(f"t.tfrecords-{shard:05d}-of-00003", named(2 + shard))
     contents, batches = read("t.tfrecords")
-    assert contents.records == 9 and contents.clips == {"clip": 9} and len(levels(batches)) == 9
+    assert contents.records == 9 and set(contents.labels) == {"clip"} and len(levels(batches)) == 9
     Path("t.tfrecords-00001-of-00003").unlink()
     with pytest.raises(Problem, match="2 shards are here, of 3"):
         read("t.tfrecords")
