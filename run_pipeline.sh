@@ -16,13 +16,18 @@ scripts=$PROJECT
 
 if ls data/*.zip >/dev/null 2>&1; then
     for file in Annotations/annotation_training.pkl Annotations/annotation_validation.pkl vgg-face.mat; do
-        [ -e "$file" ] || { echo "$PWD/$file is missing, and the last step needs it: README.md says where it comes from" >&2; exit 1; }
+        [ -e "$file" ] && continue
+        echo "$PWD/$file is missing, and later steps need it: README.md says where it comes from" >&2
+        exit 1
     done
     step $scripts/Video_to_Image.py
     step $scripts/vid_to_wav.py
     step $scripts/Write_Into_TFRecords.py
     step $scripts/feat_extraction_from_wav.py
     step $scripts/train.py
+    step $scripts/train.py --MODEL audio
+    step $scripts/evaluate.py
+    next='dan_plus and resnet, or the recipe of the paper: README.md, "The whole system of the paper"'
 else
     echo "No zips in $PWD/data: showing the pipeline on a drawn sample, in sample/"
     mkdir -p sample
@@ -34,20 +39,20 @@ else
     step $scripts/Write_Into_TFRecords.py
     step $scripts/feat_extraction_from_wav.py
     step $scripts/train.py --BATCH_SIZE 4
+    step $scripts/train.py --MODEL audio --N_EPOCHS 25
+    step $scripts/evaluate.py
+    clips=(unzippedData/validation80_01/*.mp4)
+    step $scripts/predict.py --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
+    next='put ChaLearn'"'"'s zips into data/, the annotations into Annotations/ and vgg-face.mat beside them
+(README.md, "Your data"), and run this command again. The sample'"'"'s clips are drawn, its labels mean nothing, and its
+weights are NOT VGG-Face: its scores show that the pipeline works, no more.'
 fi
 
 cat <<END
 
-Done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s. Results are in $PWD/runs/dan:
-  history.csv, curves.png   accuracy after every epoch, beside the constant guess
-  final.keras               the trained network, for keras.models.load_model
+Done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s. Results are in $PWD:
+  runs/fusion/   scores_validation.json and pictures of all models together
+  runs/dan/, runs/audio/   each model: final.keras, history.csv, curves.png, predictions_validation.csv
+Try it on a clip of yours: $PYTHON $scripts/predict.py CLIP.mp4
+Next: $next
 END
-if [ "${PWD##*/}" = sample ]; then
-    cat <<END
-The sample's clips are drawn, its labels mean nothing, and its weights are NOT VGG-Face: the score shows that
-the pipeline works, no more. Next: put ChaLearn's zips into data/, the annotations into Annotations/ and
-vgg-face.mat beside them (README.md, "Your data"), and run this command again.
-END
-else
-    echo "Next: edit the constants at the top of train.py and train again, or --help for any script."
-fi

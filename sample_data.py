@@ -33,6 +33,7 @@ FRAMES_PER_SECOND = 10  # of a clip
 SEED = 0  # another number: other people, other labels
 WORKERS = 0  # clips drawn at a time; 0: one per core
 
+SPLITS = (chalearn.TRAINING, chalearn.VALIDATION)
 # Facts of the sample. Without a remark behind them they are no flags.
 WEIGHTS = Path("vgg-face.mat")
 CLIPS_PER_ZIP = 40
@@ -82,10 +83,10 @@ def main(settings):
     takes = plan(settings)
     zips = {
         Path("data") / f"{split.zip_prefix}{number + 1:02d}.zip": takes[split][start : start + CLIPS_PER_ZIP]
-        for split in chalearn.SPLITS
+        for split in SPLITS
         for number, start in enumerate(range(0, len(takes[split]), CLIPS_PER_ZIP))
     }
-    outputs = [*zips, *(split.annotation for split in chalearn.SPLITS), WEIGHTS]
+    outputs = [*zips, *(split.annotation for split in SPLITS), WEIGHTS]
     refuse_to_mix(readme, outputs)
     missing = [output for output in outputs if not output.exists()]
     if not missing:
@@ -94,13 +95,13 @@ def main(settings):
     with files.whole_file("README.txt") as growing:  # first, so that a later run knows the folder as its own
         growing.write_text(readme, encoding="utf-8")
     write_clips({archive: part for archive, part in zips.items() if archive in missing}, settings)
-    for split in chalearn.SPLITS:
+    for split in SPLITS:
         if split.annotation in missing:
             write_annotation(split.annotation, takes[split])
     if WEIGHTS in missing:
         write_weights(WEIGHTS)
     size = sum(output.stat().st_size for output in outputs) / 1e6
-    counts = " and ".join(f"{len(takes[split])} {split.name}" for split in chalearn.SPLITS)
+    counts = " and ".join(f"{len(takes[split])} {split.name}" for split in SPLITS)
     print(f"{counts} clips, their annotations and vgg-face.mat are in {Path.cwd()}: {size:.1f} MB")
     print("  the clips are drawn, the labels mean nothing, and vgg-face.mat holds made-up weights, NOT VGG-Face")
 

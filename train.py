@@ -193,7 +193,7 @@ def main(settings):
             run.save()
 
         # By frame, as the original counts, and by clip, as the paper does, beside a guess without a look
-        clips, predicted, true = inference.predict(model, validation, settings.BATCH_SIZE, unit)
+        clips, predicted, true = inference.predict(model, validation, settings.BATCH_SIZE, unit, "validation")
         scores = score(clips, predicted, true, training.label_mean)
         loss = progress.loss_sum / training.records
         print(f"{title}: training loss {loss:.4f}, validation accuracy (1 - mean absolute error)")

@@ -51,7 +51,13 @@ class Split:
 
 TRAINING = Split("training", "train", "training80_", "trainingData")
 VALIDATION = Split("validation", "val", "validation80_", "validationData")
-SPLITS = (TRAINING, VALIDATION)
+TEST = Split("test", "test", "test80_", "testData")
+SPLITS = (TRAINING, VALIDATION, TEST)
+
+
+def split_named(name):
+    """The split of this name: "training", "validation" or "test"."""
+    return next(split for split in SPLITS if split.name == name)
 
 
 @dataclass(frozen=True)

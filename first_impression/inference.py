@@ -7,14 +7,14 @@ from first_impression import records
 from first_impression.jobs import progress
 
 
-def predict(model, contents, batch_size, unit):
-    """Run `model` over every record of `contents`, in their order, each once.
+def predict(model, contents, batch_size, unit, title):
+    """Run `model` over every record of `contents`, in their order, each once, under a bar with `title`.
 
     Returns clip names [n] (str, "" in records without), predictions [n, 5] and labels [n, 5], float32 in [0, 1].
     """
     infer = tf.function(lambda inputs: model(inputs, training=False), reduce_retracing=True)
     clips, predicted, true = [], [], []
-    with progress(contents.records, contents.key, unit) as bar:
+    with progress(contents.records, title, unit) as bar:
         for inputs, labels, names in records.watched(records.batches(contents, batch_size), contents):
             predicted.append(infer(inputs).numpy())
             true.append(labels.numpy())

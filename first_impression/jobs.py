@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -49,7 +50,12 @@ def in_order(task, items, workers, processes=False):
         for item, future in waiting:
             yield item, future.result()
     finally:
+        # A second Ctrl-C would cut the shutdown in two, and the processes would wait for ever
+        in_main = threading.current_thread() is threading.main_thread()
+        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
         pool.shutdown(cancel_futures=True)
+        if in_main:
+            signal.signal(signal.SIGINT, before)
 
 
 def _attempt(task, item):

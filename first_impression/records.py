@@ -151,8 +151,9 @@ def _table(path):
     """The table of contents of `path`; empty if there is none, or it is not that of this very file."""
     try:
         table = json.loads(_table_path(path).read_text(encoding="utf-8"))
-        return table if table["bytes"] == path.stat().st_size else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        fits = table["bytes"] == path.stat().st_size and {"made_from", "records", "labels"} <= table.keys()
+        return table if fits else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return {}
 
 

@@ -106,6 +106,25 @@ class Run:
             self._model.save(growing)
 
 
+def load_model(final):
+    """The trained model in a file `final.keras`. Raises `Problem` for a file that is damaged or holds foreign code."""
+    try:
+        return keras.models.load_model(final, compile=False)
+    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = str(error).partition("\n")[0]
+        raise Problem(f"{final} is damaged or no model of train.py ({reason}): train it again") from None
+
+
+def start_of(folder):
+    """What the weights of a run were at its start, in words, as its settings.json has them."""
+    try:
+        return json.loads((folder / "settings.json").read_text(encoding="utf-8"))["start"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return "unknown, since settings.json does not say"
+
+
 def _read(checkpoint):
     """(arrays by variable path, what else is said) of a checkpoint file."""
     try:

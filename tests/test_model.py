@@ -3,12 +3,13 @@
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 from conftest import BLOCKS, vgg_layers, write_mat
 
 from first_impression import Problem
-from model import build_model, load_vggface, mean_colour
+from model import build_model, build_resnet, load_vggface, mean_colour
 
 SIDE = 64  # pixels: a small picture for a slow forward pass; pool5 is 2 x 2
 
@@ -154,3 +155,23 @@ def test_unfit_files_are_named(folder):
     savemat("other.mat", {"x": np.arange(3)})
     with pytest.raises(Problem, match="other.mat is not laid out like vgg-face.mat"):
         load_vggface(model, "other.mat")
+
+
+def test_resnet_sees_colours_as_kerass_own_does(folder):
+    """Keras's file without the top, in its format, gives the features that Keras's network gives on its own input."""
+    import h5py
+    from keras.applications import resnet50
+    from keras.src.legacy.saving import legacy_h5_format
+
+    theirs = resnet50.ResNet50(include_top=False, weights=None, pooling="avg")
+    with h5py.File("notop.h5", "w") as file:
+        legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
+    ours = build_resnet("notop.h5", image_size=SIDE)
+    images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.float32)
+    features = keras.Model(ours.input, ours.layers[-2].output)
+    wanted = theirs(resnet50.preprocess_input(images.copy())).numpy()
+    assert np.allclose(features(images).numpy(), wanted, atol=1e-4 * np.abs(wanted).max())
+    turned = theirs(resnet50.preprocess_input(images[..., ::-1].copy())).numpy()
+    assert not np.allclose(turned, wanted, atol=1e-2 * np.abs(wanted).max())  # so the order of colours matters
+    ours.save("resnet.keras")
+    assert keras.models.load_model("resnet.keras").count_params() == 23_597_957

@@ -15,7 +15,7 @@ import tensorflow as tf
 from conftest import PROJECT, label_of, refused, run, vgg_layers, write_mat
 from PIL import Image
 
-from first_impression import records
+from first_impression import Problem, records, script
 from first_impression.chalearn import TRAITS
 
 
@@ -150,3 +150,107 @@ def test_unfit_files_end_in_a_line(material):
     Path("train_full.tfrecords").write_bytes(b"")
     refused(run("train.py"), "train_full.tfrecords is empty")
     assert not Path("runs").exists()
+
+
+def write_sounds(path, key, clips):
+    random = np.random.default_rng(clips)
+    items = []
+    for clip in range(clips):
+        source = Path(f"{key}-{clip}.f32")
+        source.write_bytes(random.normal(9, 3, 79_534).astype("<f4").tobytes())
+        items.append(records.Item(f"{key}.{clip:03d}", label_of(10 * clip).astype(np.float32), source))
+    records.write(Path(path), key, "audio", items, lambda sources: (source.read_bytes() for source in sources), {})
+    return np.array([np.frombuffer(item.source.read_bytes(), "<f4") for item in items], np.float64)
+
+
+def descend(inputs, labels, kernel, epochs, rate, fall=1.0, loss="squared", momentum=0.9, decay=6.5):
+    """The authors' regressor in NumPy: full batches, momentum, and a weight decay that is part of the gradient."""
+    weights = [kernel.astype(np.float64), np.zeros(5)]
+    velocity = [np.zeros_like(part) for part in weights]
+    for epoch in range(epochs):
+        predicted = 1 / (1 + np.exp(-(inputs @ weights[0] + weights[1])))
+        error = predicted - labels
+        if loss == "squared":
+            outer = 2 * error / error.size
+        else:
+            outer = error / np.linalg.norm(error, axis=1, keepdims=True) / len(error)
+        logits = outer * predicted * (1 - predicted)
+        for part, gradient in enumerate((inputs.T @ logits, logits.sum(axis=0))):
+            velocity[part] = momentum * velocity[part] - rate * fall**epoch * (gradient + decay * weights[part])
+            weights[part] = weights[part] + velocity[part]
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((), {}),
+        (
+            ("--LOSS", "euclidean", "--LEARNING_RATE_FALL", "0.5", "--WEIGHT_DECAY", "0.5", "--MOMENTUM", "0.6"),
+            {"loss": "euclidean", "fall": 0.5, "decay": 0.5, "momentum": 0.6},
+        ),
+    ],
+)
+def test_the_audio_regressor_learns_as_numpy_does(folder, arguments, options):
+    sounds = write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    done = run("train.py", "--MODEL", "audio", "--N_EPOCHS", "4", *arguments)
+    assert done.returncode == 0, done.stderr
+    model = keras.models.load_model("runs/audio/final.keras")
+    assert model.count_params() == 397_675
+    labels = np.array([label_of(10 * clip) for clip in range(6)])
+    inputs = (sounds - sounds.mean()) / sounds.std()
+    reach = 79_534**-0.5
+    first = keras.initializers.RandomUniform(-reach, reach, seed=0)((79_534, 5)).numpy()
+    kernel, bias = descend(inputs, labels, first, 4, 8.3e-4, **options)
+    found = model.get_layer("traits").get_weights()
+    assert np.abs(found[0] - kernel).max() < 1e-6 and np.abs(found[1] - bias).max() < 1e-6
+    assert np.abs(found[0] - first).max() > 1e-4  # it did learn
+    # The mean and the deviation live in the saved model: it takes the energies as they are
+    wanted = 1 / (1 + np.exp(-(inputs @ kernel + bias)))
+    assert np.abs(model(sounds.astype(np.float32)).numpy() - wanted).max() < 1e-4
+    history = pd.read_csv("runs/audio/history.csv")
+    assert len(history) == 4 and history["training_loss"].iloc[-1] < history["training_loss"].iloc[0]
+
+
+def resolved(*arguments):
+    import train
+
+    settings = script.read_settings(vars(train), list(arguments))
+    train.follow_recipe(settings)
+    return settings
+
+
+def test_recipes_and_what_is_set_by_hand():
+    original, paper, audio = resolved(), resolved("--RECIPE", "paper"), resolved("--MODEL", "audio")
+    assert (original.OPTIMIZER, original.LEARNING_RATE, original.BATCH_SIZE, original.N_EPOCHS) == ("adam", 5e-4, 25, 2)
+    assert (original.LOSS, original.WEIGHT_DECAY, original.REG_PENALTY, original.MIRROR) == ("squared", 0, 0, False)
+    assert (original.HEAD_DEVIATION, original.HEAD_BIAS) == (0.1, 1)
+    assert (paper.OPTIMIZER, paper.LEARNING_RATE, paper.BATCH_SIZE, paper.N_EPOCHS) == ("sgd", 1e-3, 32, 10)
+    assert (paper.LOSS, paper.MOMENTUM, paper.WEIGHT_DECAY, paper.MIRROR) == ("euclidean", 0.9, 5e-4, True)
+    assert (paper.HEAD_DEVIATION, paper.HEAD_BIAS) == (0.05, 0)
+    rates = paper.LEARNING_RATE * paper.LEARNING_RATE_FALL ** np.arange(10)
+    assert np.allclose(rates, np.logspace(-3, -6, 30)[:10])
+    assert (audio.OPTIMIZER, audio.LEARNING_RATE, audio.MOMENTUM, audio.WEIGHT_DECAY) == ("sgd", 8.3e-4, 0.9, 6.5)
+    assert (audio.LOSS, audio.BATCH_SIZE, audio.N_EPOCHS) == ("squared", 128, 100)
+    by_hand = resolved("--RECIPE", "paper", "--LEARNING_RATE", "0.0005", "--BATCH_SIZE", "25", "--MIRROR", "False")
+    assert (by_hand.LEARNING_RATE, by_hand.BATCH_SIZE, by_hand.MIRROR, by_hand.LOSS) == (5e-4, 25, False, "euclidean")
+    with pytest.raises(Problem, match="MIRROR"):
+        resolved("--MODEL", "audio", "--MIRROR", "True")
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_and_resnet_train_and_resume(material):
+    arguments = ("--MODEL", "resnet", "--RECIPE", "paper", "--BATCH_SIZE", "3")
+    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--RUNS", "whole")
+    assert done.returncode == 0, done.stderr
+    assert "RANDOM, not ImageNet's" in done.stdout
+    for epochs in ("1", "2"):
+        done = run("train.py", *arguments, "--N_EPOCHS", epochs, "--RUNS", "parts")
+        assert done.returncode == 0, done.stderr
+    whole, parts = variables("whole/resnet/final.keras"), variables("parts/resnet/final.keras")
+    assert sum(values.size for values in whole) == 23_597_957
+    assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
+    refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 is missing")
+    Path("no.h5").write_bytes(b"nothing")
+    refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 does not hold")
