@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression import Problem, chalearn, metrics, predictions, script
+from first_impression import Problem, chalearn, metrics, predictions, runs, script
 from first_impression.files import write_json
 
 MODELS = ""  # which runs, with commas between; "": all that are trained
@@ -78,23 +78,14 @@ def read_files(paths):
 
 def run_models(folder, split, settings):
     """Run every model over the split's records: {model: {clip: [5]}} and {model: accuracy by frame [5]}."""
-    finals = sorted(folder.glob("*/final.keras"))
-    if settings.MODELS:
-        finals = [folder / name / "final.keras" for name in settings.MODELS.split(",")]
-    for final in finals:
-        if not final.exists():
-            raise Problem(f"{final} is missing: train it with train.py, or name other MODELS")
-    if not finals:
-        raise Problem(f"{folder.absolute()} holds no trained run: train one with train.py (or ./run_pipeline.sh)")
+    trained = runs.find_trained(folder, settings.MODELS)
     script.load_tensorflow()
-    from first_impression import inference, records, runs
+    from first_impression import inference, records
 
     answers, by_frame = {}, {}
-    for final in finals:
-        name = final.parent.name
-        model = runs.load_model(final)
-        print(f"{name}: first weights: {runs.start_of(final.parent)}")
-        kind = "audio" if len(model.input_shape) == 2 else "image"
+    for name, run in trained.items():
+        model, kind = runs.load_model(run)
+        print(f"{name}: first weights: {runs.start_of(run)}")
         contents = records.open_records(getattr(split, f"{kind}_records"), split.key, kind)
         if not contents.labels:
             raise Problem(f"{contents.files[0]} does not name its clips: write it again with this project's own step")
@@ -102,7 +93,7 @@ def run_models(folder, split, settings):
         by_frame[name] = metrics.accuracy(predicted, true) if kind == "image" else None
         names, means = metrics.by_clip(clips, predicted)
         answers[name] = dict(zip(names, means, strict=True))
-        predictions.write_csv(final.parent / f"predictions_{split.name}.csv", answers[name])
+        predictions.write_csv(run / f"predictions_{split.name}.csv", answers[name])
     return answers, by_frame
 
 

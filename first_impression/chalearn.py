@@ -21,6 +21,8 @@ from first_impression.files import whole_file
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
 TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "openness")
 
+FRAME_SIZE = 224  # pixels, width and height of the frames that the networks take
+
 UNZIPPED = Path("unzippedData")
 IMAGES = Path("ImageData")
 VOICES = Path("VoiceData")

@@ -1,8 +1,11 @@
 """Video files through the ffmpeg command: frames as JPEG, sound as WAV."""
 
 import functools
+import math
 import shutil
+import struct
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +14,11 @@ from first_impression import Problem, Unusable
 
 SAMPLE_RATE = 44_100  # Hz, of every WAV file
 CHANNELS = 2  # the authors' features are made of stereo files; see audio.py
+
+LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
+LOUDNESS_STEP = 0.05  # seconds
+
+NO_TIME = -(2**63)  # ffmpeg's number for a time that a file does not tell
 
 JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
 
@@ -68,18 +76,67 @@ def extract_frames(video, folder, count, sampling, size):
     return written
 
 
-def extract_sound(video, wav):
+def extract_sound(video, wav, seconds=None):
     """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels.
 
+    With `seconds` only its start, that long or a second or two longer, so that an hour takes no more room than a clip.
     Raises `Unusable` for a video that is cut short, has no sound or cannot be decoded.
     """
     video = Path(video).absolute()
     _packets(video, "a", "sound")
     # bitexact: no encoder name in the header, so that equal sound gives equal files
     form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-bitexact", "-f", "wav"]
-    done = _run(["-i", f"file:{video}", "-map", "0:a:0", *form, f"file:{Path(wav).absolute()}"])
+    # by bytes: where the file's times have gaps, `-t` would give fewer samples
+    length = ["-fs", str(math.ceil(seconds * SAMPLE_RATE) * CHANNELS * 2)] if seconds else []
+    done = _run(["-i", f"file:{video}", "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
     if done.returncode:
         raise Unusable(_last_line(done.stderr))
+
+
+def frame_times(video, count):
+    """When in `video` its `count` frames of even sampling are shown: float64 [count], seconds, ascending.
+
+    `count` is what `extract_frames` returned. The times are the file's own, also where the frame rate varies.
+    """
+    done = _run(["-i", f"file:{Path(video).absolute()}", "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-"])
+    unit, decoded, shown = 1.0, [], []
+    for line in done.stdout.decode().splitlines():
+        if line.startswith("#tb 0:"):
+            unit = float(Fraction(line.removeprefix("#tb 0:").strip()))
+        elif not line.startswith("#"):
+            _, decoding, showing = line.split(",")[:3]
+            decoded.append(int(decoding))
+            shown.append(int(showing))
+    # AVI notes no times of showing, but those of decoding: a few frames off, at most
+    times = np.sort(decoded if NO_TIME in shown else shown) * unit
+    after_start = times[times >= 0]  # an edit list moves what it hides before the start
+    times = after_start if len(after_start) >= count else times
+    return times[frame_indices(len(times), count, "even")]
+
+
+def display_aspect(video):
+    """Width of the picture by its height as a player shows it: turned upright, pixels square. 1.0 if unknown."""
+    form = ["-frames:v", "1", "-vf", "scale='max(2,iw*sar)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
+    done = _run(["-i", f"file:{Path(video).absolute()}", "-map", "0:V:0", *form])
+    if done.returncode or not done.stdout:
+        return 1.0
+    width, height = struct.unpack(">II", done.stdout[16:24])  # of PNG's first block
+    return width / height
+
+
+def loudness(video):
+    """The sound's level over time: float64 [n], dB below full scale (0 down to -100), one per LOUDNESS_STEP.
+
+    Read as it is decoded, so that an hour takes no more memory than a second. Empty where there is no sound.
+    """
+    form = ["-ac", "1", "-af", f"aresample={LOUDNESS_RATE}:async=1:first_pts=0", "-f", "s16le", "-"]
+    command = [ffmpeg(), "-nostdin", "-v", "quiet", "-i", f"file:{Path(video).absolute()}", "-map", "0:a:0", *form]
+    levels = []
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as decoding:
+        while chunk := decoding.stdout.read(2 * round(LOUDNESS_RATE * LOUDNESS_STEP)):
+            samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
+            levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
+    return np.array(levels)
 
 
 def _packets(video, kind, name):

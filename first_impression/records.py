@@ -25,11 +25,10 @@ import tensorflow as tf
 
 from first_impression import Problem
 from first_impression.audio import FEATURES
-from first_impression.chalearn import TRAITS
+from first_impression.chalearn import FRAME_SIZE, TRAITS
 from first_impression.files import write_json
 from first_impression.jobs import progress
 
-FRAME_SIZE = 224
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
 SHUFFLE_BUFFER = 2048  # records; on top of the order in the file, which is shuffled already

@@ -1,19 +1,25 @@
-"""A training run on disk: its checkpoint, history, best and final weights, and curves."""
+"""Training runs on disk: the folder of one that trains, and those that are trained.
+
+Keras and Matplotlib are imported where they are needed, since both take seconds.
+"""
 
 import json
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field
 
-import keras
 import numpy as np
 import pandas as pd
 
-from first_impression import Problem, plots
+from first_impression import Problem
+from first_impression.audio import FEATURES
+from first_impression.chalearn import FRAME_SIZE, TRAITS
 from first_impression.files import keep_settings, whole_file
 from first_impression.predictions import write_csv
 
+FINAL = "final.keras"
 TRAINING_LABELS = "training_labels.csv"
+NOT_VGG_FACE = "NOT the published VGG-Face"  # model.py's words on weights that are made up or of another origin
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
 
@@ -51,6 +57,8 @@ class Run:
 
     def model(self):
         """The model of a run that was stopped, as it was built. Its weights come with `attach`."""
+        import keras
+
         return keras.models.model_from_json(self._architecture)
 
     def attach(self, model, optimizer, labels, **about):
@@ -83,6 +91,8 @@ class Run:
 
         The history lies in the checkpoint too, so that a kill between the two loses no row and doubles none.
         """
+        from first_impression import plots
+
         progress = self.progress
         if all(row[score] > earlier[score] for earlier in progress.history):
             with whole_file(self.folder / "best.weights.h5") as growing:
@@ -98,7 +108,7 @@ class Run:
 
     @property
     def final(self):
-        return self.folder / "final.keras"
+        return self.folder / FINAL
 
     def finish(self):
         """Write the whole model, architecture and weights, for use anywhere."""
@@ -106,23 +116,49 @@ class Run:
             self._model.save(growing)
 
 
-def load_model(final):
-    """The trained model in a file `final.keras`. Raises `Problem` for a file that is damaged or holds foreign code."""
+def find_trained(folder, models=""):
+    """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
+
+    Raises `Problem` where there is none, or a named one is missing.
+    """
+    trained = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FINAL}"))}
+    if not trained:
+        raise Problem(
+            f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
+            "make one from the sample and say --RUNS=sample/runs"
+        )
+    wanted = [name.strip() for name in models.split(",") if name.strip()] or list(trained)
+    missing = [name for name in wanted if name not in trained]
+    if missing:
+        raise Problem(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
+    return {name: trained[name] for name in wanted}
+
+
+def load_model(folder):
+    """(the trained model of a run, "image" or "audio"). Raises `Problem` for a file that is no such model."""
+    import keras
+
+    file = folder / FINAL
     try:
-        return keras.models.load_model(final, compile=False)
-    except (ValueError, KeyError, TypeError, OSError, zipfile.BadZipFile) as error:
-        if isinstance(error, OSError) and error.errno:
+        model = keras.models.load_model(file, compile=False)
+    except Exception as error:  # a damaged or foreign file can raise nearly anything
+        if isinstance(error, OSError) and error.errno:  # the machine's fault
             raise
-        reason = str(error).partition("\n")[0]
-        raise Problem(f"{final} is damaged or no model of train.py ({reason}): train it again") from None
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise Problem(f"{file} is damaged or no model of train.py's ({reason}): train it again") from None
+    kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
+    kind = kinds.get(tuple(model.input_shape[1:]))
+    if kind is None or tuple(model.output_shape[1:]) != (len(TRAITS),):
+        raise Problem(f"{file} takes {model.input_shape} and gives {model.output_shape}: no model of train.py's")
+    return model, kind
 
 
 def start_of(folder):
     """What the weights of a run were at its start, in words, as its settings.json has them."""
     try:
-        return json.loads((folder / "settings.json").read_text(encoding="utf-8"))["start"]
+        return str(json.loads((folder / "settings.json").read_text(encoding="utf-8"))["start"])
     except (FileNotFoundError, ValueError, KeyError, TypeError):
-        return "unknown, since settings.json does not say"
+        return "not known"
 
 
 def _read(checkpoint):

@@ -60,7 +60,7 @@ def run(main, inputs="", **rules):
     except Problem as problem:
         sys.exit(f"{name}: {problem}")
     except KeyboardInterrupt:
-        print(f"\n{name}: stopped. The same command goes on from here.", file=sys.stderr)
+        print(f"\n{name}: stopped. What is complete stays; the same command does the rest.", file=sys.stderr)
         sys.exit(STOPPED)
     except BrokenPipeError:  # `python script.py | head`: nobody reads on, nothing to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -114,7 +114,7 @@ def read_settings(script_globals, arguments, inputs="", **rules):
     type, or one that its rule refuses.
     """
     constants = _constants(script_globals)
-    settings = _parser(script_globals["__doc__"], constants, inputs).parse_args(arguments)
+    settings = _parser(script_globals["__doc__"], constants, inputs).parse_intermixed_args(arguments)
     for name, value in vars(settings).items():
         complaint = rules[name](value) if name in rules and value is not None else None
         if isinstance(value, float) and not math.isfinite(value):

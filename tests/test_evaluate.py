@@ -134,7 +134,7 @@ def test_unknown_missing_and_doubled_names_are_told(annotated):
 
 def test_without_a_trained_run_it_says_what_to_type(annotated):
     refused(run("evaluate.py"), "holds no trained run", "train.py")
-    refused(run("evaluate.py", "--MODELS", "dan"), "runs/dan/final.keras is missing")
+    refused(run("evaluate.py", "--MODELS", "dan"), "holds no trained run")
     Path("Annotations/annotation_validation.pkl").unlink()
     refused(run("evaluate.py"), "annotation_validation.pkl is missing")
 
@@ -191,8 +191,9 @@ def test_trained_runs_are_scored_on_their_records(annotated):
     assert "accuracy by frame" not in report["models"]["audio"]["all clips"]
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
+    refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
     Path("runs/dan/final.keras").write_bytes(b"no model")
-    refused(run("evaluate.py"), "final.keras is damaged or no model")
+    refused(run("evaluate.py"), "final.keras is damaged or no model of train.py")
 
 
 def test_no_script_imports_tensorflow_for_its_help():

@@ -264,7 +264,7 @@ def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()
-    assert process.returncode == 130 and "Traceback" not in error and "The same command goes on from here" in error
+    assert process.returncode == 130 and "Traceback" not in error and "the same command does the rest" in error
     done = list(Path("ImageData/trainingData").glob("[!.]*"))
     assert 1 <= len(done) < 12 and all(len(list(clip.iterdir())) == 100 for clip in done)
     assert f"{12 - len(done)} clips made, {len(done)} were there" in ok(run("Video_to_Image.py"))

@@ -1,0 +1,50 @@
+"""What there is of a clip to look at and to listen to, whatever its container."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from first_impression import Problem, Unusable, audio, media
+from first_impression.chalearn import FRAME_SIZE
+
+# What the audio model hears of a clip
+SOUND_SECONDS = ((audio.WINDOWS - 1) * audio.STEP + audio.FFT) / audio.CHANNELS / media.SAMPLE_RATE
+
+
+@dataclass
+class Footage:
+    """A clip as the models take it, and its course in time."""
+
+    path: Path
+    folder: str  # where its frames lie, for a while
+    frames: list = field(default_factory=list)  # of paths, in time order
+    times: np.ndarray | None = None  # of the frames, seconds
+    aspect: float = 1.0  # width / height of the picture
+    features: np.ndarray | None = None  # of the sound, float32 [79534]
+    sound_seconds: float = 0.0  # of the sound that the features are of
+    loudness: np.ndarray = field(default_factory=lambda: np.empty(0))  # dB
+    lacking: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
+
+
+def read_footage(path, folder, count):
+    """Decode a clip: `count` frames into `folder`, and its sound as the audio model takes it."""
+    footage = Footage(path, folder)
+    try:
+        written = media.extract_frames(path, folder, count, "even", FRAME_SIZE)
+        footage.frames = [Path(folder) / f"frame{number}.jpg" for number in range(1, written + 1)]
+        footage.times, footage.aspect = media.frame_times(path, written), media.display_aspect(path)
+    except Unusable as reason:
+        footage.lacking["image"] = str(reason)
+    try:
+        wav = Path(folder) / "sound.wav"
+        media.extract_sound(path, wav, seconds=SOUND_SECONDS + 1)
+        samples = audio.read_wav(wav)
+        footage.features = audio.log_filterbank(samples)
+        footage.sound_seconds = min(len(samples) / media.SAMPLE_RATE, SOUND_SECONDS)
+        footage.loudness = media.loudness(path)
+    except Unusable as reason:
+        footage.lacking["audio"] = str(reason)
+    except Problem:  # of read_wav: a stream of sound that holds none
+        footage.lacking["audio"] = "its sound is empty"
+    return footage
