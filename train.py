@@ -237,8 +237,11 @@ def new_model(settings, training):
 
 
 def score(clips, predicted, true, label_mean):
-    """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}."""
-    scores = {"frame": metrics.accuracy(predicted, true)}
+    """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}.
+
+    Without "frame" where each clip is one record, as for sound.
+    """
+    scores = {} if len(set(clips)) == len(clips) > 1 else {"frame": metrics.accuracy(predicted, true)}
     if len(clips) and all(clips):
         (_, predicted), (_, true) = metrics.by_clip(clips, predicted), metrics.by_clip(clips, true)
         scores["clip"] = metrics.accuracy(predicted, true)

@@ -23,6 +23,7 @@ from pathlib import Path
 from first_impression import Problem
 
 PLAIN = {"bool": bool, "int": int, "float": float, "str": str}  # what a constant can be
+NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 STOPPED = 130  # exit status after Ctrl-C, as a shell gives it: 128 + SIGINT
 
 
@@ -91,20 +92,25 @@ def delayed_stop():
 
 
 def load_tensorflow():
-    """Import TensorFlow (seconds) without the notes that it prints meanwhile; they come out if the import fails."""
+    """Import TensorFlow (seconds) and let it look for GPUs, without the notes that it prints meanwhile.
+
+    They come out where they matter: if the import fails, or a machine with an NVIDIA driver shows no GPU.
+    """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as notes:
+        matter = True
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow  # noqa: F401
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
+            import tensorflow
+
+            matter = not tensorflow.config.list_physical_devices("GPU") and os.path.exists(NVIDIA_DRIVER)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+            if matter:
+                notes.seek(0)
+                os.write(2, notes.read())
 
 
 def read_settings(script_globals, arguments, inputs="", **rules):
