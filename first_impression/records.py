@@ -31,7 +31,7 @@ from first_impression.jobs import progress
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
-SHUFFLE_BUFFER = 2048  # records; on top of the order in the file, which is shuffled already
+SHUFFLE_BUFFER = {"image": 2048, "audio": 256}  # records; on top of the order in the file, which is shuffled already
 
 
 class Item(NamedTuple):
@@ -245,7 +245,7 @@ def batches(contents, batch_size, shuffle_seed=None, skip=0):
 
     dataset = tf.data.TFRecordDataset(contents.files)
     if shuffle_seed is not None:
-        dataset = dataset.shuffle(SHUFFLE_BUFFER, seed=shuffle_seed, reshuffle_each_iteration=False)
+        dataset = dataset.shuffle(SHUFFLE_BUFFER[kind], seed=shuffle_seed, reshuffle_each_iteration=False)
     dataset = dataset.skip(skip * batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True)
     return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
 
@@ -254,8 +254,9 @@ def mean_and_deviation(contents):
     """The mean and the standard deviation of all values of all inputs: two floats, from one pass in bounded memory."""
     count, total, squares = 0, 0.0, 0.0
     for inputs, _, _ in watched(batches(contents, 64), contents):
-        values = inputs.numpy().astype(np.float64)
-        count, total, squares = count + values.size, total + values.sum(), squares + np.square(values).sum()
+        values = inputs.numpy()
+        count, total = count + values.size, total + values.sum(dtype=np.float64)
+        squares += np.square(values, dtype=np.float64).sum()
     mean = total / count
     return float(mean), float(np.sqrt(max(squares / count - mean**2, 1e-12)))
 
