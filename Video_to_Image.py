@@ -42,8 +42,8 @@ def main(settings):
 if __name__ == "__main__":
     script.run(
         main,
-        FRAMES_PER_CLIP=script.at_least(1),
+        FRAMES_PER_CLIP=script.whole(1),
         SAMPLING=script.one_of("even", "first"),
-        FRAME_SIZE=script.at_least(1),
-        WORKERS=script.at_least(0),
+        FRAME_SIZE=script.whole(1),
+        WORKERS=script.whole(0),
     )

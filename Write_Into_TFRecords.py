@@ -9,8 +9,8 @@ Each record is one frame, with its own clip's label and name; the frames of all 
 A second run writes only what is not there for these frames, labels and constants.
 """
 
+import io
 import re
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -50,23 +50,33 @@ def write_split(split, labels, frames, settings):
     items = [records.Item(clip, labels[clip], frame) for clip in clips for frame in frames[clip]]
     order = np.random.default_rng(settings.SEED).permutation(len(items))
     paths = records.shard_paths(split.image_records, settings.NUM_SHARDS)
-    read = pixels if settings.IMAGE_ENCODING == "raw" else Path.read_bytes
-    made_with = {"encoding": settings.IMAGE_ENCODING, "frames": (chalearn.IMAGES / "settings.json").read_text()}
+    records.refuse_other_shards(split.image_records, settings.NUM_SHARDS)
+    read = pixels if settings.IMAGE_ENCODING == "raw" else jpeg
+    note = chalearn.IMAGES / "settings.json"  # frames of another program's making have none
+    made_with = {"encoding": settings.IMAGE_ENCODING, "frames": note.read_text() if note.exists() else ""}
     for shard, path in enumerate(paths):
         part = [items[index] for index in order[shard :: len(paths)]]
         records.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
 
 
+def jpeg(frame):
+    """The bytes of a frame as they are. Raises `Problem` where they are no whole JPEG file."""
+    content = frame.read_bytes()
+    if not (content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")):
+        raise Problem(f"{frame} is no whole JPEG file: delete its folder and run Video_to_Image.py again")
+    return content
+
+
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
-    with Image.open(frame) as image:
+    with Image.open(io.BytesIO(jpeg(frame))) as image:
         return image.convert("RGB").tobytes()
 
 
 if __name__ == "__main__":
     script.run(
         main,
-        SEED=script.at_least(0),
+        SEED=script.whole(0),
         IMAGE_ENCODING=script.one_of("jpeg", "raw"),
-        NUM_SHARDS=script.at_least(1),
+        NUM_SHARDS=script.whole(1),
     )

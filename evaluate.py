@@ -69,7 +69,9 @@ def main(settings):
 def read_files(paths):
     """{file's name: {clip: [5]}} of ChaLearn CSV files; doubled clips are told."""
     answers = {}
-    for path in paths:
+    for path in map(str.strip, paths):
+        if path in answers:
+            raise Problem(f"PREDICTIONS names {path} twice")
         answers[path], doubled = predictions.read_csv(path)
         if doubled:
             print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {chalearn.name_some(doubled)}")
@@ -158,10 +160,14 @@ def print_summary(report):
     """The last tables: accuracy by clip of every model beside the floors, on all clips and on unseen sources."""
     for group in ("all clips", "clips of unseen sources"):
         scored = {name: groups[group] for name, groups in report["models"].items() if group in groups}
-        rows = {name: scores["accuracy"] for name, scores in scored.items()}
+        counts = {scores["clips"] for scores in scored.values()}
+        rows = {  # with the number of clips, where models that know different clips stand side by side
+            name + (f" ({scores['clips']} clips)" if len(counts) > 1 else ""): scores["accuracy"]
+            for name, scores in scored.items()
+        }
         for floor in ("constant guess", "same-source lookup"):
-            found = [scores[floor] for scores in scored.values() if floor in scores]
-            rows |= {floor: found[-1]} if found else {}
+            found = max(scored.values(), key=lambda scores: scores["clips"], default={}).get(floor)
+            rows |= {floor: found} if found else {}
         if rows:
             print(f"\n{report['split']}, accuracy by clip, {group}")
             print(metrics.table({name: [row[trait] for trait in chalearn.TRAITS] for name, row in rows.items()}))
@@ -185,7 +191,7 @@ if __name__ == "__main__":
     script.run(
         main,
         SPLIT=script.one_of("validation", "test", "training"),
-        RESAMPLES=script.at_least(1),
-        SEED=script.at_least(0),
-        BATCH_SIZE=script.at_least(1),
+        RESAMPLES=script.whole(1),
+        SEED=script.whole(0),
+        BATCH_SIZE=script.whole(1),
     )

@@ -140,13 +140,16 @@ def load_vggface(model, path):
             complaints.append(f"{name} has values that are not finite")
         else:
             arrays[name] = [kernel, bias.reshape(-1)]
+    meta = _field(root, "meta")
+    mean = _field(_field(meta, "normalization", _field(root, "normalization")), "averageImage")
+    if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
+        if mean.dtype.kind not in "fiu" or not mean.size or mean.shape[-1] != 3 or not np.isfinite(mean).all():
+            complaints.append(f"averageImage has {mean.shape} and type {mean.dtype}, not finite numbers [1, 1, 3]")
     if complaints:
         raise Problem(f"{path} does not hold VGG-16's convolutions: {'; '.join(complaints)}")
     for name, values in arrays.items():
         model.get_layer(name).set_weights(values)
-    meta = _field(root, "meta")
-    mean = _field(_field(meta, "normalization", _field(root, "normalization")), "averageImage")
-    if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
+    if mean is not None:
         colour = np.mean(mean.reshape(-1, 3), axis=0, dtype=np.float64)
         model.get_layer("minus_mean").offset = (-colour).tolist()
     return _describe(path, _field(meta, "note"))
@@ -177,7 +180,11 @@ def _read_mat(path):
         raise Problem(
             f"{path} is no complete MAT file ({reason}): fetch it again and compare its size and MD5"
         ) from None
-    return mat["net"][0, 0] if "net" in mat else mat
+    if "net" not in mat:
+        return mat
+    if not mat["net"].size or not mat["net"].dtype.names:
+        raise Problem(f"{path} is not laid out like vgg-face.mat: its `net` is no struct")
+    return mat["net"][0, 0]
 
 
 def _convolutions(path, root):

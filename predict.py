@@ -113,8 +113,9 @@ def find_clips(inputs):
         else:
             found = [path]
         for clip in found:
-            if not os.path.samefile(clips.setdefault(clip.stem, clip), clip):
-                raise Problem(f"{clips[clip.stem]} and {clip} have one name, {clip.stem!r}: ask for them one by one")
+            name = os.fsencode(clip.stem).decode(errors="replace")  # a file's name need not be text
+            if not os.path.samefile(clips.setdefault(name, clip), clip):
+                raise Problem(f"{clips[name]} and {clip} have one name, {name!r}: ask for them one by one")
     return clips
 
 
@@ -261,4 +262,4 @@ def everything(clips, answers, unusable, models, training_clips, cautions):
 
 
 if __name__ == "__main__":
-    script.run(main, inputs="CLIPS", FRAMES_PER_CLIP=script.at_least(1), BATCH_SIZE=script.at_least(1))
+    script.run(main, inputs="CLIPS", FRAMES_PER_CLIP=script.whole(1), BATCH_SIZE=script.whole(1))

@@ -20,29 +20,29 @@ if ls data/*.zip >/dev/null 2>&1; then
         echo "$PWD/$file is missing, and later steps need it: README.md says where it comes from" >&2
         exit 1
     done
-    step $scripts/Video_to_Image.py
-    step $scripts/vid_to_wav.py
-    step $scripts/Write_Into_TFRecords.py
-    step $scripts/feat_extraction_from_wav.py
-    step $scripts/train.py
-    step $scripts/train.py --MODEL audio
-    step $scripts/evaluate.py
+    step "$scripts/Video_to_Image.py"
+    step "$scripts/vid_to_wav.py"
+    step "$scripts/Write_Into_TFRecords.py"
+    step "$scripts/feat_extraction_from_wav.py"
+    step "$scripts/train.py"
+    step "$scripts/train.py" --MODEL audio
+    step "$scripts/evaluate.py"
     next='dan_plus and resnet, or the recipe of the paper: README.md, "The whole system of the paper"'
 else
     echo "No zips in $PWD/data: showing the pipeline on a drawn sample, in sample/"
     mkdir -p sample
     cd sample
     [ "$scripts" = . ] && scripts=..
-    step $scripts/sample_data.py
-    step $scripts/Video_to_Image.py --FRAMES_PER_CLIP 2
-    step $scripts/vid_to_wav.py
-    step $scripts/Write_Into_TFRecords.py
-    step $scripts/feat_extraction_from_wav.py
-    step $scripts/train.py --BATCH_SIZE 4
-    step $scripts/train.py --MODEL audio --N_EPOCHS 25
-    step $scripts/evaluate.py
+    step "$scripts/sample_data.py"
+    step "$scripts/Video_to_Image.py" --FRAMES_PER_CLIP 2
+    step "$scripts/vid_to_wav.py"
+    step "$scripts/Write_Into_TFRecords.py"
+    step "$scripts/feat_extraction_from_wav.py"
+    step "$scripts/train.py" --BATCH_SIZE 4
+    step "$scripts/train.py" --MODEL audio --N_EPOCHS 25
+    step "$scripts/evaluate.py"
     clips=(unzippedData/validation80_01/*.mp4)
-    step $scripts/predict.py --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
+    step "$scripts/predict.py" --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
     next='put ChaLearn'"'"'s zips into data/, the annotations into Annotations/ and vgg-face.mat beside them
 (README.md, "Your data"), and run this command again. The sample'"'"'s clips are drawn, its labels mean nothing, and its
 weights are NOT VGG-Face: its scores show that the pipeline works, no more.'

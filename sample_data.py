@@ -439,10 +439,10 @@ def crescent(x, y, half_width, half_height, thickness, start=0, stop=360):
 if __name__ == "__main__":
     script.run(
         main,
-        TRAINING_CLIPS=script.at_least(1),
-        VALIDATION_CLIPS=script.at_least(1),
+        TRAINING_CLIPS=script.whole(1),
+        VALIDATION_CLIPS=script.whole(1),
         SECONDS=script.more_than(0),
-        FRAMES_PER_SECOND=script.at_least(1),
-        SEED=script.at_least(0),
-        WORKERS=script.at_least(0),
+        FRAMES_PER_SECOND=script.whole(1),
+        SEED=script.whole(0),
+        WORKERS=script.whole(0),
     )

@@ -132,7 +132,7 @@ def main(settings):
     else:
         optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
     optimizer.build(model.trainable_variables)
-    run.attach(model, optimizer, training.labels, versions=versions(tf, keras))
+    run.attach(model, optimizer, training, versions=versions(tf, keras))
     if progress.epoch >= settings.N_EPOCHS and run.final.exists():
         print(f"{run.final}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
         return
@@ -212,7 +212,7 @@ def follow_recipe(settings):
     """Give each constant that is None the recipe's value, and the settings what only recipes have."""
     recipe = RECIPES["audio" if settings.MODEL == "audio" else settings.RECIPE]
     for name, value in recipe.items():
-        if getattr(settings, name, None) is None:
+        if name.startswith("HEAD_") or getattr(settings, name) is None:
             setattr(settings, name, value)
     if settings.MODEL == "audio" and settings.MIRROR:
         raise Problem("MIRROR = True: sound has no mirror image; leave it None for audio")
@@ -291,9 +291,9 @@ if __name__ == "__main__":
         MOMENTUM=script.at_least(0),
         WEIGHT_DECAY=script.at_least(0),
         LOSS=script.one_of("squared", "euclidean"),
-        BATCH_SIZE=script.at_least(1),
-        N_EPOCHS=script.at_least(1),
+        BATCH_SIZE=script.whole(1),
+        N_EPOCHS=script.whole(1),
         REG_PENALTY=script.at_least(0),
-        SEED=script.at_least(0),
+        SEED=script.whole(0),
         CHECKPOINT_MINUTES=script.more_than(0),
     )

@@ -95,7 +95,7 @@ def find_clips(data="data"):
         for archive in sorted(data.glob(f"{split.zip_prefix}*.zip")):
             for clip in _clips_of_zip(split, archive):
                 clips.setdefault((split, clip.name), clip)
-        for video in sorted(UNZIPPED.glob(f"{split.zip_prefix}*/*.mp4")):
+        for video in sorted(UNZIPPED.glob(f"{split.zip_prefix}*/[!.]*.[mM][pP]4")):
             clips.setdefault((split, video.stem), Clip(video.stem, split, video))
     if not clips:
         patterns = " or ".join(f"{split.zip_prefix}*.zip" for split in SPLITS)
@@ -141,9 +141,11 @@ def unzip(clip, password=""):
         try:
             with opened.open(clip.entry, pwd=password.encode() or None) as source, open(growing, "wb") as target:
                 shutil.copyfileobj(source, target, 1 << 20)
+        except NotImplementedError as error:  # a RuntimeError too, so it stands first
+            raise Problem(f"{clip.archive} is packed in a way that Python cannot read ({error}): repack it") from None
         except RuntimeError:  # zipfile's way to say: wrong password
             raise Problem(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
             raise Problem(f"{clip.archive} is damaged at {clip.entry} ({error}): fetch the zip again") from None
     return clip.video
 
@@ -163,6 +165,8 @@ def read_annotation(path):
     except Problem as problem:
         raise Problem(f"{path}: {problem}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
+        if isinstance(error, OSError) and error.errno:  # the machine's fault
+            raise
         raise Problem(f"{path} is not a readable pickle ({type(error).__name__}: {error}): fetch it again") from None
     return _labels(path, traits)
 
@@ -174,7 +178,7 @@ def _labels(path, traits):
     if missing:
         raise Problem(f"{path} has no labels for {', '.join(missing)}: fetch it again")
     labels = {}
-    for name in traits[TRAITS[0]]:
+    for name in dict.fromkeys(name for trait in TRAITS for name in traits[trait]):
         values = [traits[trait].get(name) for trait in TRAITS]
         if not all(isinstance(value, numbers.Real) and math.isfinite(value) and 0 <= value <= 1 for value in values):
             raise Problem(f"{path}: the labels of clip {name!r} are {values}, not five numbers from 0 to 1")

@@ -39,12 +39,13 @@ def read_footage(path, folder, count):
     try:
         wav = Path(folder) / "sound.wav"
         media.extract_sound(path, wav, seconds=SOUND_SECONDS + 1)
-        samples = audio.read_wav(wav)
+        try:
+            samples = audio.read_wav(wav)
+        except Problem:
+            raise Unusable("its sound is empty") from None
         footage.features = audio.log_filterbank(samples)
         footage.sound_seconds = min(len(samples) / media.SAMPLE_RATE, SOUND_SECONDS)
         footage.loudness = media.loudness(path)
     except Unusable as reason:
         footage.lacking["audio"] = str(reason)
-    except Problem:  # of read_wav: a stream of sound that holds none
-        footage.lacking["audio"] = "its sound is empty"
     return footage

@@ -1,5 +1,6 @@
 """Work over many clips: side by side, with a progress bar, skipping what is done, collecting the unusable."""
 
+import contextlib
 import csv
 import multiprocessing
 import os
@@ -35,27 +36,36 @@ def in_order(task, items, workers, processes=False):
     """
     workers = workers or os.cpu_count()
     if processes:
-        # spawn, since a fork would copy the threads of libraries half; the children leave Ctrl-C to us
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, context, signal.signal, (signal.SIGINT, signal.SIG_IGN))
+        # spawn, since a fork would copy the threads of libraries half
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
     else:
         pool = ThreadPoolExecutor(workers)
     waiting = deque()
     try:
         for item in items:
-            waiting.append((item, pool.submit(_attempt, task, item)))
+            with _without_interrupts(processes):  # a worker that starts now inherits it: Ctrl-C is ours to handle
+                waiting.append((item, pool.submit(_attempt, task, item)))
             if len(waiting) >= 4 * workers:
                 item, future = waiting.popleft()
                 yield item, future.result()
         for item, future in waiting:
             yield item, future.result()
     finally:
-        # A second Ctrl-C would cut the shutdown in two, and the processes would wait for ever
-        in_main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if in_main else None
-        pool.shutdown(cancel_futures=True)
-        if in_main:
-            signal.signal(signal.SIGINT, before)
+        with _without_interrupts(True):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
+            pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _without_interrupts(wanted):
+    """Ignore Ctrl-C in the block, if `wanted`; only the main thread can, and only it is interrupted."""
+    if not wanted or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _attempt(task, item):

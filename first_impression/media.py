@@ -20,6 +20,16 @@ LOUDNESS_STEP = 0.05  # seconds
 
 NO_TIME = -(2**63)  # ffmpeg's number for a time that a file does not tell
 
+# What ffmpeg says when it is not the clip's fault
+MACHINE_FAULTS = (
+    "No space left",
+    "Disk quota exceeded",
+    "Permission denied",
+    "Read-only file system",
+    "Too many open files",
+    "Cannot allocate memory",
+)
+
 JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
 
 
@@ -90,7 +100,7 @@ def extract_sound(video, wav, seconds=None):
     length = ["-fs", str(math.ceil(seconds * SAMPLE_RATE) * CHANNELS * 2)] if seconds else []
     done = _run(["-i", f"file:{video}", "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
     if done.returncode:
-        raise Unusable(_last_line(done.stderr))
+        raise _failure(done.stderr)
 
 
 def frame_times(video, count):
@@ -146,12 +156,15 @@ def _packets(video, kind, name):
         raise Unusable(f"no {name}")
     # -xerror ends at the first broken packet; a file cut between two packets is only remarked upon
     if done.returncode or b"partial file" in done.stderr:
-        raise Unusable(f"cut short or damaged: {_last_line(done.stderr)}")
+        failure = _failure(done.stderr)
+        raise Unusable(f"cut short or damaged: {failure}") if isinstance(failure, Unusable) else failure
     return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
 
 
 def _decodable_frames(video):
     done = _run(["-i", f"file:{video}", "-map", "0:V:0", *_as_they_come(), "-f", "framecrc", "-"])
+    if done.returncode:  # a killed ffmpeg has counted too few
+        raise _failure(done.stderr)
     return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
 
 
@@ -170,7 +183,7 @@ def _write_jpegs(video, folder, indices, size):
     arguments = ["-threads", "1", "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters), *form]
     done = _run([*arguments, "-threads", "1", "-start_number", "1", "frame%d.jpg"], folder)
     if done.returncode:
-        raise Unusable(_last_line(done.stderr))
+        raise _failure(done.stderr)
     return sum(1 for _ in Path(folder).glob("frame*.jpg"))
 
 
@@ -184,6 +197,14 @@ def _as_they_come():
 def _run(arguments, folder=None):
     command = [ffmpeg(), "-nostdin", "-y", "-v", "error", *arguments]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
+
+
+def _failure(stderr):
+    """The exception for an ffmpeg that failed: the machine's fault stops a step, the clip's does not."""
+    line = _last_line(stderr)
+    if any(words in line for words in MACHINE_FAULTS):
+        return Problem(f"{line}: mend that, and run this again")
+    return Unusable(line)
 
 
 def _last_line(stderr):

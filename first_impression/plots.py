@@ -75,7 +75,7 @@ def draw_models(path, report):
             values = [scores[floor]["mean"] for scores in scored.values() if floor in scores]
             if values:
                 axes.axvline(values[0], color=colour, linestyle=style, linewidth=1, label=f"{floor}, {group}")
-    axes.set_yticks(range(len(report["models"])), list(report["models"]))
+    axes.set_yticks(range(len(report["models"])), list(report["models"]), parse_math=False)
     axes.set(xlabel="mean accuracy by clip, with 95 % of resamples", ylim=(len(report["models"]) - 0.4, -0.6))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3, axis="x")
@@ -83,7 +83,7 @@ def draw_models(path, report):
 
 
 def _finish(figure, path, title):
-    figure.suptitle(title, fontsize="small", wrap=True)
+    figure.suptitle(title, fontsize="small", wrap=True, parse_math=False)
     with whole_file(path) as growing:
         figure.savefig(growing, format="png", dpi=110)
     plt.close(figure)

@@ -40,7 +40,7 @@ def read_csv(path):
     if not path.exists():
         raise Problem(f"{path.absolute()} is missing")
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True)
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, skipinitialspace=True, index_col=False)
     except (ValueError, OSError, pd.errors.ParserError) as error:
         if isinstance(error, OSError) and error.errno:
             raise

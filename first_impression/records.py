@@ -15,6 +15,7 @@ how many there are and of which clips. Records without it are read through inste
 import hashlib
 import json
 import os
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ import tensorflow as tf
 
 from first_impression import Problem
 from first_impression.audio import FEATURES
-from first_impression.chalearn import FRAME_SIZE, TRAITS
+from first_impression.chalearn import FRAME_SIZE, TRAITS, name_some
 from first_impression.files import write_json
 from first_impression.jobs import progress
 
@@ -53,6 +54,14 @@ class Contents:
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
 
+    @property
+    def identity(self):
+        """A text that differs where the kind, the number of records, the clips or their labels do."""
+        digest = hashlib.sha256(f"{self.kind} {self.records} {self.label_mean.tolist()}".encode())
+        for clip in sorted(self.labels):
+            digest.update(clip.encode(errors="replace") + self.labels[clip].tobytes())
+        return digest.hexdigest()
+
 
 # ------------------------------------------------------------------------------------------------- writing
 
@@ -62,6 +71,14 @@ def shard_paths(path, count):
     if count == 1:
         return [path]
     return [path.with_name(f"{path.name}-{shard:05d}-of-{count:05d}") for shard in range(count)]
+
+
+def refuse_other_shards(path, count):
+    """Raises `Problem` where the records of `path` are here in another number of files than `count`."""
+    here = {path, *path.parent.glob(f"{path.name}-?????-of-?????")} - set(shard_paths(path, count))
+    others = [file.name for file in here if file.exists()]
+    if others:
+        raise Problem(f"{name_some(others)}: a set of another NUM_SHARDS is here; delete it, or give its NUM_SHARDS")
 
 
 def write(path, key, kind, items, payloads, made_with):
@@ -185,6 +202,8 @@ def _files(path, kind):
     files = [path] if path.exists() else shards
     if not files:
         raise Problem(f"{path.absolute()} is missing: make it with {maker}")
+    if len({shard.name[-5:] for shard in shards}) > 1:
+        raise Problem(f"{path}-*: shards of several sets are here ({name_some(s.name for s in shards)}): keep one set")
     if shards and shards != shard_paths(path, int(shards[0].name[-5:])):
         raise Problem(f"{path}-*: {len(shards)} shards are here, of {int(shards[0].name[-5:])}: run {maker} again")
     for file in files:
@@ -205,9 +224,11 @@ def _check_first(file, key, kind):
         raise Problem(
             f"{file} holds {', '.join(features) or 'nothing'}, not {key}/{kind} and {key}/label: another file?"
         )
-    content = example.features.feature[f"{key}/{kind}"].bytes_list.value[0]
+    content = list(example.features.feature[f"{key}/{kind}"].bytes_list.value)
+    if len(content) != 1:
+        raise Problem(f"{file}: {key}/{kind} of its first record is no byte string: another program's file?")
     try:
-        _decoder(kind)(tf.constant(content))
+        _decoder(kind)(tf.constant(content[0]))
     except tf.errors.InvalidArgumentError as error:
         raise Problem(f"{file}: its first record is not as it should be: {_why(error)}") from None
 
@@ -226,7 +247,8 @@ def _read_through(file, key, kind):
             label_sum += decoded.sum(axis=0, dtype=np.float64)
             records += len(names)
     except tf.errors.OpError as error:
-        raise Problem(f"{file} is damaged after {records} records, or not of this kind: {_why(error)}") from None
+        again = "delete it and make it again with its step"
+        raise Problem(f"{file} is damaged, or not of this kind: {_why(error)}; {again}") from None
     return {"records": records, "labels": labels, "label_sum": label_sum}
 
 
@@ -307,5 +329,5 @@ def _decode_label(content):
 
 
 def _why(error):
-    """The part of TensorFlow's message before its list of graph nodes."""
-    return str(error.message).partition("\n")[0].partition(" [Op:")[0]
+    """TensorFlow's message without the names of its graph's nodes."""
+    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", str(error.message).partition("\n")[0])

@@ -33,6 +33,7 @@ class Progress:
     losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
     history: list = field(default_factory=list)  # the rows of history.csv, dicts
     start: str = ""  # what the weights at the start were
+    data: str = ""  # identity of the training records
 
 
 class Run:
@@ -52,8 +53,7 @@ class Run:
         if self.begun:
             keep_settings(folder, constants, free)
             self._arrays, about = _read(self.checkpoint)
-            self._architecture = about["architecture"]
-            self.progress = Progress(**about["progress"])
+            self._architecture, self.progress = about
 
     def model(self):
         """The model of a run that was stopped, as it was built. Its weights come with `attach`."""
@@ -61,17 +61,21 @@ class Run:
 
         return keras.models.model_from_json(self._architecture)
 
-    def attach(self, model, optimizer, labels, **about):
+    def attach(self, model, optimizer, training, **about):
         """Take charge of a model and its built optimizer; set their variables if the run was stopped.
 
-        A new run notes the training clips' `labels` ({clip: [5]}), for comparison with later predictions, and puts
-        `about` into its settings.json.
+        `training` are the `records.Contents` it is trained on. A new run notes their clips' labels, for comparison
+        with later predictions, and puts `about` into its settings.json.
+        Raises `Problem` where a stopped run had other records, or another model or optimizer.
         """
+        if self.begun and self.progress.data != training.identity:
+            raise Problem(f"{self.folder} was trained on other records: bring those back, or delete it to start anew")
+        self.progress.data = training.identity
         self._model = model
         self._variables = model.variables + optimizer.variables
         if not self.begun:
             keep_settings(self.folder, self._constants, self._free, start=self.progress.start, **about)
-            write_csv(self.folder / TRAINING_LABELS, labels)
+            write_csv(self.folder / TRAINING_LABELS, training.labels)
             return
         ours = {variable.path: tuple(variable.shape) for variable in self._variables}
         if ours != {name: array.shape for name, array in self._arrays.items()}:
@@ -141,15 +145,16 @@ def load_model(folder):
     file = folder / FINAL
     try:
         model = keras.models.load_model(file, compile=False)
+        shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     except Exception as error:  # a damaged or foreign file can raise nearly anything
         if isinstance(error, OSError) and error.errno:  # the machine's fault
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise Problem(f"{file} is damaged or no model of train.py's ({reason}): train it again") from None
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
-    kind = kinds.get(tuple(model.input_shape[1:]))
-    if kind is None or tuple(model.output_shape[1:]) != (len(TRAITS),):
-        raise Problem(f"{file} takes {model.input_shape} and gives {model.output_shape}: no model of train.py's")
+    kind = kinds.get(shapes[0])
+    if kind is None or shapes[1] != (len(TRAITS),):
+        raise Problem(f"{file} takes {shapes[0]} and gives {shapes[1]}: no model of train.py's")
     return model, kind
 
 
@@ -162,10 +167,11 @@ def start_of(folder):
 
 
 def _read(checkpoint):
-    """(arrays by variable path, what else is said) of a checkpoint file."""
+    """(arrays by variable path, (the model's architecture as JSON, the `Progress`)) of a checkpoint file."""
     try:
         with np.load(checkpoint, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-        return arrays, json.loads(str(arrays.pop(ABOUT)))
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        about = json.loads(str(arrays.pop(ABOUT)))
+        return arrays, (about["architecture"], Progress(**about["progress"]))
+    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise Problem(f"{checkpoint} is damaged ({error}): delete it to start the training anew") from None

@@ -13,11 +13,13 @@ line has it. Editing the file and giving a flag are checked by the same rules.
 import argparse
 import ast
 import contextlib
+import io
 import math
 import os
 import signal
 import sys
 import tempfile
+import tokenize
 from pathlib import Path
 
 from first_impression import Problem
@@ -32,18 +34,26 @@ def one_of(*choices):
     return lambda value: None if value in choices else f"must be one of {', '.join(map(str, choices))}"
 
 
+def whole(low):
+    """A rule: the value is a whole number, `low` or more."""
+    return lambda value: None if _is_a(int, value) and value >= low else f"must be a whole number, {low} or more"
+
+
 def at_least(low):
     """A rule: the value is a number, `low` or more."""
-    return lambda value: None if _is_number(value) and value >= low else f"must be a number, {low} or more"
+    return lambda value: None if _is_a(float, value) and value >= low else f"must be a number, {low} or more"
 
 
 def more_than(low):
     """A rule: the value is a number above `low`."""
-    return lambda value: None if _is_number(value) and value > low else f"must be a number above {low}"
+    return lambda value: None if _is_a(float, value) and value > low else f"must be a number above {low}"
 
 
-def _is_number(value):
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_a(kind, value):
+    """Whether `value` is of this type. Whole numbers do for float, truth values do not for numbers."""
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def run(main, inputs="", **rules):
@@ -113,6 +123,15 @@ def load_tensorflow():
                 os.write(2, notes.read())
 
 
+class Settings(argparse.Namespace):
+    """One attribute per constant."""
+
+    def __getattr__(self, name):  # only for what is not there
+        if name.isupper():
+            raise Problem(f"{name} is no setting: a constant needs a plain value, and a remark (# ...) behind it")
+        raise AttributeError(name)
+
+
 def read_settings(script_globals, arguments, inputs="", **rules):
     """The script's constants with the command line's `arguments` applied, checked by `rules`.
 
@@ -120,9 +139,12 @@ def read_settings(script_globals, arguments, inputs="", **rules):
     type, or one that its rule refuses.
     """
     constants = _constants(script_globals)
-    settings = _parser(script_globals["__doc__"], constants, inputs).parse_intermixed_args(arguments)
+    parser = _parser(script_globals["__doc__"], constants, inputs)
+    settings = Settings(**vars(parser.parse_intermixed_args(arguments)))
     for name, value in vars(settings).items():
         complaint = rules[name](value) if name in rules and value is not None else None
+        if name in constants and value is not None and not _is_a(constants[name][1], value):
+            complaint = f"must be of the type {constants[name][1].__name__}"
         if isinstance(value, float) and not math.isfinite(value):
             complaint = "must be a finite number"
         if complaint:
@@ -140,12 +162,13 @@ def _constants(script_globals):
     A constant that may be None says its type: `BATCH_SIZE: int | None = None  # None: as the recipe has it`.
     """
     source = Path(script_globals["__file__"]).read_text(encoding="utf-8")
-    lines = source.splitlines()
+    words = tokenize.generate_tokens(io.StringIO(source).readline)
+    remarks = {word.start[0]: word.string.lstrip("# ") for word in words if word.type == tokenize.COMMENT}
     constants = {}
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else getattr(node, "target", None)
         name = target.id if isinstance(target, ast.Name) else ""
-        remark = lines[node.end_lineno - 1].partition("  # ")[2]
+        remark = remarks.get(node.end_lineno)
         if not (name.isupper() and remark):
             continue
         value = script_globals[name]
@@ -178,6 +201,8 @@ def _parser(description, constants, inputs):
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
+        if "arguments are required" in message:
+            message += "; a name that begins with a dash is given as ./-name"
         raise Problem(f"{message.removeprefix('argument ')} (--help lists the names and what they take)")
 
 

@@ -191,3 +191,31 @@ def test_clips_already_unzipped_do_without_the_zips(folder):
     assert chalearn.unzip(clip) == Path("unzippedData/training80_01/a.mp4")
     make_zip("data/training80_01.zip", ["a"], "unzippedData/training80_01")
     assert len(chalearn.find_clips()) == 1
+
+
+def test_a_packing_that_python_cannot_read_is_not_called_a_wrong_password(folder):
+    zip_of("data/training80_01.zip", {"a.mp4": b"a" * 100})
+    content = bytearray(Path("data/training80_01.zip").read_bytes())
+    for signature, place in ((b"PK\3\4", 8), (b"PK\1\2", 10)):
+        content[content.find(signature) + place] = 9  # Deflate64
+    Path("data/training80_01.zip").write_bytes(content)
+    (clip,) = chalearn.find_clips()
+    with pytest.raises(Problem, match="packed in a way that Python cannot read"):
+        chalearn.unzip(clip)
+
+
+def test_what_a_killed_run_left_is_no_clip(folder):
+    make_clip("unzippedData/training80_01/a.mp4", [50, 60])
+    make_clip("unzippedData/training80_01/.partial.b.mp4", [50, 60])
+    Path("unzippedData/training80_01/a.mp4").rename("unzippedData/training80_01/a.MP4")
+    assert [clip.name for clip in chalearn.find_clips()] == ["a"]
+
+
+def test_a_clip_that_one_trait_lacks_is_told_whichever_trait(folder):
+    for trait in ("extraversion", "openness"):
+        write_annotation("a.pkl", {"x.000": label_of(1), "y.000": label_of(2)})
+        whole = pickle.loads((folder / "a.pkl").read_bytes())
+        del whole[trait]["y.000.mp4"]
+        (folder / "a.pkl").write_bytes(pickle.dumps(whole, protocol=2))
+        with pytest.raises(Problem, match="the labels of clip 'y.000.mp4'"):
+            chalearn.read_annotation("a.pkl")

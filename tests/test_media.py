@@ -8,7 +8,7 @@ from conftest import FFMPEG, make_clip, number_of, numbered
 from PIL import Image
 from scipy.io import wavfile
 
-from first_impression import Unusable, media
+from first_impression import Problem, Unusable, media
 
 
 def extract(video, folder, count=100, sampling="even", size=32):
@@ -156,3 +156,9 @@ def test_odd_names_reach_ffmpeg_unharmed(folder):
         target.mkdir()
         assert media.extract_frames(clip.relative_to(folder), target, 100, "even", 16) == 3
         media.extract_sound(clip, target / f"{name}.wav")
+
+
+def test_a_full_disk_or_missing_rights_are_not_blamed_on_the_clip(folder):
+    clip = make_clip("a.mp4", numbered(5))
+    with pytest.raises(Problem, match="No space left.*mend that"):
+        media.extract_sound(clip, "/dev/full")

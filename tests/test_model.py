@@ -135,6 +135,19 @@ def test_all_wrong_layers_are_listed_at_once_and_nothing_is_loaded(folder):
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.parametrize("mean", [np.zeros((0, 0)), np.ones((2, 2)), np.array(["grey"]), np.full((1, 1, 3), np.nan)])
+def test_a_senseless_mean_colour_is_refused_and_nothing_is_loaded(folder, mean):
+    from scipy.io import loadmat, savemat
+
+    write_mat("a.mat", vgg_layers(np.random.default_rng(4)))
+    savemat("b.mat", {"layers": loadmat("a.mat")["layers"], "meta": {"normalization": {"averageImage": mean}}})
+    model = build_model("dan", image_size=SIDE, seed=0)
+    before = [weights.copy() for weights in model.get_weights()]
+    with pytest.raises(Problem, match="b.mat .*averageImage"):
+        load_vggface(model, "b.mat")
+    assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
+
+
 def test_unfit_files_are_named(folder):
     model = build_model("dan", image_size=SIDE)
     with pytest.raises(Problem, match=r"vgg-face.mat is missing: .*1,086,058,494 bytes, MD5 3d6cd504bf9c98af"):

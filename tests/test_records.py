@@ -14,8 +14,14 @@ def write(path, examples):
     """A record file from dicts of feature name -> bytes."""
     with tf.io.TFRecordWriter(str(path)) as writer:
         for example in examples:
-            features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in example.items()}
+            features = {k: feature(v) for k, v in example.items()}
             writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+
+
+def feature(value):
+    if isinstance(value, list):
+        return tf.train.Feature(float_list=tf.train.FloatList(value=value))
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
 
 
 def label(number):
@@ -88,6 +94,7 @@ def test_labels_and_names_stay_with_their_pictures_in_any_order():
         ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
         ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
         ([{"other": b"x"}], "holds other, not train/image"),
+        ([{"train/image": [1.0, 2.0], "train/label": label(0)}], "is no byte string"),
         ([], "t.tfrecords is empty"),
     ],
 )
@@ -106,12 +113,12 @@ def test_missing_cut_and_foreign_files_are_named():
     write("t.tfrecords", named(5))
     content = Path("t.tfrecords").read_bytes()
     Path("t.tfrecords").write_bytes(content[:-20])
-    with pytest.raises(Problem, match="t.tfrecords is damaged after"):
+    with pytest.raises(Problem, match="t.tfrecords is damaged"):
         read("t.tfrecords")
     flipped = bytearray(content)
     flipped[len(content) // 2] ^= 4  # the checksums of TFRecords find it
     Path("t.tfrecords").write_bytes(flipped)
-    with pytest.raises(Problem, match="t.tfrecords is damaged after"):
+    with pytest.raises(Problem, match="t.tfrecords is damaged"):
         read("t.tfrecords")
     Path("t.tfrecords").write_bytes(b"no records at all, but long enough for a header")
     with pytest.raises(Problem, match="t.tfrecords does not hold TFRecords"):
@@ -128,4 +135,15 @@ def test_shards_are_read_together_and_must_be_complete():
         read("t.tfrecords")
     write("t.tfrecords", named(2))
     with pytest.raises(Problem, match="both t.tfrecords and t.tfrecords-00000-of-00003"):
+        read("t.tfrecords")
+
+
+def test_another_number_of_shards_is_told_before_it_is_mixed():
+    write("t.tfrecords", named(2))
+    records.refuse_other_shards(Path("t.tfrecords"), 1)
+    with pytest.raises(Problem, match="t.tfrecords: a set of another NUM_SHARDS"):
+        records.refuse_other_shards(Path("t.tfrecords"), 2)
+    Path("t.tfrecords").rename("t.tfrecords-00000-of-00002")
+    write("t.tfrecords-00000-of-00003", named(2))
+    with pytest.raises(Problem, match="shards of several sets are here"):
         read("t.tfrecords")

@@ -66,13 +66,13 @@ def test_a_flag_overrides_its_constant_and_is_echoed_but_a_password_is_not():
 
 def test_an_edited_constant_is_checked_like_a_flag(folder):
     source = (PROJECT / "Video_to_Image.py").read_text(encoding="utf-8")
-    for wrong in ("0", '"all"'):
+    for wrong in ("0", '"all"', "2.5", "True"):
         (folder / "edited.py").write_text(
             f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
             + source.replace("FRAMES_PER_CLIP = 100", f"FRAMES_PER_CLIP = {wrong}"),
             encoding="utf-8",
         )
-        refused(run(folder / "edited.py"), "FRAMES_PER_CLIP", "must be a number, 1 or more")
+        refused(run(folder / "edited.py"), "FRAMES_PER_CLIP", "must be a whole number, 1 or more")
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -84,3 +84,18 @@ def test_importing_a_script_does_no_work_and_loads_no_tensorflow(folder, name):
     done = run(folder / "importer.py")
     assert done.returncode == 0 and not done.stdout + done.stderr
     assert [path.name for path in folder.iterdir()] == ["importer.py"]
+
+
+def test_an_edited_constant_counts_however_its_remark_is_set(folder):
+    source = (PROJECT / "train.py").read_text(encoding="utf-8")
+    assert "N_EPOCHS: int | None = None  # " in source
+    heading = f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+    for edit, words in (
+        ("N_EPOCHS: int | None = -7#", "N_EPOCHS = -7: must be a whole number"),
+        ("N_EPOCHS: int | None = 2.5  # ", "N_EPOCHS = 2.5"),
+        ("N_EPOCHS: int | None = 7 \nOTHER = 1  # ", "N_EPOCHS is no setting"),
+    ):
+        (folder / "edited.py").write_text(
+            heading + source.replace("N_EPOCHS: int | None = None  # ", edit), encoding="utf-8"
+        )
+        refused(run(folder / "edited.py"), words)

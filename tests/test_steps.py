@@ -153,6 +153,13 @@ def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
         assert pixels.size == 150_528 and abs(pixels.mean() - GREY[clip]) < 4
 
 
+def test_a_broken_frame_is_named(dataset):
+    ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
+    Path("ImageData/trainingData/plain.000/frame2.jpg").write_bytes(b"")
+    refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is no whole JPEG file")
+    assert not Path("train_full.tfrecords").exists()
+
+
 def test_a_changed_label_is_written_anew(dataset):
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
     ok(run("Write_Into_TFRecords.py"))
@@ -261,6 +268,7 @@ def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
     command = [sys.executable, str(PROJECT / "Video_to_Image.py"), "--WORKERS", "1"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     while not list(Path("ImageData").glob("*/[!.]*")):
+        assert process.poll() is None, process.stderr.read()
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, error = process.communicate()

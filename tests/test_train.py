@@ -254,3 +254,11 @@ def test_the_papers_recipe_and_resnet_train_and_resume(material):
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 is missing")
     Path("no.h5").write_bytes(b"nothing")
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 does not hold")
+
+
+def test_a_run_goes_on_with_its_own_records_only(folder):
+    write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    assert run("train.py", "--MODEL", "audio", "--N_EPOCHS", "1").returncode == 0
+    write_sounds("train_audio_full.tfrecords", "train", 5)
+    refused(run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2"), "runs/audio was trained on other records")
