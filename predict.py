@@ -87,7 +87,7 @@ def main(settings):
                 print(f"\n{clips[name]}: cannot be used: {reason}")
     if settings.JSON:
         files.write_json(settings.JSON, everything(clips, answers, unusable, models, len(labels), cautions))
-    if settings.CSV:
+    if settings.CSV and answers:
         predictions.write_csv(settings.CSV, {name: answer.fused for name, answer in answers.items()})
     if unusable:
         raise Problem(

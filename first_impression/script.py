@@ -4,7 +4,7 @@ A script keeps its settings as CAPITAL constants at its top, each with a remark 
 without a remark is no setting), and ends in
 
     if __name__ == "__main__":
-        script.run(main, SAMPLING=script.one_of("even", "first"), FRAMES_PER_CLIP=script.at_least(1))
+        script.run(main, SAMPLING=script.one_of("even", "first"), FRAMES_PER_CLIP=script.whole(1))
 
 `main` receives the settings: an object with one attribute per constant, as the file or the command
 line has it. Editing the file and giving a flag are checked by the same rules.
