@@ -51,7 +51,6 @@ def main(settings):
     weights = fusion_weights(settings.FUSION_WEIGHTS, answers)
     if len(answers) > 1:
         answers[FUSION] = metrics.fuse(answers.values(), weights)
-        (folder / FUSION).mkdir(parents=True, exist_ok=True)
         predictions.write_csv(folder / FUSION / f"predictions_{split.name}.csv", answers[FUSION])
 
     report = {"split": split.name, "models": {}}

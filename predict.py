@@ -151,8 +151,6 @@ def load_models(folders):
 
     from first_impression import evidence
 
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed: others may use the card
     models = []
     for name, folder in folders.items():
         model, kind = runs.load_model(folder)

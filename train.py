@@ -260,8 +260,6 @@ def history_row(epoch, loss, scores):
 def choose_device(tf, deterministic):
     """Say what the training runs on, and switch on what makes equal seeds give equal weights."""
     gpus = tf.config.list_physical_devices("GPU")
-    for gpu in gpus:
-        tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed: others may use the card
     if gpus:
         names = ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
         print(f"training on the GPU: {names}")

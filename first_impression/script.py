@@ -114,7 +114,10 @@ def load_tensorflow():
         try:
             import tensorflow
 
-            matter = not tensorflow.config.list_physical_devices("GPU") and os.path.exists(NVIDIA_DRIVER)
+            gpus = tensorflow.config.list_physical_devices("GPU")
+            for gpu in gpus:
+                tensorflow.config.experimental.set_memory_growth(gpu, True)  # take what is needed: others may use it
+            matter = not gpus and os.path.exists(NVIDIA_DRIVER)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
