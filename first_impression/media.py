@@ -7,6 +7,7 @@ import struct
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -29,6 +30,8 @@ MACHINE_FAULTS = (
     "Too many open files",
     "Cannot allocate memory",
 )
+
+MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command
 
 JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
 
@@ -73,9 +76,9 @@ def extract_frames(video, folder, count, sampling, size):
     Raises `Unusable` for a video that is cut short, has no pictures or cannot be decoded.
     """
     video = Path(video).absolute()
-    total = _packets(video, "V", "video stream")
-    wanted = frame_indices(total, count, sampling)
-    written = _write_jpegs(video, folder, wanted, size)
+    packets = _packets(video)
+    wanted = frame_indices(len(packets), count, sampling)
+    written = _write_jpegs(video, folder, wanted, size, _needless(packets, wanted))
     if written < len(wanted):
         # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes.
         total = _decodable_frames(video)
@@ -93,14 +96,12 @@ def extract_sound(video, wav, seconds=None):
     Raises `Unusable` for a video that is cut short, has no sound or cannot be decoded.
     """
     video = Path(video).absolute()
-    _packets(video, "a", "sound")
     # bitexact: no encoder name in the header, so that equal sound gives equal files
     form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-bitexact", "-f", "wav"]
     # by bytes: where the file's times have gaps, `-t` would give fewer samples
     length = ["-fs", str(math.ceil(seconds * SAMPLE_RATE) * CHANNELS * 2)] if seconds else []
     done = _run(["-i", f"file:{video}", "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
-    if done.returncode:
-        raise _failure(done.stderr)
+    _refuse_cut(done, "sound")
 
 
 def frame_times(video, count):
@@ -149,16 +150,45 @@ def loudness(video):
     return np.array(levels)
 
 
-def _packets(video, kind, name):
-    """Number of packets (mostly: frames) in the first stream of `kind`, read through without decoding."""
-    done = _run(["-xerror", "-i", f"file:{video}", "-map", f"0:{kind}:0", "-c", "copy", "-f", "framecrc", "-"])
-    if b"matches no streams" in done.stderr:
-        raise Unusable(f"no {name}")
-    # -xerror ends at the first broken packet; a file cut between two packets is only remarked upon
-    if done.returncode or b"partial file" in done.stderr:
-        failure = _failure(done.stderr)
-        raise Unusable(f"cut short or damaged: {failure}") if isinstance(failure, Unusable) else failure
-    return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
+class Packet(NamedTuple):
+    """A frame as it lies in the file, undecoded."""
+
+    shown: int  # when, in the stream's own unit; NO_TIME where the file does not tell
+    referred: bool  # whether other frames may need it for their decoding
+
+
+def _packets(video):
+    """The packets of the video stream, in the file's order, read through without decoding: a list of `Packet`.
+
+    Only for H.264, and by an ffmpeg of version 6 or later, some are known not to be referred to.
+    Raises `Unusable` for a video that is cut short or has no pictures.
+    """
+    copies = ["-map", "0:V:0", "-c", "copy"]
+    # The second copy lacks the frames that no other frame refers to
+    for copies_and_filter in ([*copies, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"], copies):
+        done = _run(["-xerror", "-i", f"file:{video}", *copies_and_filter, "-f", "framecrc", "-"])
+        if done.returncode == 0:
+            break
+    _refuse_cut(done, "video stream")
+    times = {"0": [], "1": []}  # of decoding and of showing, in each copy
+    for line in done.stdout.decode().splitlines():
+        if not line.startswith("#"):
+            copy, decoded, shown = line.split(",")[:3]
+            times[copy].append((int(decoded), int(shown)))
+    referred = set(times["1"])
+    if b"#codec_id 1: h264" not in done.stdout or not referred.issubset(times["0"]):
+        referred = set(times["0"])
+    return [Packet(shown, (decoded, shown) in referred) for decoded, shown in times["0"]]
+
+
+def _needless(packets, wanted):
+    """Which packets may go undecoded: [(place in the file, index of its frame in time)], for the `wanted` indices."""
+    if all(packet.referred for packet in packets) or NO_TIME in (packet.shown for packet in packets):
+        return []
+    wanted = set(wanted)
+    in_time = sorted(range(len(packets)), key=lambda place: packets[place].shown)
+    unwanted = [(place, index) for index, place in enumerate(in_time) if index not in wanted]
+    return [(place, index) for place, index in unwanted if not packets[place].referred][:MOST_NEEDLESS]
 
 
 def _decodable_frames(video):
@@ -168,23 +198,39 @@ def _decodable_frames(video):
     return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
 
 
-def _write_jpegs(video, folder, indices, size):
-    """Write the frames with these sorted indices; returns how many came out."""
+def _write_jpegs(video, folder, indices, size, needless=()):
+    """Write the frames with these sorted indices, without decoding the `needless`; returns how many came out."""
     if not indices:
         return 0
+    dropped = []
+    if needless:
+        places, missing = map(sorted, zip(*needless, strict=True))
+        dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"]
+        indices = (np.array(indices) - np.searchsorted(missing, indices)).tolist()
     filters = [
-        "select='" + "+".join(f"eq(n,{index})" for index in indices) + "'",
+        f"select='{_one_of(indices)}'",
         # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
         f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc",
         "format=yuvj420p",
     ]
     form = [*_as_they_come(), "-frames:v", str(len(indices)), "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
     # one thread each: the clips run side by side. In the folder, since a % in its path would be a pattern
-    arguments = ["-threads", "1", "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters), *form]
+    arguments = ["-threads", "1", *dropped, "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters), *form]
     done = _run([*arguments, "-threads", "1", "-start_number", "1", "frame%d.jpg"], folder)
     if done.returncode:
+        if needless:  # an old ffmpeg cannot leave them out: the caller tries without
+            return 0
         raise _failure(done.stderr)
     return sum(1 for _ in Path(folder).glob("frame*.jpg"))
+
+
+def _one_of(numbers):
+    """ffmpeg's expression for "n is one of these sorted numbers": a search tree, since long sums are refused."""
+    runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
+    if len(runs) == 1:
+        return f"between(n,{numbers[0]},{numbers[-1]})"
+    left, right = np.concatenate(runs[: len(runs) // 2]), np.concatenate(runs[len(runs) // 2 :])
+    return f"if(lt(n,{right[0]}),{_one_of(left)},{_one_of(right)})"
 
 
 @functools.cache
@@ -194,6 +240,16 @@ def _as_they_come():
     return old if _run([*new, "-version"]).returncode else new
 
 
+def _refuse_cut(done, stream):
+    """Raise what fits a run of ffmpeg that failed, found no such stream, or came to the end of a part of a file."""
+    if b"matches no streams" in done.stderr:
+        raise Unusable(f"no {stream}")
+    # a file cut between two packets is only remarked upon
+    if done.returncode or b"partial file" in done.stderr:
+        failure = _failure(done.stderr)
+        raise Unusable(f"cut short or damaged: {failure}") if isinstance(failure, Unusable) else failure
+
+
 def _run(arguments, folder=None):
     command = [ffmpeg(), "-nostdin", "-y", "-v", "error", *arguments]
     return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
@@ -201,10 +257,10 @@ def _run(arguments, folder=None):
 
 def _failure(stderr):
     """The exception for an ffmpeg that failed: the machine's fault stops a step, the clip's does not."""
-    line = _last_line(stderr)
-    if any(words in line for words in MACHINE_FAULTS):
-        return Problem(f"{line}: mend that, and run this again")
-    return Unusable(line)
+    for line in stderr.decode(errors="replace").splitlines():
+        if any(words in line for words in MACHINE_FAULTS):
+            return Problem(f"{line.split('] ')[-1].strip()}: mend that, and run this again")
+    return Unusable(_last_line(stderr))
 
 
 def _last_line(stderr):

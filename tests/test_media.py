@@ -25,6 +25,39 @@ def test_even_takes_exactly_100_from_first_to_last(folder, total):
     assert found == np.round(np.arange(100) * (total - 1) / 99).astype(int).tolist()
 
 
+@pytest.mark.parametrize(
+    "coding",
+    [
+        ["-c:v", "libx264"],
+        ["-c:v", "libx264", "-bf", "2", "-x264-params", "b-pyramid=none"],
+        ["-c:v", "libx264", "-bf", "8", "-refs", "5", "-x264-params", "open-gop=1:keyint=40"],
+        ["-c:v", "libx264", "-flags", "+ildct+ilme"],
+        ["-c:v", "libx265", "-x265-params", "log-level=error"],
+        ["-c:v", "mpeg4", "-bf", "2"],
+    ],
+)
+def test_frames_that_nobody_needs_are_left_undecoded_without_a_trace(folder, coding, monkeypatch):
+    motion = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=8"]
+    subprocess.run([FFMPEG, "-v", "error", *motion, *coding, "-pix_fmt", "yuv420p", "a.mp4"], check=True)
+    packets = media._packets("a.mp4")
+    needless = media._needless(packets, media.frame_indices(240, 100, "even"))
+    # an older ffmpeg on the PATH does not tell, and other codecs are not asked
+    assert len(packets) == 240 and (len(needless) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG)
+
+    def decoded():
+        media.extract_frames("a.mp4", folder, 100, "even", 64)
+        return [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
+
+    spared = decoded()
+    monkeypatch.setattr(media, "_needless", lambda packets, wanted: [])
+    assert spared == decoded()
+
+
+def test_more_frames_than_fit_into_a_sum(folder):
+    clip = make_clip("a.mp4", numbered(256), options=["-bf", "2"])
+    assert extract(clip, folder, count=200) == np.round(np.arange(200) * 255 / 199).astype(int).tolist()
+
+
 def test_first_takes_the_first_frames(folder):
     assert extract(make_clip("a.mp4", numbered(160)), folder, sampling="first") == list(range(100))
 
