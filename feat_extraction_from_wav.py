@@ -35,7 +35,7 @@ def find_sounds(split):
 
 
 def write_split(split, labels, sounds, settings):
-    from first_impression import records  # here, or every worker process would load TensorFlow too
+    from first_impression import records  # here: TensorFlow takes seconds to load, and complaints should not wait
 
     clips = chalearn.pair(labels, sounds, chalearn.VOICES / split.folder)
     order = np.random.default_rng(settings.SEED).permutation(len(clips))
@@ -43,7 +43,7 @@ def write_split(split, labels, sounds, settings):
     cut, repeated = [], []
 
     def payloads(wavs):
-        for wav, (features, windows) in jobs.in_order(features_of, wavs, settings.WORKERS, processes=True):
+        for wav, (features, windows) in jobs.in_order(features_of, wavs, settings.WORKERS):
             cut.extend([wav] if windows > audio.WINDOWS else [])
             repeated.extend([wav] if windows < audio.WINDOWS else [])
             yield features

@@ -1,10 +1,11 @@
 """The sound features of the paper's audio model: 3059 x 26 log filterbank energies of a stereo file."""
 
+import functools
 import math
 from pathlib import Path
 
 import numpy as np
-from python_speech_features import logfbank
+from python_speech_features import get_filterbanks, sigproc
 from scipy.io import wavfile
 
 from first_impression import Problem
@@ -18,6 +19,7 @@ FEATURES = WINDOWS * FILTERS  # 79,534
 
 WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
 STEP = 441  # samples: 10 ms
+PRE_EMPHASIS = 0.97  # the library's default
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
 
 
@@ -34,11 +36,23 @@ def log_filterbank(samples):
     a shorter one starts again until it has them: zeros would lie far outside log energies.
     """
     windows = min(count_windows(samples), WINDOWS)
-    rows = math.ceil(((windows - 1) * STEP + FFT) / CHANNELS)
-    # Windows as long as the FFT give the numbers of the default's longer ones, whose ends the FFT drops, in half
-    # the time. One more of them can fit in at the end: it goes.
-    energies = logfbank(samples[:rows], SAMPLE_RATE, winlen=FFT / SAMPLE_RATE, nfft=FFT)[:windows]
-    return np.resize(energies, (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
+    length = (windows - 1) * STEP + FFT
+    # Given the stereo array the library's filter works along each channel, and interleaves the two
+    signal = sigproc.preemphasis(samples[: math.ceil(length / CHANNELS)], PRE_EMPHASIS)[:length]
+    signal = np.pad(signal, (0, length - len(signal)))
+    # As the library cuts them, which copies each window; and without their ends, which its FFT drops
+    power = sigproc.powspec(np.lib.stride_tricks.sliding_window_view(signal, FFT)[::STEP], FFT)
+    energies = _above_zero(_above_zero(power) @ _filterbanks().T)
+    return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
+
+
+def _above_zero(values):
+    return np.where(values == 0, np.finfo(float).eps, values)  # as the library, before the logarithm
+
+
+@functools.cache
+def _filterbanks():
+    return get_filterbanks(FILTERS, FFT, SAMPLE_RATE)
 
 
 def read_wav(wav):
