@@ -50,6 +50,7 @@ class Contents:
     files: list  # of str
     key: str
     kind: str  # "image" or "audio"
+    encoding: str  # of the inputs, a key of DECODERS
     records: int
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
@@ -182,8 +183,9 @@ def open_records(path, key, kind):
     Raises `Problem` where they are missing, empty, cut short, or not records of this split and kind.
     """
     files = _files(Path(path), kind)
-    for file in files:
-        _check_first(file, key, kind)
+    encodings = {_check_first(file, key, kind) for file in files}
+    if len(encodings) > 1:
+        raise Problem(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
     tables = [_table(file) or _read_through(file, key, kind) for file in files]
     records = sum(table["records"] for table in tables)
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
@@ -191,7 +193,7 @@ def open_records(path, key, kind):
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
         label_mean = sum(table["label_sum"] for table in tables) / records
-    return Contents([str(file) for file in files], key, kind, records, labels, label_mean)
+    return Contents([str(file) for file in files], key, kind, encodings.pop(), records, labels, label_mean)
 
 
 def _files(path, kind):
@@ -213,7 +215,10 @@ def _files(path, kind):
 
 
 def _check_first(file, key, kind):
-    """Refuse records of another split or kind, and pictures of another size, on the file's first record."""
+    """The encoding of the inputs, from the file's first record.
+
+    Raises `Problem` for records of another split or kind, and for pictures of another size.
+    """
     try:
         record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
         example = tf.train.Example.FromString(record)
@@ -227,10 +232,15 @@ def _check_first(file, key, kind):
     content = list(example.features.feature[f"{key}/{kind}"].bytes_list.value)
     if len(content) != 1:
         raise Problem(f"{file}: {key}/{kind} of its first record is no byte string: another program's file?")
+    if kind == "image":
+        encoding = "raw" if len(content[0]) == RAW_BYTES else "jpeg"
+    else:
+        encoding = "float64" if len(content[0]) == FEATURES * 8 else "float32"
     try:
-        _decoder(kind)(tf.constant(content[0]))
+        DECODERS[encoding](tf.constant(content[0]))
     except tf.errors.InvalidArgumentError as error:
         raise Problem(f"{file}: its first record is not as it should be: {_why(error)}") from None
+    return encoding
 
 
 def _read_through(file, key, kind):
@@ -259,7 +269,7 @@ def batches(contents, batch_size, shuffle_seed=None, skip=0):
     in the order of the file; with one in an order that the seed alone decides. `skip` leaves out that many
     batches at the start, undecoded.
     """
-    key, kind, decode = contents.key, contents.kind, _decoder(contents.kind)
+    key, kind, decode = contents.key, contents.kind, DECODERS[contents.encoding]
 
     def parse(record):
         values = tf.io.parse_single_example(record, _spec(key, kind))
@@ -299,28 +309,12 @@ def _spec(key, kind):
     }
 
 
-def _decoder(kind):
-    return _decode_image if kind == "image" else _decode_audio
-
-
-def _decode_image(content):
-    def raw():
-        return tf.reshape(tf.io.decode_raw(content, tf.uint8), [FRAME_SIZE, FRAME_SIZE, 3])
-
-    def jpeg():
-        return tf.ensure_shape(tf.io.decode_jpeg(content, channels=3), [FRAME_SIZE, FRAME_SIZE, 3])
-
-    return tf.cond(tf.equal(tf.strings.length(content), RAW_BYTES), raw, jpeg)
-
-
-def _decode_audio(content):
-    def double():
-        return tf.cast(tf.io.decode_raw(content, tf.float64), tf.float32)
-
-    def single():
-        return tf.io.decode_raw(content, tf.float32)
-
-    return tf.reshape(tf.cond(tf.equal(tf.strings.length(content), FEATURES * 8), double, single), [FEATURES])
+DECODERS = {
+    "jpeg": lambda content: tf.ensure_shape(tf.io.decode_jpeg(content, channels=3), [FRAME_SIZE, FRAME_SIZE, 3]),
+    "raw": lambda content: tf.reshape(tf.io.decode_raw(content, tf.uint8), [FRAME_SIZE, FRAME_SIZE, 3]),
+    "float32": lambda content: tf.reshape(tf.io.decode_raw(content, tf.float32), [FEATURES]),
+    "float64": lambda content: tf.reshape(tf.cast(tf.io.decode_raw(content, tf.float64), tf.float32), [FEATURES]),
+}
 
 
 def _decode_label(content):
