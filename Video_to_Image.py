@@ -42,6 +42,7 @@ def main(settings):
 if __name__ == "__main__":
     script.run(
         main,
+        alone=(),
         FRAMES_PER_CLIP=script.whole(1),
         SAMPLING=script.one_of("even", "first"),
         FRAME_SIZE=script.whole(1),

@@ -76,6 +76,7 @@ def pixels(frame):
 if __name__ == "__main__":
     script.run(
         main,
+        alone=(),
         SEED=script.whole(0),
         IMAGE_ENCODING=script.one_of("jpeg", "raw"),
         NUM_SHARDS=script.whole(1),

@@ -39,6 +39,10 @@ def main(settings):
     training_labels = {}
     if Path(settings.TRAINING_ANNOTATION).exists():
         training_labels = chalearn.read_annotation(settings.TRAINING_ANNOTATION)
+        if split is not chalearn.TRAINING:
+            chalearn.refuse_shared(
+                training_labels, labels, f"{settings.TRAINING_ANNOTATION} and the annotation to score"
+            )
     else:
         print(f"{settings.TRAINING_ANNOTATION} is not there: scores stand without the floors and the unseen sources")
     folder = Path(settings.RUNS)
@@ -81,16 +85,21 @@ def run_models(folder, split, settings):
     """Run every model over the split's records: {model: {clip: [5]}} and {model: accuracy by frame [5]}."""
     trained = runs.find_trained(folder, settings.MODELS)
     script.load_tensorflow()
-    from first_impression import inference, records
+    from first_impression import devices, inference, records
 
+    strategy = devices.choose_strategy()
     answers, by_frame = {}, {}
     for name, run in trained.items():
-        model, kind = runs.load_model(run)
+        with strategy.scope():
+            model, kind = runs.load_model(run)
         print(f"{name}: first weights: {runs.start_of(run)}")
         contents = records.open_records(getattr(split, f"{kind}_records"), split.key, kind)
         if not contents.labels:
             raise Problem(f"{contents.files[0]} does not name its clips: write it again with this project's own step")
-        clips, predicted, true = inference.predict(model, contents, settings.BATCH_SIZE, "record", name)
+        if split is not chalearn.TRAINING:
+            chalearn.refuse_shared(runs.training_clips(run), contents.labels, f"{run} and {contents.files[0]}")
+        clips, true = records.read_names(contents)
+        predicted = inference.predict(strategy, model, contents, settings.BATCH_SIZE, "record", name)
         by_frame[name] = metrics.accuracy(predicted, true) if kind == "image" else None
         names, means = metrics.by_clip(clips, predicted)
         answers[name] = dict(zip(names, means, strict=True))
@@ -189,6 +198,7 @@ def draw(folder, split, answers, labels, report, own_folders):
 if __name__ == "__main__":
     script.run(
         main,
+        alone=(),
         SPLIT=script.one_of("validation", "test", "training"),
         RESAMPLES=script.whole(1),
         SEED=script.whole(0),

@@ -63,4 +63,4 @@ def features_of(wav):
 
 
 if __name__ == "__main__":
-    script.run(main, SEED=script.whole(0), WORKERS=script.whole(0))
+    script.run(main, alone=(), SEED=script.whole(0), WORKERS=script.whole(0))

@@ -439,6 +439,7 @@ def crescent(x, y, half_width, half_height, thickness, start=0, stop=360):
 if __name__ == "__main__":
     script.run(
         main,
+        alone=(),
         TRAINING_CLIPS=script.whole(1),
         VALIDATION_CLIPS=script.whole(1),
         SECONDS=script.more_than(0),

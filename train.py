@@ -11,13 +11,11 @@ Writes  runs/<MODEL>/final.keras         the trained model; keras.models.load_mo
         runs/<MODEL>/curves.png, logs/   the curves as a picture, and for TensorBoard
 Run     python train.py
 
-Ctrl-C saves and ends; the same command goes on from there, and gives the same weights as if it had not stopped.
+Ctrl-C saves and ends, and so does SIGTERM; the same command goes on from there, and gives the same weights as if it
+had not stopped. All GPUs of the machine are used; several machines train one model where TF_CONFIG names them.
 """
 
 import math
-import os
-import platform
-import time
 from pathlib import Path
 
 import numpy as np
@@ -50,6 +48,7 @@ RUNS = "runs"  # the folder of the runs; each model has its own in it
 
 # The machine
 CHECKPOINT_MINUTES = 10.0  # minutes of training that a crash costs at most
+MIXED_PRECISION = "auto"  # "auto": bfloat16 on GPUs that have it; "bfloat16"; "float32"
 DETERMINISTIC = False  # True: same seed, same weights on a GPU as well, slower; on a CPU that always holds
 
 # The recipes. The dense layer of the image models starts from a truncated normal of HEAD_DEVIATION and from HEAD_BIAS.
@@ -97,6 +96,8 @@ RECIPES = {
 FREE_TO_CHANGE = ("N_EPOCHS", "CHECKPOINT_MINUTES", "RUNS")
 # Points of the loss curve; each waits for the device
 LOSSES_PER_EPOCH = 100
+# Steps between the moments when several processes ask each other whether one of them was told to stop
+ASKING = 10
 LABELS = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}
 
 
@@ -106,106 +107,152 @@ def main(settings):
     import keras
     import tensorflow as tf
 
-    from first_impression import inference, records, runs
+    from first_impression import devices, inference, records, runs
 
-    choose_device(tf, settings.DETERMINISTIC)
+    strategy = devices.choose_strategy(settings.DETERMINISTIC)
+    worker, workers = devices.position(strategy)
     kind, unit = ("audio", "clip") if settings.MODEL == "audio" else ("image", "image")
     training, validation = (
         records.open_records(path or getattr(split, f"{kind}_records"), split.key, kind)
         for path, split in ((settings.TRAIN_RECORDS, chalearn.TRAINING), (settings.VAL_RECORDS, chalearn.VALIDATION))
     )
-    for name, contents in (("training", training), ("validation", validation)):
-        print(f"{name}: {contents.records} records of {len(contents.labels) or 'unnamed'} clips")
+    for split, contents in ((chalearn.TRAINING, training), (chalearn.VALIDATION, validation)):
+        print(f"{split.name}: {contents.records} records of {len(contents.labels) or 'unnamed'} clips")
+        chalearn.refuse_other_labels(contents.labels, split.annotation, contents.files[0])
+    chalearn.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
+    clips, true = records.read_names(validation)
 
-    # The network as a stopped run left it, or a new one
-    keras.utils.set_random_seed(settings.SEED)
-    run = runs.Run(Path(settings.RUNS) / settings.MODEL, vars(settings), FREE_TO_CHANGE)
-    progress = run.progress
-    if run.begun:
-        model = run.model()
-        print(f"{run.folder}: going on after epoch {progress.epoch}, step {progress.step}")
-    else:
-        model, progress.start = new_model(settings, training)
-    print(f"first weights: {progress.start}")
-    if settings.OPTIMIZER == "adam":
-        optimizer = keras.optimizers.Adam(settings.LEARNING_RATE)
-    else:
-        optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
-    optimizer.build(model.trainable_variables)
-    run.attach(model, optimizer, training, versions=versions(tf, keras))
-    if progress.epoch >= settings.N_EPOCHS and run.final.exists():
-        print(f"{run.final}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
-        return
+    with runs.Run(Path(settings.RUNS) / settings.MODEL, vars(settings), FREE_TO_CHANGE, writes=worker == 0) as run:
+        progress = run.progress
+        keras.utils.set_random_seed(settings.SEED)
+        with strategy.scope():
+            # The network as a stopped run left it, or a new one
+            if run.begun:
+                model = run.model()
+                print(f"{run.folder}: going on after epoch {progress.epoch}, step {progress.step}")
+            else:
+                model, progress.start = new_model(settings, training, devices.mixed_precision_pays())
+            print(f"first weights: {progress.start}")
+            if settings.OPTIMIZER == "adam":
+                optimizer = keras.optimizers.Adam(settings.LEARNING_RATE)
+            else:
+                optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
+            optimizer.build(model.trainable_variables)
+            run.attach(model, optimizer, training)
+            if progress.epoch >= settings.N_EPOCHS and run.final.exists():
+                print(f"{run.final}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
+                return
+            train_step, loss_sum, lost = make_step(settings, strategy, model, optimizer)
 
+        steps = math.ceil(training.records / settings.BATCH_SIZE)
+        noting = max(1, steps // LOSSES_PER_EPOCH)
+        tensorboard = tf.summary.create_file_writer(str(run.folder / "logs")) if worker == 0 else None
+
+        for epoch in range(progress.epoch, settings.N_EPOCHS):
+            title = f"epoch {epoch + 1}/{settings.N_EPOCHS}"
+            # The order of the records follows from seed and epoch: a stopped epoch finds its place in it
+            order = settings.SEED * 1000 + epoch
+            batches = devices.batches(strategy, training, settings.BATCH_SIZE, order, skip=progress.step)
+            seen = min(progress.step * settings.BATCH_SIZE, training.records)
+            loss_sum.assign(progress.loss_sum)
+            optimizer.learning_rate.assign(settings.LEARNING_RATE * settings.LEARNING_RATE_FALL**epoch)
+
+            def settle(order=order, title=title):
+                """Wait for the device, and take over the sum of losses if they are all sound."""
+                if step := int(lost):
+                    _, _, rows = next(iter(records.batches(training, settings.BATCH_SIZE, order, skip=step - 1)))
+                    names = chalearn.name_some(set(records.read_names(training)[0][rows.numpy()]))
+                    raise Problem(
+                        f"{title}, step {step}: loss or gradient is not finite, on {names or 'clips without names'}. "
+                        f"{run.last_good()}; look at these clips, or start anew with a lower LEARNING_RATE"
+                    )
+                progress.loss_sum = float(loss_sum)
+
+            with script.delayed_stop() as stopping, jobs.progress(training.records, title, unit, seen) as bar:
+                for batch in batches:
+                    size = min(settings.BATCH_SIZE, training.records - seen)
+                    coin = np.random.default_rng([settings.SEED, epoch, progress.step]).random()
+                    progress.step += 1
+                    train_step(
+                        batch, tf.constant(size, tf.float32), tf.constant(progress.step), tf.constant(coin < 0.5)
+                    )
+                    seen += size
+                    bar.update(size)
+                    if progress.step % noting == 0 or progress.step == steps:
+                        settle()
+                        loss = progress.loss_sum / seen
+                        bar.set_postfix_str(f"step {progress.step}/{steps}, loss {loss:.4f}")
+                        progress.losses.append([epoch * steps + progress.step, loss])
+                    stop = stopping()
+                    if workers > 1:  # one that stops alone would leave the others waiting
+                        stop = progress.step % ASKING == 0 and int(devices.add_up(strategy, float(stop)))
+                    if stop or run.minutes_unsaved() > settings.CHECKPOINT_MINUTES:
+                        settle()
+                        run.save()
+                    if stop:
+                        raise script.Stopped(stop)
+                run.save()
+
+            # By frame, as the original counts, and by clip, as the paper does, beside a guess without a look
+            predicted = inference.predict(strategy, model, validation, settings.BATCH_SIZE, unit, "validation")
+            scores = score(clips, predicted, true, training.label_mean)
+            loss = progress.loss_sum / training.records
+            print(f"{title}: training loss {loss:.4f}, validation accuracy (1 - mean absolute error)")
+            print(metrics.table({LABELS[by]: values for by, values in scores.items()}))
+            if tensorboard:
+                with tensorboard.as_default(step=epoch + 1):
+                    tf.summary.scalar("training_loss", loss)
+                    for by, values in scores.items():
+                        tf.summary.scalar(f"validation_accuracy/{by}", np.mean(values))
+            run.end_epoch(history_row(epoch + 1, loss, scores), "clip_mean" if "clip" in scores else "frame_mean")
+
+        run.finish()
+        print(f"{run.final}: the trained model; {run.folder / 'curves.png'}: how it went")
+
+
+def make_step(settings, strategy, model, optimizer):
+    """The training step, and two variables that it keeps on the device, so that no step waits for a number.
+
+    These are the sum of the records' losses, and the number of the first step whose loss or gradient was not finite,
+    0 if there was none. The step takes a batch, as `devices.batches` gives it, the number of records in the whole
+    batch, the step's own number from 1 on, and whether the coin says to mirror. To be called in the strategy's scope.
+    """
+    import tensorflow as tf
+
+    once = {"dtype": tf.float64, "trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+    loss_sum = tf.Variable(0.0, **once)
+    lost = tf.Variable(0, **once | {"dtype": tf.int32})
+    replicas = strategy.num_replicas_in_sync
     head = model.get_layer("traits").kernel
-    loss_sum = tf.Variable(progress.loss_sum, dtype=tf.float64)  # on the device, so that no step waits for a number
 
-    @tf.function(reduce_retracing=True)
-    def train_step(inputs, labels):
+    def on_replica(inputs, labels, rows, size, step, mirrored):
+        if settings.MIRROR:
+            inputs = tf.cond(mirrored, lambda: tf.reverse(inputs, [2]), lambda: inputs)
+        # Of every replica a part: sums over its records, by the size of the whole batch, add up to the batch's mean
+        parts = tf.cast(rows >= 0, tf.float32) / size
         with tf.GradientTape() as tape:
             squares = tf.square(model(inputs, training=True) - labels)
             if settings.LOSS == "euclidean":
-                loss = tf.reduce_mean(tf.sqrt(tf.reduce_sum(squares, axis=1) + 1e-12))  # the root has no slope at 0
+                losses = tf.sqrt(tf.reduce_sum(squares, axis=1) + 1e-12)  # the root has no slope at 0
             else:
-                loss = tf.reduce_mean(squares)
-            loss += settings.REG_PENALTY * tf.reduce_mean(tf.square(head)) / 2
+                losses = tf.reduce_mean(squares, axis=1)
+            penalty = settings.REG_PENALTY * tf.reduce_mean(tf.square(head)) / 2
+            loss = tf.reduce_sum(parts * losses) + penalty / replicas
         gradients = tape.gradient(loss, model.trainable_variables)
         if settings.WEIGHT_DECAY:
             pairs = zip(gradients, model.trainable_variables, strict=True)
-            gradients = [gradient + settings.WEIGHT_DECAY * weights for gradient, weights in pairs]
-        optimizer.apply(gradients, model.trainable_variables)
-        loss_sum.assign_add(tf.cast(loss, tf.float64) * tf.cast(tf.shape(labels)[0], tf.float64))
+            gradients = [gradient + settings.WEIGHT_DECAY / replicas * weights for gradient, weights in pairs]
+        optimizer.apply(gradients, model.trainable_variables)  # adds up the replicas' gradients
+        here = [loss, tf.linalg.global_norm(gradients)]
+        loss, length = tf.distribute.get_replica_context().all_reduce("SUM", here)
+        loss_sum.assign_add(tf.cast(loss * size, tf.float64))
+        lost.assign(tf.where((lost == 0) & ~tf.math.is_finite(loss + length), step, lost))
 
-    steps = math.ceil(training.records / settings.BATCH_SIZE)
-    noting = max(1, steps // LOSSES_PER_EPOCH)
-    tensorboard = tf.summary.create_file_writer(str(run.folder / "logs"))
+    @tf.function(reduce_retracing=True)
+    def train_step(batch, size, step, mirrored):
+        strategy.run(on_replica, (*batch, size, step, mirrored))
 
-    for epoch in range(progress.epoch, settings.N_EPOCHS):
-        title = f"epoch {epoch + 1}/{settings.N_EPOCHS}"
-        # The order of the records follows from seed and epoch: a stopped epoch finds its place in it
-        order = settings.SEED * 1000 + epoch
-        batches = records.batches(training, settings.BATCH_SIZE, shuffle_seed=order, skip=progress.step)
-        seen = min(progress.step * settings.BATCH_SIZE, training.records)
-        loss_sum.assign(progress.loss_sum)
-        optimizer.learning_rate.assign(settings.LEARNING_RATE * settings.LEARNING_RATE_FALL**epoch)
-        saved_at = time.monotonic()
-        with script.delayed_stop() as stopping, jobs.progress(training.records, title, unit, seen) as bar:
-            for inputs, labels, _ in records.watched(batches, training):
-                if settings.MIRROR and np.random.default_rng([settings.SEED, epoch, progress.step]).random() < 0.5:
-                    inputs = inputs[:, :, ::-1]
-                train_step(inputs, labels)
-                progress.step += 1
-                seen += len(labels)
-                bar.update(len(labels))
-                if progress.step % noting == 0 or progress.step == steps:
-                    progress.loss_sum = float(loss_sum)  # waits for the device
-                    loss = progress.loss_sum / seen
-                    if not math.isfinite(loss):
-                        raise Problem(f"{title}, step {progress.step}: the loss is {loss}: lower LEARNING_RATE")
-                    bar.set_postfix_str(f"step {progress.step}/{steps}, loss {loss:.4f}")
-                    progress.losses.append([epoch * steps + progress.step, loss])
-                if stopping() or time.monotonic() - saved_at > settings.CHECKPOINT_MINUTES * 60:
-                    progress.loss_sum = float(loss_sum)
-                    run.save()
-                    saved_at = time.monotonic()
-                if stopping():
-                    raise KeyboardInterrupt
-            run.save()
-
-        # By frame, as the original counts, and by clip, as the paper does, beside a guess without a look
-        clips, predicted, true = inference.predict(model, validation, settings.BATCH_SIZE, unit, "validation")
-        scores = score(clips, predicted, true, training.label_mean)
-        loss = progress.loss_sum / training.records
-        print(f"{title}: training loss {loss:.4f}, validation accuracy (1 - mean absolute error)")
-        print(metrics.table({LABELS[by]: values for by, values in scores.items()}))
-        with tensorboard.as_default(step=epoch + 1):
-            tf.summary.scalar("training_loss", loss)
-            for by, values in scores.items():
-                tf.summary.scalar(f"validation_accuracy/{by}", np.mean(values))
-        run.end_epoch(history_row(epoch + 1, loss, scores), "clip_mean" if "clip" in scores else "frame_mean")
-
-    run.finish()
-    print(f"{run.final}: the trained model; {run.folder / 'curves.png'}: how it went")
+    return train_step, loss_sum, lost
 
 
 def follow_recipe(settings):
@@ -218,11 +265,15 @@ def follow_recipe(settings):
         raise Problem("MIRROR = True: sound has no mirror image; leave it None for audio")
 
 
-def new_model(settings, training):
+def new_model(settings, training, mixed_precision_pays):
     """A model with its first weights, and in words what these are."""
+    import keras
+
     from first_impression import records
     from model import build_audio, build_model, build_resnet, load_vggface
 
+    if settings.MIXED_PRECISION == "bfloat16" or (settings.MIXED_PRECISION == "auto" and mixed_precision_pays):
+        keras.config.set_dtype_policy("mixed_bfloat16")
     if settings.MODEL == "audio":
         mean, deviation = records.mean_and_deviation(training)
         return build_audio(
@@ -257,32 +308,12 @@ def history_row(epoch, loss, scores):
     return row
 
 
-def choose_device(tf, deterministic):
-    """Say what the training runs on, and switch on what makes equal seeds give equal weights."""
-    gpus = tf.config.list_physical_devices("GPU")
-    if gpus:
-        names = ", ".join(tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus)
-        print(f"training on the GPU: {names}")
-    else:
-        print(f"training on the CPU ({os.cpu_count()} cores), since TensorFlow finds no GPU: fit for the sample only")
-    if deterministic or not gpus:  # on a CPU it costs nothing
-        tf.config.experimental.enable_op_determinism()
-
-
-def versions(tf, keras):
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-    }
-
-
 if __name__ == "__main__":
     script.run(
         main,
         MODEL=script.one_of("dan", "dan_plus", "resnet", "audio"),
         RECIPE=script.one_of("original", "paper"),
+        MIXED_PRECISION=script.one_of("auto", "bfloat16", "float32"),
         OPTIMIZER=script.one_of("adam", "sgd"),
         LEARNING_RATE=script.more_than(0),
         LEARNING_RATE_FALL=script.more_than(0),

@@ -28,4 +28,4 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    script.run(main, WORKERS=script.whole(0))
+    script.run(main, alone=(), WORKERS=script.whole(0))

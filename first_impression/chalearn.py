@@ -201,6 +201,34 @@ def pair(labels, found, folder):
     return paired
 
 
+def refuse_other_labels(labels, annotation, file):
+    """Raises `Problem` where labels that `file` holds differ from those of the annotation, if that is here.
+
+    `labels` is {clip: [5]}; clips that the annotation does not know are passed over.
+    """
+    if not annotation.exists():
+        return
+    annotated = read_annotation(annotation)
+    other = [clip for clip in labels.keys() & annotated if not np.allclose(labels[clip], annotated[clip], atol=1e-6)]
+    if other:
+        order = ", perhaps in another order of the traits"
+        permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
+        raise Problem(
+            f"{file} has other labels than {annotation}{order if permuted else ''}, for {name_some(other)}: "
+            "delete it and make it again with its step"
+        )
+
+
+def refuse_shared(training_clips, other_clips, where):
+    """Raises `Problem` where clips to be scored are among those trained on; `where` says of what."""
+    shared = set(training_clips) & set(other_clips)
+    if shared:
+        raise Problem(
+            f"{where} share {len(shared)} clips ({name_some(shared)}): scores on clips trained on mean nothing; "
+            "keep the splits apart"
+        )
+
+
 def name_some(names, most=5):
     """The first few of `names` as text, with the number of the others: "a, b, c and 12 more"."""
     names = sorted(names)

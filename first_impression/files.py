@@ -5,6 +5,9 @@ piles up after a kill.
 """
 
 import contextlib
+import errno
+import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -43,6 +46,42 @@ def whole_folder(path):
         os.replace(growing, path)
     finally:
         shutil.rmtree(growing, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def only_one(lock, work):
+    """Hold the file `lock` in the block, so that no second process does the same `work` (a text for the complaint).
+
+    The system lets go of it when the process ends, however that happens. Raises `Problem` where another one holds it.
+    """
+    lock = Path(lock)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            held = stack.enter_context(open(lock, "a+"))
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.seek(0)
+                raise Problem(f"{work} is at work here already (process {held.read().strip()}): let it end") from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                break  # a file system without locks: better unguarded than not at all
+            if lock.exists() and os.path.samestat(os.stat(lock), os.fstat(held.fileno())):
+                break  # else the one before has just removed it: that lock guards nothing
+        held.truncate(0)
+        print(os.getpid(), file=held, flush=True)
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def md5(path):
+    """The file's MD5 as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
 
 
 def write_json(path, value):

@@ -48,12 +48,16 @@ class Contents:
     """What lies in a set of record files of one split and kind."""
 
     files: list  # of str
+    counts: list  # of records in each file
     key: str
     kind: str  # "image" or "audio"
     encoding: str  # of the inputs, a key of DECODERS
-    records: int
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
+
+    @property
+    def records(self):
+        return sum(self.counts)
 
     @property
     def identity(self):
@@ -187,13 +191,13 @@ def open_records(path, key, kind):
     if len(encodings) > 1:
         raise Problem(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
     tables = [_table(file) or _read_through(file, key, kind) for file in files]
-    records = sum(table["records"] for table in tables)
+    counts = [table["records"] for table in tables]
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
     if labels:
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
-        label_mean = sum(table["label_sum"] for table in tables) / records
-    return Contents([str(file) for file in files], key, kind, encodings.pop(), records, labels, label_mean)
+        label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
+    return Contents([str(file) for file in files], counts, key, kind, encodings.pop(), labels, label_mean)
 
 
 def _files(path, kind):
@@ -246,13 +250,8 @@ def _check_first(file, key, kind):
 def _read_through(file, key, kind):
     """What the table of contents would say, from the records themselves; and the sum of their labels."""
     labels, label_sum, records = {}, np.zeros(len(TRAITS)), 0
-    spec = _spec(key, kind)
-    del spec[f"{key}/{kind}"]
-    dataset = tf.data.TFRecordDataset(str(file)).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec))
     try:
-        for batch in dataset:
-            decoded = _decode_label(batch[f"{key}/label"]).numpy()
-            names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
+        for names, decoded in _without_inputs([str(file)], key, kind):
             labels.update((name, label) for name, label in zip(names, decoded, strict=True) if name)
             label_sum += decoded.sum(axis=0, dtype=np.float64)
             records += len(names)
@@ -262,24 +261,95 @@ def _read_through(file, key, kind):
     return {"records": records, "labels": labels, "label_sum": label_sum}
 
 
-def batches(contents, batch_size, shuffle_seed=None, skip=0):
-    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, 5], clip names [n]), n <= `batch_size`.
+def _without_inputs(files, key, kind):
+    """The clips' names (list of str, "" where there is none) and labels (float32 [n, 5]) of many records at a time."""
+    spec = _spec(key, kind)
+    del spec[f"{key}/{kind}"]
+    for batch in tf.data.TFRecordDataset(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
+        names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
+        yield names, _decode_label(batch[f"{key}/label"]).numpy()
 
-    Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound. Without a seed records come
-    in the order of the file; with one in an order that the seed alone decides. `skip` leaves out that many
-    batches at the start, undecoded.
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of every batch a process reads, where several processes, each with its replicas, train one model."""
+
+    worker: int = 0
+    workers: int = 1
+    replicas: int = 1  # of all workers together
+
+
+def batches(contents, batch_size, shuffle_seed=None, skip=0, share=Share()):  # noqa: B008, it is frozen
+    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, 5], rows int64 [n]), n <= `batch_size`.
+
+    Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound; a row is the record's number in
+    the files, one after the other. Without a seed the order is that of the file, several files taking turns; with one
+    it follows from the seed alone. `skip` leaves out that many batches at the start, undecoded.
+
+    For several replicas each batch is split: the dataset gives this worker's replicas theirs in turn, all of one
+    size, filled up with records whose row is -1. Together they are the batches of a single process.
     """
-    key, kind, decode = contents.key, contents.kind, DECODERS[contents.encoding]
+    key, decode = contents.key, DECODERS[contents.encoding]
+    each = -(-batch_size // share.replicas)
 
-    def parse(record):
-        values = tf.io.parse_single_example(record, _spec(key, kind))
-        return decode(values[f"{key}/{kind}"]), _decode_label(values[f"{key}/label"]), values[f"{key}/video"]
+    def parse(row, record):
+        values = tf.io.parse_single_example(record, _spec(key, contents.kind))
+        return decode(values[f"{key}/{contents.kind}"]), _decode_label(values[f"{key}/label"]), row
 
-    dataset = tf.data.TFRecordDataset(contents.files)
-    if shuffle_seed is not None:
-        dataset = dataset.shuffle(SHUFFLE_BUFFER[kind], seed=shuffle_seed, reshuffle_each_iteration=False)
-    dataset = dataset.skip(skip * batch_size).map(parse, tf.data.AUTOTUNE, deterministic=True)
-    return dataset.batch(batch_size).prefetch(tf.data.AUTOTUNE)
+    def own(rows, records):
+        """The parts of a whole batch that are for this worker's replicas, one after the other."""
+        here = share.replicas // share.workers
+        parts = []
+        for replica in range(share.worker * here, (share.worker + 1) * here):
+            part, fill = rows[replica :: share.replicas], tf.fill([each], tf.constant(-1, tf.int64))
+            taken = tf.concat([records[replica :: share.replicas], tf.repeat(records[:1], each)], axis=0)
+            parts.append((tf.concat([part, fill], axis=0)[:each], taken[:each]))
+        return tuple(tf.concat(part, axis=0) for part in zip(*parts, strict=True))
+
+    files = range(len(contents.files))
+    turns = [-(-(contents.records - file) // len(files)) for file in files]  # of each file, were all of one length
+    if share.replicas == 1:
+        dataset = _stream(contents, files, shuffle_seed).skip(skip * batch_size)
+    elif (
+        share.workers > 1
+        and not batch_size % share.replicas
+        and not len(files) % share.workers
+        and (turns == contents.counts)
+    ):
+        # Taking turns, every record of a batch is in a file of the worker that it is for: read no others
+        mine = files[share.worker :: share.workers]
+        whole = -(-contents.records // batch_size) * batch_size // share.workers
+        lacking = whole - sum(contents.counts[file] for file in mine)
+        fill = _stream(contents, mine, None).take(1).map(lambda row, record: (tf.constant(-1, tf.int64), record))
+        dataset = _stream(contents, mine, shuffle_seed).concatenate(fill.repeat(lacking))
+        dataset = dataset.skip(skip * batch_size // share.workers)
+    else:
+        dataset = _stream(contents, files, shuffle_seed).batch(batch_size).skip(skip).map(own).unbatch()
+    return dataset.map(parse, tf.data.AUTOTUNE, deterministic=True).batch(each).prefetch(tf.data.AUTOTUNE)
+
+
+def _stream(contents, files, shuffle_seed):
+    """(row, serialized record) of the files with these numbers, which take turns."""
+    first = np.cumsum([0, *contents.counts])
+    buffer = max(1, SHUFFLE_BUFFER[contents.kind] // len(contents.files))
+    streams = []
+    for file in files:
+        stream = tf.data.TFRecordDataset(contents.files[file]).enumerate(first[file])
+        if shuffle_seed is not None:
+            seed = shuffle_seed + 1_000_003 * file  # no other epoch's seed
+            stream = stream.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)
+        streams.append(stream)
+    if len(streams) == 1:
+        return streams[0]
+    return tf.data.Dataset.choose_from_datasets(
+        streams, tf.data.Dataset.range(len(streams)).repeat(), stop_on_empty_dataset=False
+    )
+
+
+def read_names(contents):
+    """The clips' names (str [n], "" where there is none) and labels (float32 [n, 5]), by row."""
+    parts = list(watched(_without_inputs(contents.files, contents.key, contents.kind), contents))
+    return np.concatenate([names for names, _ in parts]), np.concatenate([labels for _, labels in parts])
 
 
 def mean_and_deviation(contents):

@@ -3,10 +3,15 @@
 Keras and Matplotlib are imported where they are needed, since both take seconds.
 """
 
+import contextlib
 import json
+import platform
+import subprocess
+import time
 import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -14,8 +19,8 @@ import pandas as pd
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS
-from first_impression.files import keep_settings, whole_file
-from first_impression.predictions import write_csv
+from first_impression.files import keep_settings, md5, only_one, whole_file
+from first_impression.predictions import read_csv, write_csv
 
 FINAL = "final.keras"
 TRAINING_LABELS = "training_labels.csv"
@@ -42,18 +47,37 @@ class Run:
     A new run: make the model, `attach` it. A run that was stopped (`begun`): `model` gives it back as built, and
     `attach` fills it. Raises `Problem` for a damaged checkpoint, or one that other constants than `constants` made,
     those in `free` excepted.
+
+    To be used as a context, which keeps a second training out of the folder. Where several processes train one model,
+    only one of them `writes`; for the others all that would write does nothing.
     """
 
-    def __init__(self, folder, constants, free):
+    def __init__(self, folder, constants, free, writes=True):
         self.folder = folder
+        self._writes = writes
         self.checkpoint = folder / "checkpoint.npz"
         self.begun = self.checkpoint.exists()
         self.progress = Progress()
         self._constants, self._free = constants, free
-        if self.begun:
-            keep_settings(folder, constants, free)
-            self._arrays, about = _read(self.checkpoint)
-            self._architecture, self.progress = about
+        self._saved_at = time.monotonic()
+        self._saved = "There is no checkpoint yet"
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            if self._writes:
+                lock = self.folder.parent.parent / f".{self.folder.parent.name}-{self.folder.name}.lock"
+                stack.enter_context(only_one(lock, f"a training of {self.folder}"))
+            if self.begun:
+                if self._writes:
+                    keep_settings(self.folder, self._constants, self._free)
+                self._arrays, about = _read(self.checkpoint)
+                self._architecture, self.progress = about
+                self._name_checkpoint()
+            self._lock = stack.pop_all()
+        return self
+
+    def __exit__(self, *error):
+        self._lock.close()
 
     def model(self):
         """The model of a run that was stopped, as it was built. Its weights come with `attach`."""
@@ -61,11 +85,11 @@ class Run:
 
         return keras.models.model_from_json(self._architecture)
 
-    def attach(self, model, optimizer, training, **about):
+    def attach(self, model, optimizer, training):
         """Take charge of a model and its built optimizer; set their variables if the run was stopped.
 
         `training` are the `records.Contents` it is trained on. A new run notes their clips' labels, for comparison
-        with later predictions, and puts `about` into its settings.json.
+        with later predictions, and in its settings.json what it takes to make it again.
         Raises `Problem` where a stopped run had other records, or another model or optimizer.
         """
         if self.begun and self.progress.data != training.identity:
@@ -74,8 +98,10 @@ class Run:
         self._model = model
         self._variables = model.variables + optimizer.variables
         if not self.begun:
-            keep_settings(self.folder, self._constants, self._free, start=self.progress.start, **about)
-            write_csv(self.folder / TRAINING_LABELS, training.labels)
+            if self._writes:
+                about = {"start": self.progress.start, "weights_md5": self._weights_md5(), "versions": versions()}
+                keep_settings(self.folder, self._constants, self._free, **about)
+                write_csv(self.folder / TRAINING_LABELS, training.labels)
             return
         ours = {variable.path: tuple(variable.shape) for variable in self._variables}
         if ours != {name: array.shape for name, array in self._arrays.items()}:
@@ -83,12 +109,34 @@ class Run:
         for variable in self._variables:
             variable.assign(self._arrays.pop(variable.path))
 
+    def _weights_md5(self):
+        """{file: MD5} of the weights that it started from."""
+        names = {"dan": "WEIGHTS", "dan_plus": "WEIGHTS", "resnet": "RESNET_WEIGHTS"}
+        file = self._constants.get(names.get(self._constants["MODEL"]))
+        return {file: md5(file)} if file else {}
+
     def save(self):
         """Write the checkpoint."""
+        self._saved_at = time.monotonic()
+        if not self._writes:
+            return
         about = {"architecture": self._model.to_json(), "progress": asdict(self.progress)}
         arrays = {variable.path: np.asarray(variable) for variable in self._variables}
         with whole_file(self.checkpoint) as growing, open(growing, "wb") as file:
             np.savez(file, **arrays, **{ABOUT: np.array(json.dumps(about))})
+        self._name_checkpoint()
+
+    def _name_checkpoint(self):
+        progress = self.progress
+        self._saved = f"The last good checkpoint is {self.checkpoint}, epoch {progress.epoch + 1}, step {progress.step}"
+
+    def last_good(self):
+        """A sentence that names the last checkpoint."""
+        return self._saved
+
+    def minutes_unsaved(self):
+        """Minutes of training that are in no checkpoint. 0 where another process saves."""
+        return (time.monotonic() - self._saved_at) / 60 if self._writes else 0.0
 
     def end_epoch(self, row, score):
         """Add a row (a dict of numbers) to the history; keep the weights as the best if its `score` is the highest.
@@ -98,15 +146,16 @@ class Run:
         from first_impression import plots
 
         progress = self.progress
-        if all(row[score] > earlier[score] for earlier in progress.history):
-            with whole_file(self.folder / "best.weights.h5") as growing:
-                self._model.save_weights(growing)
+        best = all(row[score] > earlier[score] for earlier in progress.history)
         progress.history.append(row)
-        with whole_file(self.folder / "history.csv") as growing:
-            pd.DataFrame(progress.history).to_csv(growing, index=False)
-        plots.draw_curves(
-            self.folder / "curves.png", progress.losses, progress.history, f"{self.folder.name}, from {progress.start}"
-        )
+        if self._writes:
+            if best:
+                with whole_file(self.folder / "best.weights.h5") as growing:
+                    self._model.save_weights(growing)
+            with whole_file(self.folder / "history.csv") as growing:
+                pd.DataFrame(progress.history).to_csv(growing, index=False)
+            title = f"{self.folder.name}, from {progress.start}"
+            plots.draw_curves(self.folder / "curves.png", progress.losses, progress.history, title)
         progress.epoch, progress.step, progress.loss_sum = progress.epoch + 1, 0, 0.0
         self.save()
 
@@ -115,9 +164,37 @@ class Run:
         return self.folder / FINAL
 
     def finish(self):
-        """Write the whole model, architecture and weights, for use anywhere."""
-        with whole_file(self.final) as growing:
-            self._model.save(growing)
+        """Write the whole model, architecture and weights, for use anywhere: in float32, whatever it was trained in."""
+        if self._writes:
+            with whole_file(self.final) as growing:
+                _in_float32(self._model).save(growing)
+
+
+def _in_float32(model):
+    import keras
+
+    def same(layer):
+        return layer.from_config({**layer.get_config(), "dtype": "float32"})
+
+    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
+        return model
+    copy = keras.models.clone_model(model, clone_function=same)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def versions():
+    """What made a run: the versions of Python and the libraries, and the revision of this project, if git knows it."""
+    import keras
+    import tensorflow
+
+    found = {module.__name__: module.__version__ for module in (tensorflow, keras, np)}
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        revision = ""
+    return {"python": platform.python_version(), **found, "revision": revision or "not known"}
 
 
 def find_trained(folder, models=""):
@@ -156,6 +233,12 @@ def load_model(folder):
     if kind is None or shapes[1] != (len(TRAITS),):
         raise Problem(f"{file} takes {shapes[0]} and gives {shapes[1]}: no model of train.py's")
     return model, kind
+
+
+def training_clips(folder):
+    """The names of the clips that a run was trained on; empty where its records did not tell."""
+    file = folder / TRAINING_LABELS
+    return read_csv(file)[0].keys() if file.exists() else set()
 
 
 def start_of(folder):

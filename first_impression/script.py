@@ -23,10 +23,19 @@ import tokenize
 from pathlib import Path
 
 from first_impression import Problem
+from first_impression.files import only_one
 
 PLAIN = {"bool": bool, "int": int, "float": float, "str": str}  # what a constant can be
 NVIDIA_DRIVER = "/proc/driver/nvidia/version"
-STOPPED = 130  # exit status after Ctrl-C, as a shell gives it: 128 + SIGINT
+STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and shutdowns send
+
+
+class Stopped(KeyboardInterrupt):
+    """Somebody wants the script to end: raised by a signal of STOPPING, `number`."""
+
+    def __init__(self, number):
+        super().__init__()
+        self.number = number
 
 
 def one_of(*choices):
@@ -56,23 +65,30 @@ def _is_a(kind, value):
     return isinstance(value, (int, float) if kind is float else kind)
 
 
-def run(main, inputs="", **rules):
+def run(main, inputs="", alone=None, **rules):
     """Call `main(settings)` for the script that defines it, and leave the process with its exit status.
+
+    `alone`, a tuple, lets no second one of the script work in the same folder at the same time, unless it has other
+    values of the settings named there.
 
     `inputs` names what the command line takes besides flags, one or more words: the settings have them as a list.
 
     Statuses: 0 done; 1 a `Problem`, a refused setting or an error of the machine (no room, no rights),
-    told in a line on stderr; 130 stopped by Ctrl-C. Anything else is a fault of ours and keeps its traceback.
+    told in a line on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM. Anything else is a fault of ours and keeps its
+    traceback.
     """
     name = Path(main.__globals__["__file__"]).name
+    for number in STOPPING:
+        signal.signal(number, _stop)
     try:
         settings = read_settings(main.__globals__, sys.argv[1:], inputs, **rules)
-        main(settings)
+        with contextlib.nullcontext() if alone is None else only_one(_lock(name, settings, alone), name):
+            main(settings)
     except Problem as problem:
         sys.exit(f"{name}: {problem}")
-    except KeyboardInterrupt:
+    except Stopped as stopped:
         print(f"\n{name}: stopped. What is complete stays; the same command does the rest.", file=sys.stderr)
-        sys.exit(STOPPED)
+        sys.exit(128 + stopped.number)  # as a shell counts it
     except BrokenPipeError:  # `python script.py | head`: nobody reads on, nothing to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
@@ -81,24 +97,35 @@ def run(main, inputs="", **rules):
         sys.exit(f"{name}: {place}{error.strerror or error}")
 
 
+def _lock(name, settings, alone):
+    parts = [Path(name).stem, *(str(getattr(settings, setting)).replace(os.sep, "-of-") for setting in alone)]
+    return Path("." + "-".join(filter(None, parts)) + ".lock")
+
+
+def _stop(number, frame):
+    raise Stopped(number)
+
+
 @contextlib.contextmanager
 def delayed_stop():
-    """In the block Ctrl-C only asks for an end, so that no step is cut in two: gives a function that says if it came.
+    """In the block a signal only asks for an end, so that no step is cut in two: gives a function that says which came.
 
-    The first Ctrl-C is noted, a second one interrupts at once.
+    It returns 0 as long as none did. The first signal is noted, a second one interrupts at once.
     """
-    asked = []
+    asked = [0]
 
     def note(number, frame):
-        asked.append(number)
-        signal.signal(signal.SIGINT, before)
+        asked[0] = number
+        for each in STOPPING:
+            signal.signal(each, _stop)
         print("\nstopping after this step ...", file=sys.stderr)
 
-    before = signal.signal(signal.SIGINT, note)
+    before = [signal.signal(number, note) for number in STOPPING]
     try:
-        yield lambda: bool(asked)
+        yield lambda: asked[0]
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in zip(STOPPING, before, strict=True):
+            signal.signal(number, handler)
 
 
 def load_tensorflow():

@@ -79,11 +79,51 @@ def test_order_follows_the_seed_and_a_skip_finds_its_place():
 
 def test_labels_and_names_stay_with_their_pictures_in_any_order():
     write("t.tfrecords", [{**row, "train/video": f"clip{i}".encode()} for i, row in enumerate(named(30))])
-    _, batches = read("t.tfrecords", shuffle_seed=5)
-    for inputs, labels, names in batches:
-        for image, values, name in zip(inputs, labels, names, strict=True):
+    contents, batches = read("t.tfrecords", shuffle_seed=5)
+    names, true = records.read_names(contents)
+    for inputs, labels, rows in batches:
+        for image, values, row in zip(inputs, labels, rows, strict=True):
             number = int(image.numpy().mean().round())
-            assert values.numpy().tolist() == label_of(number).tolist() and name == f"clip{number}".encode()
+            assert values.numpy().tolist() == true[row].tolist() == label_of(number).tolist()
+            assert names[row] == f"clip{number}"
+
+
+@pytest.mark.parametrize("sizes", [[23], [6, 6, 6, 5], [2, 9, 1, 11]], ids=["one file", "even files", "uneven files"])
+@pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4)])
+@pytest.mark.parametrize("batch_size", [4, 5])
+def test_replicas_get_the_batches_of_one_process_between_them(sizes, workers, replicas, batch_size, folder):
+    rows = named(sum(sizes))
+    for number, size in enumerate(sizes):
+        suffix = f"-{number:05d}-of-{len(sizes):05d}" if len(sizes) > 1 else ""
+        write(f"t.tfrecords{suffix}", rows[sum(sizes[:number]) :][:size])
+    contents = records.open_records("t.tfrecords", "train", "image")
+    options = {"shuffle_seed": 3, "skip": 1}
+    whole = [sorted(batch) for _, _, batch in records.batches(contents, batch_size, **options)]
+    assert sorted(len(batch) for batch in whole)[1:] == [batch_size] * (len(whole) - 1)
+
+    found = [[] for _ in whole]
+    for worker in range(workers):
+        share = records.Share(worker, workers, replicas)
+        parts = list(records.batches(contents, batch_size, share=share, **options))
+        assert len(parts) == len(whole) * replicas // workers and len({len(part) for _, _, part in parts}) == 1
+        for number, (inputs, labels, part) in enumerate(parts):
+            found[number * workers // replicas] += [row for row in part.numpy() if row >= 0]
+            for image, label, row in zip(inputs, labels, part.numpy(), strict=True):  # rows tell the truth
+                assert (
+                    row < 0 or image.numpy().mean().round() == row and label.numpy().tolist() == label_of(row).tolist()
+                )
+    assert [sorted(rows) for rows in found] == [[int(row) for row in batch] for batch in whole]
+
+
+def test_a_worker_reads_its_own_files_only(folder):
+    for number in range(4):
+        write(f"t.tfrecords-{number:05d}-of-00004", named(6))
+    contents = records.open_records("t.tfrecords", "train", "image")
+    for number in (0, 2):  # the other worker's
+        Path(contents.files[number]).unlink()
+    assert len(list(records.batches(contents, 4, shuffle_seed=0, share=records.Share(1, 2, 2)))) == 6
+    with pytest.raises(tf.errors.NotFoundError):
+        list(records.batches(contents, 4, shuffle_seed=0, share=records.Share(0, 2, 2)))
 
 
 @pytest.mark.parametrize(
