@@ -39,9 +39,10 @@ def build_model(name, image_size=IMAGE_SIZE, head_deviation=0.1, head_bias=1.0, 
     [batch, 5] in (0, 1). Each described feature map is averaged and maximised over its places to 512 values
     each, each L2-normalised; together they feed one dense layer. Its weights start from a truncated normal
     distribution of `head_deviation` (drawn with `seed`), its biases from `head_bias`: the original's values.
+    Only the convolutions follow Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = layers.Rescaling(1.0, offset=[-value for value in MEAN_COLOUR], name="minus_mean")(images)
+    x = layers.Rescaling(1.0, offset=[-value for value in MEAN_COLOUR], name="minus_mean", dtype="float32")(images)
     maps = {}
     for block, (filters, count) in enumerate(BLOCKS, 1):
         for layer in range(1, count + 1):
@@ -49,7 +50,9 @@ def build_model(name, image_size=IMAGE_SIZE, head_deviation=0.1, head_bias=1.0, 
             x = maps[conv] = layers.Conv2D(filters, 3, padding="same", activation="relu", name=conv)(x)
         x = maps[f"pool{block}"] = layers.MaxPooling2D(2, name=f"pool{block}")(x)  # pool5: [batch, 7, 7, 512]
     descriptors = [
-        layers.UnitNormalization(name=f"{source}_{pooling}_l2")(pool(name=f"{source}_{pooling}")(maps[source]))
+        layers.UnitNormalization(name=f"{source}_{pooling}_l2", dtype="float32")(
+            pool(name=f"{source}_{pooling}", dtype="float32")(maps[source])
+        )
         for source in DESCRIBED[name]
         for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D))
     ]  # [batch, 512] each
@@ -64,7 +67,9 @@ def build_resnet(weights="", image_size=IMAGE_SIZE, head_deviation=0.1, head_bia
     Raises `Problem` where the file is missing or is not that.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
-    centred = layers.Rescaling(1.0, offset=[-value for value in RESNET_MEAN_COLOUR], name="minus_mean")(images)
+    centred = layers.Rescaling(
+        1.0, offset=[-value for value in RESNET_MEAN_COLOUR], name="minus_mean", dtype="float32"
+    )(images)
     body = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred, pooling="avg")
     if weights:
         if not Path(weights).exists():
@@ -90,7 +95,9 @@ def build_audio(mean, deviation, seed=None):
     within 1 over the square root of the number of features, which leaves the sigmoid its slope.
     """
     energies = keras.Input((SOUND_FEATURES,), name="energies")
-    standardised = layers.Rescaling(1 / deviation, offset=-mean / deviation, name="standardised")(energies)
+    standardised = layers.Rescaling(1 / deviation, offset=-mean / deviation, name="standardised", dtype="float32")(
+        energies
+    )
     reach = SOUND_FEATURES**-0.5
     traits = _head(keras.initializers.RandomUniform(-reach, reach, seed=seed), 0.0)
     return keras.Model(energies, traits(standardised), name="audio")

@@ -122,7 +122,8 @@ def main(settings):
     chalearn.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
     clips, true = records.read_names(validation)
 
-    with runs.Run(Path(settings.RUNS) / settings.MODEL, vars(settings), FREE_TO_CHANGE, writes=worker == 0) as run:
+    run = runs.Run(Path(settings.RUNS) / settings.MODEL, vars(settings), FREE_TO_CHANGE, writes=worker == 0)
+    with run, devices.group(strategy):
         progress = run.progress
         keras.utils.set_random_seed(settings.SEED)
         with strategy.scope():
@@ -159,14 +160,14 @@ def main(settings):
 
             def settle(order=order, title=title):
                 """Wait for the device, and take over the sum of losses if they are all sound."""
-                if step := int(lost):
+                if step := int(lost.numpy()):
                     _, _, rows = next(iter(records.batches(training, settings.BATCH_SIZE, order, skip=step - 1)))
                     names = chalearn.name_some(set(records.read_names(training)[0][rows.numpy()]))
                     raise Problem(
                         f"{title}, step {step}: loss or gradient is not finite, on {names or 'clips without names'}. "
                         f"{run.last_good()}; look at these clips, or start anew with a lower LEARNING_RATE"
                     )
-                progress.loss_sum = float(loss_sum)
+                progress.loss_sum = float(loss_sum.numpy())
 
             with script.delayed_stop() as stopping, jobs.progress(training.records, title, unit, seen) as bar:
                 for batch in batches:

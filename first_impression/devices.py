@@ -3,6 +3,7 @@
 All of them are one `tf.distribute` strategy, so that one loop does for any number of devices.
 """
 
+import contextlib
 import os
 
 import numpy as np
@@ -30,6 +31,8 @@ def choose_strategy(deterministic=False):
         devices = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
         one = len(devices) == 1
         strategy = tf.distribute.OneDeviceStrategy(devices[0]) if one else tf.distribute.MirroredStrategy(devices)
+    # All workers have equally many batches: they need not ask each other before each one whether there is one
+    strategy.extended.experimental_enable_get_next_as_optional = False
     names = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
     device = f"GPU: {', '.join(names)}" if gpus else f"CPU ({os.cpu_count()} cores), since TensorFlow finds no GPU"
     others = f"; {strategy.num_replicas_in_sync} devices share the work" if strategy.num_replicas_in_sync > 1 else ""
@@ -45,6 +48,17 @@ def position(strategy):
     cluster = resolver.cluster_spec().as_dict()
     first = len(cluster.get("chief", [])) if resolver.task_type == "worker" else 0
     return first + resolver.task_id, sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))
+
+
+@contextlib.contextmanager
+def group(strategy):
+    """In the block, a worker that is gone becomes a `Problem` of the others, which would wait for it for ever."""
+    try:
+        yield
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
+        if position(strategy)[1] == 1:
+            raise
+        raise Problem("another worker has ended: start all of them again, to go on from the last checkpoint") from None
 
 
 def batches(strategy, contents, batch_size, shuffle_seed=None, skip=0):

@@ -367,6 +367,8 @@ def watched(dataset, contents):
     """Iterate over `dataset`, turning damage in the files into a `Problem` that names them."""
     try:
         yield from dataset
+    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
+        raise  # another worker's end, see devices.group
     except tf.errors.OpError as error:
         raise Problem(f"{', '.join(contents.files)}: damaged, or not of this kind: {_why(error)}") from None
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import PROJECT, label_of, refused, run, vgg_layers, write_mat
+from conftest import PROJECT, label_of, refused, run, vgg_layers, write_annotation, write_mat
 from PIL import Image
 
 from first_impression import Problem, records, script
@@ -148,6 +148,64 @@ def test_unfit_files_end_in_a_line(material):
     Path("train_full.tfrecords").write_bytes(b"")
     refused(run("train.py"), "train_full.tfrecords is empty")
     assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_training_in_bfloat16_leaves_a_float32_model(material):
+    done = run("train.py", *ARGUMENTS, "--N_EPOCHS", "1", "--MIXED_PRECISION", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    with np.load("runs/dan/checkpoint.npz") as checkpoint:
+        architecture = json.loads(str(checkpoint["about"]))["architecture"]
+    assert "mixed_bfloat16" in architecture  # so that a stopped run goes on as it began
+    model = keras.models.load_model("runs/dan/final.keras")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    best = keras.models.load_model("runs/dan/final.keras")
+    best.load_weights("runs/dan/best.weights.h5")
+    for one, other in zip(model.get_weights(), best.get_weights(), strict=True):
+        assert (one == other).all()
+    contents = records.open_records("val_full.tfrecords", "val", "image")
+    ((images, labels, _),) = records.batches(contents, 9)
+    error = np.abs(model(images).numpy() - labels).mean()
+    assert np.isclose(pd.read_csv("runs/dan/history.csv")["frame_mean"].iloc[0], 1 - error, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(folder):
+    """One clip's sound has a value that is not finite."""
+    write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    arguments = ("--MODEL", "audio", "--BATCH_SIZE", "1")
+    assert run("train.py", *arguments, "--N_EPOCHS", "1").returncode == 0
+    content = bytearray(Path("train-2.f32").read_bytes())
+    content[400:404] = np.float32(np.inf).tobytes()
+    sounds = {name: name.read_bytes() for name in Path().glob("train-*.f32")}
+    items = [
+        records.Item(f"train.{clip:03d}", label_of(10 * clip).astype(np.float32), Path(f"train-{clip}.f32"))
+        for clip in range(6)
+    ]
+    sounds[Path("train-2.f32")] = bytes(content)
+    records.write(Path("broken"), "train", "audio", items, lambda paths: (sounds[path] for path in paths), {})
+    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--TRAIN_RECORDS", "broken")
+    refused(done, "was made with TRAIN_RECORDS")
+    Path("broken").replace("train_audio_full.tfrecords")
+    Path("broken.json").replace("train_audio_full.tfrecords.json")
+    before = Path("runs/audio/checkpoint.npz").read_bytes()
+    done = run("train.py", *arguments, "--N_EPOCHS", "2")
+    refused(done, "epoch 2/2, step ", "not finite, on train.002.", "last good checkpoint is runs/audio/checkpoint.npz")
+    assert Path("runs/audio/checkpoint.npz").read_bytes() == before
+
+
+def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):
+    write_records(Path("val_full.tfrecords"), "val", 3, 1)
+    features = Path("train_full.tfrecords").read_bytes()  # given as validation: other keys
+    Path("copy.tfrecords").write_bytes(features)
+    refused(run("train.py", "--VAL_RECORDS", "copy.tfrecords"), "copy.tfrecords holds train/image")
+    items = [records.Item("train.001", label_of(9).astype(np.float32), Path("train-0-0.jpg"))]
+    records.write(Path("shared"), "val", "image", items, lambda paths: (path.read_bytes() for path in paths), {})
+    refused(run("train.py", "--VAL_RECORDS", "shared"), "training and shared share 1 clips (train.001)")
+    labels = {f"train.{clip:03d}": label_of(10 * clip)[[1, 0, 2, 3, 4]] for clip in range(3)}
+    write_annotation("Annotations/annotation_training.pkl", labels)
+    refused(run("train.py"), "train_full.tfrecords has other labels than Annotations", "another order of the traits")
 
 
 def write_sounds(path, key, clips):
