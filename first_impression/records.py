@@ -27,7 +27,7 @@ import tensorflow as tf
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS, name_some
-from first_impression.files import write_json
+from first_impression.files import why, write_json
 from first_impression.jobs import progress
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
@@ -167,9 +167,10 @@ def _table(path):
     """The table of contents of `path`; empty if there is none, or it is not that of this very file."""
     try:
         table = json.loads(_table_path(path).read_text(encoding="utf-8"))
-        fits = table["bytes"] == path.stat().st_size and {"made_from", "records", "labels"} <= table.keys()
-        return table if fits else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        labels = np.array(list(table["labels"].values()), np.float32)
+        fits = table["bytes"] == path.stat().st_size and isinstance(table["records"], int) and "made_from" in table
+        return table if fits and labels.shape[1:] == (len(TRAITS),) and np.isfinite(labels).all() else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -184,6 +185,11 @@ def open_records(path, key, kind):
     files = _files(Path(path), kind)
     for file in files:
         _check_first(file, key, kind)
+        if _table_path(file).exists() and not _table(file):  # records lost at the end show nowhere else
+            raise Problem(
+                f"{file} is not what {_table_path(file)} says: make it again with its step; or, where you put other "
+                "records into its place, delete that table of contents"
+            )
     tables = [_table(file) or _read_through(file, key, kind) for file in files]
     records = sum(table["records"] for table in tables)
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
@@ -218,7 +224,7 @@ def _check_first(file, key, kind):
         record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
         example = tf.train.Example.FromString(record)
     except (tf.errors.OpError, ValueError, StopIteration, tf.errors.OutOfRangeError) as error:
-        raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({error})") from None
+        raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({why(error)})") from None
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
         raise Problem(
