@@ -28,6 +28,8 @@ CONTAINERS = (
 )
 MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make ffmpeg fill the memory
 
+LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or made-up times can claim years
+
 # What ffmpeg says when it is not the clip's fault
 MACHINE_FAULTS = (
     "No space left",
@@ -105,7 +107,7 @@ def extract_sound(video, wav, seconds=None):
     # bitexact: no encoder name in the header, so that equal sound gives equal files
     form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-bitexact", "-f", "wav"]
     # by bytes: where the file's times have gaps, `-t` would give fewer samples
-    length = ["-fs", str(math.ceil(seconds * SAMPLE_RATE) * CHANNELS * 2)] if seconds else []
+    length = ["-fs", str(math.ceil((seconds or LONGEST_SOUND) * SAMPLE_RATE) * CHANNELS * 2)]
     done = _run([*_input(video), "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
     if done.returncode:
         raise _failure(done.stderr)
@@ -134,7 +136,7 @@ def frame_times(video, count):
 
 def display_aspect(video):
     """Width of the picture by its height as a player shows it: turned upright, pixels square. 1.0 if unknown."""
-    form = ["-frames:v", "1", "-vf", "scale='max(2,iw*sar)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
+    form = ["-frames:v", "1", "-vf", "scale='clip(iw*sar,2,32*ih)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
     done = _run([*_input(video), "-map", "0:V:0", *form])
     if done.returncode or not done.stdout:
         return 1.0
@@ -147,7 +149,17 @@ def loudness(video):
 
     Read as it is decoded, so that an hour takes no more memory than a second. Empty where there is no sound.
     """
-    form = ["-ac", "1", "-af", f"aresample={LOUDNESS_RATE}:async=1:first_pts=0", "-f", "s16le", "-"]
+    form = [
+        "-t",
+        str(LONGEST_SOUND),
+        "-ac",
+        "1",
+        "-af",
+        f"aresample={LOUDNESS_RATE}:async=1:first_pts=0",
+        "-f",
+        "s16le",
+        "-",
+    ]
     command = [ffmpeg(), "-nostdin", "-v", "quiet", *_input(video), "-map", "0:a:0", *form]
     levels = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as decoding:
