@@ -338,7 +338,8 @@ def main(kind, specimen, count, seed):
     with ThreadPoolExecutor(reader.workers) as pool:
         list(pool.map(attempt, range(count))) if reader.workers > 1 else list(map(attempt, range(count)))
     faulthandler.cancel_dump_traceback_later()
-    peaks = [resource.getrusage(who).ru_maxrss / 1e6 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    own = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
+    peaks = [own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6]
     counts = {name: outcomes[name] for name in ("refused", "whole", "unchanged")}
     print(json.dumps({**counts, "faults": faults, "gigabytes": max(peaks)}))
 

