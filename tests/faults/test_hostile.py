@@ -148,7 +148,7 @@ def test_no_entry_leaves_its_folder(folder, name, script):
         archive.writestr(entry(name), b"harm")
     with pytest.raises(Problem, match="would leave its folder"):
         chalearn.find_clips()
-    if name.startswith(".."):
+    if name.startswith("../"):
         refused(run(script), "training80_01.zip", "would leave its folder")
 
 
@@ -368,14 +368,13 @@ def test_all_containers_that_predict_takes_are_read(folder):
     from predict import SUFFIXES
 
     clip = make_clip("made.mp4", [90] * 25)
-    coders = subprocess.run([FFMPEG, "-v", "quiet", "-encoders"], capture_output=True, text=True).stdout
     for suffix in sorted(SUFFIXES):
-        options = {".3gp": ["-an"], ".opus": ["-vn", "-ar", "48000"]}.get(suffix, [])
+        options = {".3gp": ["-an"], ".opus": ["-vn", "-ar", "48000"], ".flac": ["-sample_fmt", "s16"]}.get(suffix, [])
         options += ["-s", "352x288"] if suffix == ".3gp" else []
         made = subprocess.run(
             [FFMPEG, "-v", "error", "-y", "-i", clip, "-strict", "-2", *options, f"a{suffix}"], capture_output=True
         )
-        assert made.returncode == 0, (suffix, made.stderr, coders)
+        assert made.returncode == 0, (suffix, made.stderr)
         if suffix in (".wav", ".mp3", ".m4a", ".aac", ".flac", ".ogg", ".opus", ".wma"):
             media.extract_sound(f"a{suffix}", folder / "out.wav")
             assert audio.read_wav(folder / "out.wav").shape[0] > 10_000, suffix
@@ -626,7 +625,7 @@ def test_a_matlab_file_neither_fills_the_memory_nor_runs_code(folder):
         "import sys\nfrom first_impression import mat\n"
         "try: print(mat.read(sys.argv[1], ['layers']))\nexcept Exception as error: print('refused', error)"
     )
-    bomb(folder / "bomb.mat", 3000)
+    bomb(folder / "bomb.mat", 2400)
     assert (folder / "bomb.mat").stat().st_size < 4_000_000
     said, peak = limited(code, "bomb.mat")
     assert said == "{'layers': None}" and peak < 0.5  # passed over, as the fully connected layers are
