@@ -30,14 +30,13 @@ MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make 
 
 LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or made-up times can claim years
 
-# What ffmpeg says when it is not the clip's fault
+# What ffmpeg says when it is not the clip's fault. A lack of memory mostly is: damaged sizes ask for any amount
 MACHINE_FAULTS = (
     "No space left",
     "Disk quota exceeded",
     "Permission denied",
     "Read-only file system",
     "Too many open files",
-    "Cannot allocate memory",
 )
 
 JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default

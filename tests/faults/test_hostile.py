@@ -728,3 +728,20 @@ def test_labels_that_are_none_are_refused_by_the_step(folder):
     Path("Annotations/annotation_training.pkl").write_bytes(pickle.dumps(whole, protocol=2))
     with pytest.raises(Problem, match="annotation_training.pkl: refused"):
         call(Write_Into_TFRecords)
+
+
+@pytest.mark.parametrize("table", [b"stts", b"stsz", b"stco", b"stsc", b"stss"])
+def test_a_clip_that_asks_for_memory_without_end_is_the_clips_fault(folder, table):
+    content = bytearray(make_clip("a.mp4", [90] * 25, sound=None, options=["-g", "5"]).read_bytes())
+    at = content.index(table) + (12 if table == b"stsz" else 8)  # where the number of its entries stands
+    content[at : at + 4] = struct.pack(">I", 2**28 - 1)
+    (folder / "a.mp4").write_bytes(content)
+    try:
+        assert 1 <= media.extract_frames("a.mp4", folder, 3, "even", 32) <= 3
+    except Unusable as reason:
+        assert str(reason)
+
+
+def test_ffmpegs_lack_of_memory_does_not_end_a_step():
+    assert isinstance(media._failure(b"Error opening input files: Cannot allocate memory"), Unusable)
+    assert isinstance(media._failure(b"av_interleaved_write_frame(): No space left on device"), Problem)
