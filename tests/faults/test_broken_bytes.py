@@ -1,7 +1,7 @@
 """Broken copies of every file that is read: never a hang, a traceback, 2 GB of memory, or a wrong answer.
 
-500 of each kind, a few times more for the slow ones with FAULTS_TIMES=20 in the environment. The seed is fixed, so
-that a failure comes again: `broken.py` says how to repeat one.
+500 of each kind; FAULTS_TIMES=20 in the environment tries 20 times as many, FAULTS_SEED=1 others. A seed breaks the
+same specimen in the same ways again; what failed stays in the test's folder under `work/`, by its number.
 """
 
 import json
