@@ -16,13 +16,14 @@ SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": 
 FRAME_SIZE = 224  # pixels, width and height; the networks take 224
 
 DATA = "data"  # folder of the zips
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to; ChaLearn's zips hold about 250 MB
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
 
 def main(settings):
     media.ffmpeg()
-    clips = chalearn.find_clips(settings.DATA)
+    clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
     choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING", "FRAME_SIZE")}
     files.keep_settings(chalearn.IMAGES, choice)
 
@@ -46,5 +47,6 @@ if __name__ == "__main__":
         FRAMES_PER_CLIP=script.whole(1),
         SAMPLING=script.one_of("even", "first"),
         FRAME_SIZE=script.whole(1),
+        MAX_ZIP_MEGABYTES=script.more_than(0),
         WORKERS=script.whole(0),
     )

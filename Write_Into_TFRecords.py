@@ -15,7 +15,7 @@ import re
 import numpy as np
 from PIL import Image
 
-from first_impression import Problem, chalearn, script
+from first_impression import Problem, chalearn, files, script
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
@@ -69,8 +69,19 @@ def jpeg(frame):
 
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
-    with Image.open(io.BytesIO(jpeg(frame))) as image:
-        return image.convert("RGB").tobytes()
+    try:
+        with Image.open(io.BytesIO(jpeg(frame))) as image:
+            if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
+                raise ValueError(f"its size is {image.size}, not {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}")
+            return image.convert("RGB").tobytes()
+    except Problem:
+        raise
+    except Exception as error:  # damaged bytes can raise nearly anything
+        if files.machines_fault(error):
+            raise
+        raise Problem(
+            f"{frame} is no usable frame ({files.why(error)}): delete its folder and run Video_to_Image.py again"
+        ) from None
 
 
 if __name__ == "__main__":

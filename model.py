@@ -11,9 +11,9 @@ from pathlib import Path
 import keras
 import numpy as np
 from keras import layers
-from scipy.io import loadmat
 
-from first_impression import Problem
+from first_impression import Problem, mat
+from first_impression.files import machines_fault, why
 
 IMAGE_SIZE = 224  # pixels, of VGG-16
 TRAITS = 5
@@ -148,10 +148,12 @@ def load_vggface(model, path):
         else:
             arrays[name] = [kernel, bias.reshape(-1)]
     meta = _field(root, "meta")
-    mean = _field(_field(meta, "normalization", _field(root, "normalization")), "averageImage")
+    mean = _field(_field(meta, "normalization") or _field(root, "normalization"), "averageImage")
     if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
-        if mean.dtype.kind not in "fiu" or not mean.size or mean.shape[-1] != 3 or not np.isfinite(mean).all():
-            complaints.append(f"averageImage has {mean.shape} and type {mean.dtype}, not finite numbers [1, 1, 3]")
+        if not isinstance(mean, np.ndarray):
+            complaints.append("averageImage holds no numbers")
+        elif not mean.size or mean.shape[-1] != 3 or not np.isfinite(mean).all():
+            complaints.append(f"averageImage has {mean.shape}, not finite numbers [1, 1, 3]")
     if complaints:
         raise Problem(f"{path} does not hold VGG-16's convolutions: {'; '.join(complaints)}")
     for name, values in arrays.items():
@@ -169,7 +171,7 @@ def _describe(path, note):
         )
     if official:
         return "VGG-Face, as published"
-    return f"NOT the published VGG-Face: {note[0] if note is not None and note.size else 'size or MD5 differ'}"
+    return f"NOT the published VGG-Face: {why(note) if note and isinstance(note, str) else 'size or MD5 differ'}"
 
 
 def _read_mat(path):
@@ -179,41 +181,34 @@ def _read_mat(path):
             f"({VGG_FACE_BYTES:,} bytes, MD5 {VGG_FACE_MD5})"
         )
     try:
-        mat = loadmat(path, variable_names=["layers", "meta", "normalization", "net"])
+        variables = mat.read(path, ["layers", "meta", "normalization", "net"])
     except Exception as error:  # a damaged or foreign file can raise nearly anything
-        if isinstance(error, OSError) and error.errno:  # the machine's fault; SciPy's own OSErrors have no number
+        if machines_fault(error):
             raise
-        reason = str(error).partition("\n")[0] or type(error).__name__
         raise Problem(
-            f"{path} is no complete MAT file ({reason}): fetch it again and compare its size and MD5"
+            f"{path} is no complete MAT file ({why(error)}): fetch it again and compare its size and MD5"
         ) from None
-    if "net" not in mat:
-        return mat
-    if not mat["net"].size or not mat["net"].dtype.names:
+    if "net" not in variables:
+        return variables
+    if not isinstance(variables["net"], dict):
         raise Problem(f"{path} is not laid out like vgg-face.mat: its `net` is no struct")
-    return mat["net"][0, 0]
+    return variables["net"]
 
 
 def _convolutions(path, root):
     """{layer name: (kernel, bias)} of the layers named conv*, as float32 arrays."""
     found = {}
     try:
-        for cell in root["layers"].reshape(-1):
-            layer = cell[0, 0]
-            name = str(layer["name"][0])
-            if name.startswith("conv"):
-                fields = layer.dtype.names
-                kernel, bias = layer["weights"][0] if "weights" in fields else (layer["filters"], layer["biases"])
-                found[name] = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
-    except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise Problem(f"{path} is not laid out like vgg-face.mat ({type(error).__name__}: {error})") from None
+        for layer in root["layers"]:
+            if layer["name"].startswith("conv"):
+                kernel, bias = layer["weights"] if "weights" in layer else (layer["filters"], layer["biases"])
+                with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
+                    found[layer["name"]] = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
+        raise Problem(f"{path} is not laid out like vgg-face.mat ({type(error).__name__}: {why(error)})") from None
     return found
 
 
-def _field(struct, name, default=None):
-    """A field of a MATLAB struct, itself unpacked where it is a 1 x 1 struct; `default` where there is none."""
-    names = struct.keys() if isinstance(struct, dict) else getattr(struct, "dtype", np.dtype(float)).names or ()
-    if name not in names:
-        return default
-    value = struct[name]
-    return value[0, 0] if value.dtype.names else value
+def _field(struct, name):
+    """A field of a MATLAB struct; None where there is no such field or struct."""
+    return struct.get(name) if isinstance(struct, dict) else None

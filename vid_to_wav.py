@@ -11,13 +11,14 @@ A second run makes what is missing.
 from first_impression import chalearn, files, jobs, media, script
 
 DATA = "data"  # folder of the zips
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to; ChaLearn's zips hold about 250 MB
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips converted at a time; 0: one per core
 
 
 def main(settings):
     media.ffmpeg()
-    clips = chalearn.find_clips(settings.DATA)
+    clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
 
     def make(clip):
         video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
@@ -28,4 +29,4 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    script.run(main, alone=(), WORKERS=script.whole(0))
+    script.run(main, alone=(), MAX_ZIP_MEGABYTES=script.more_than(0), WORKERS=script.whole(0))

@@ -2,6 +2,8 @@
 
 import functools
 import math
+import struct
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,11 @@ from python_speech_features import get_filterbanks, sigproc
 from scipy.io import wavfile
 
 from first_impression import Problem
+from first_impression.files import machines_fault, why
 from first_impression.media import CHANNELS, SAMPLE_RATE
+
+# SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
+warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
 
 # Windows of a 15.3 s clip. The authors call `logfbank` on the stereo array, which it flattens: left and right
 # samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529.
@@ -20,6 +26,8 @@ FEATURES = WINDOWS * FILTERS  # 79,534
 WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
 STEP = 441  # samples: 10 ms
 PRE_EMPHASIS = 0.97  # the library's default
+HEADER = 1024  # bytes of a WAV file that are no samples, at most: step 2 writes 44, other programs their name
+
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
 
 
@@ -59,13 +67,19 @@ def read_wav(wav):
     """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `Problem` for any other file."""
     wav = Path(wav)
     try:
+        with open(wav, "rb") as file:
+            kind, size = struct.unpack("<4sI", file.read(8))
+        if kind != b"RIFF" or size + 8 != wav.stat().st_size:
+            raise ValueError("it is no WAV file, or not as long as it says")
         rate, samples = wavfile.read(wav)
-    except FileNotFoundError:
-        raise
     except Exception as error:  # a damaged header can raise nearly anything
-        raise Problem(f"{wav} is damaged ({error}): delete it and run vid_to_wav.py again") from None
+        if machines_fault(error):
+            raise
+        raise Problem(f"{wav} is damaged ({why(error)}): delete it and run vid_to_wav.py again") from None
     if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
         raise Problem(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: delete it and run vid_to_wav.py again")
+    if wav.stat().st_size - samples.nbytes > HEADER:
+        raise Problem(f"{wav} is damaged (it is longer than its sound): delete it and run vid_to_wav.py again")
     if not len(samples):
         raise Problem(f"{wav} holds no sound: delete it and run vid_to_wav.py again")
     return samples

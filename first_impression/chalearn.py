@@ -8,14 +8,13 @@ import pickle
 import re
 import shutil
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from first_impression import Problem
-from first_impression.files import whole_file
+from first_impression.files import machines_fault, whole_file, why
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -81,19 +80,19 @@ class Clip:
         return VOICES / self.split.folder / f"{self.name}.wav"
 
 
-def find_clips(data="data"):
+def find_clips(data="data", most_megabytes=2000.0):
     """Every clip of every split: from the zips in the folder `data`, else those already unzipped.
 
     Returns a list of `Clip`, sorted by split, zip and name. Entries that are no clips (`__MACOSX/`, text
     files, folders) are passed over. A clip that stands twice counts once, the first time.
-    Raises `Problem` where there is neither zip nor clip, where a zip is damaged, or where an entry's
-    path leaves the zip's folder.
+    Raises `Problem` where there is neither zip nor clip, where a zip is damaged or its clips unpack to more than
+    `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), or where an entry's path leaves the zip's folder.
     """
     data = Path(data)
     clips = {}
     for split in SPLITS:
         for archive in sorted(data.glob(f"{split.zip_prefix}*.zip")):
-            for clip in _clips_of_zip(split, archive):
+            for clip in _clips_of_zip(split, archive, most_megabytes):
                 clips.setdefault((split, clip.name), clip)
         for video in sorted(UNZIPPED.glob(f"{split.zip_prefix}*/[!.]*.[mM][pP]4")):
             clips.setdefault((split, video.stem), Clip(video.stem, split, video))
@@ -106,22 +105,48 @@ def find_clips(data="data"):
     return list(clips.values())
 
 
-def _clips_of_zip(split, archive):
+def _clips_of_zip(split, archive, most_megabytes):
+    clips, size = {}, 0
     with _open_zip(archive) as opened:
-        for entry in opened.namelist():
+        for info in opened.infolist():
+            entry = info.filename
             parts = re.split(r"[/\\]", entry)
-            if ".." in parts or parts[0] == "" or parts[0].endswith(":"):
+            if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", entry):
                 raise Problem(f"{archive}: the entry {entry!r} would leave its folder; this is no zip of ChaLearn's")
-            if parts[-1].lower().endswith(".mp4") and not parts[-1].startswith(".") and "__MACOSX" not in parts:
-                video = UNZIPPED / archive.stem / parts[-1]
-                yield Clip(video.stem, split, video, archive, entry)
+            video = UNZIPPED / archive.stem / parts[-1]
+            is_clip = parts[-1].lower().endswith(".mp4") and not parts[-1].startswith(".") and "__MACOSX" not in parts
+            if is_clip and video.stem not in clips:
+                clips[video.stem] = Clip(video.stem, split, video, archive, entry)
+                size += info.file_size
+            else:
+                _check_name(archive, opened, info)
+    # Here for all clips together, since entries may share their bytes. None unpacks to more than the zip declares:
+    # zipfile reads no further, and compares the checksum there
+    if size > most_megabytes * 1e6:
+        raise Problem(
+            f"{archive}: its clips unpack to {size / 1e6:,.0f} MB, MAX_ZIP_MEGABYTES is {most_megabytes:,.0f}: "
+            "raise it if the zip is what you expect"
+        )
+    return list(clips.values())
+
+
+def _check_name(archive, opened, info):
+    """Where an entry is passed over: its name stands twice in a zip, so damage to one of them would lose a clip."""
+    try:
+        opened.open(info).close()
+    except RuntimeError:  # encrypted, or packed in an unknown way: the names were compared before
+        return
+    except Exception as error:
+        if machines_fault(error):
+            raise
+        raise Problem(f"{archive} is damaged at {info.filename!r} ({why(error)}): fetch the zip again") from None
 
 
 def _open_zip(archive):
     try:
         return zipfile.ZipFile(archive)
     except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        raise Problem(f"{archive} is not a complete zip ({error}): fetch it again") from None
+        raise Problem(f"{archive} is not a complete zip ({why(error)}): fetch it again") from None
 
 
 def unzip(clip, password=""):
@@ -140,13 +165,17 @@ def unzip(clip, password=""):
             )
         try:
             with opened.open(clip.entry, pwd=password.encode() or None) as source, open(growing, "wb") as target:
-                shutil.copyfileobj(source, target, 1 << 20)
+                shutil.copyfileobj(source, target, 1 << 14)  # bzip2 makes up to 300 MB of that, whatever the zip says
         except NotImplementedError as error:  # a RuntimeError too, so it stands first
-            raise Problem(f"{clip.archive} is packed in a way that Python cannot read ({error}): repack it") from None
+            raise Problem(
+                f"{clip.archive} is packed in a way that Python cannot read ({why(error)}): repack it"
+            ) from None
         except RuntimeError:  # zipfile's way to say: wrong password
             raise Problem(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise Problem(f"{clip.archive} is damaged at {clip.entry} ({error}): fetch the zip again") from None
+        except Exception as error:  # each way of packing has its own errors
+            if machines_fault(error):
+                raise
+            raise Problem(f"{clip.archive} is damaged at {clip.entry} ({why(error)}): fetch the zip again") from None
     return clip.video
 
 
@@ -165,9 +194,11 @@ def read_annotation(path):
     except Problem as problem:
         raise Problem(f"{path}: {problem}") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        if isinstance(error, OSError) and error.errno:  # the machine's fault
+        if machines_fault(error):
             raise
-        raise Problem(f"{path} is not a readable pickle ({type(error).__name__}: {error}): fetch it again") from None
+        raise Problem(
+            f"{path} is not a readable pickle ({type(error).__name__}: {why(error)}): fetch it again"
+        ) from None
     return _labels(path, traits)
 
 
@@ -236,17 +267,32 @@ def name_some(names, most=5):
     return ", ".join(names[:most]) + more
 
 
-class _AnnotationUnpickler(pickle.Unpickler):
+# pickle's twin in Python: the one in C fills the memory where damage, or malice, makes an object's number large
+class _AnnotationUnpickler(pickle._Unpickler):
     """Knows the globals that NumPy numbers need (NumPy 2 renamed their module), and nothing else."""
 
     def find_class(self, module, name):
         if (module, name) == ("numpy", "dtype"):
-            return np.dtype
+            return _NumberType
         if (module, name) in (("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")):
-            return np._core.multiarray.scalar
+            return _number
         if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
             return _latin1_bytes
         raise Problem(f"refused: it asks for {module}.{name}, which no annotation needs; do not open it elsewhere")
+
+
+class _NumberType:
+    """Stands in for `numpy.dtype`, which would take types of any size, and any state."""
+
+    def __init__(self, name, *flags):
+        self.type = {"f8": "f8", "f4": "f4"}[name]
+
+    def __setstate__(self, state):
+        self.type = {"<": "<", ">": ">"}[state[1]] + self.type
+
+
+def _number(kind, content):
+    return float(np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind.type)[0])
 
 
 def _latin1_bytes(text, encoding):

@@ -16,6 +16,20 @@ from pathlib import Path
 from first_impression import Problem
 
 
+def machines_fault(error):
+    """Whether an error in reading a file is the machine's (no rights, no such file), not that of the file's bytes.
+
+    Libraries raise nearly anything over damaged bytes, `OSError` too: without a number, or of a seek to nowhere.
+    """
+    return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
+
+
+def why(error):
+    """A library's error over a file's bytes, which it may quote at length, as a short line."""
+    line = str(error).strip().partition("\n")[0]
+    return f"{line[:200]} .." if len(line) > 200 else line or type(error).__name__
+
+
 def partial(path):
     """The name under which the output `path` grows. Hidden, so that no listing of clips takes it for one."""
     return path.with_name(f".partial.{path.name}")

@@ -21,14 +21,23 @@ LOUDNESS_STEP = 0.05  # seconds
 
 NO_TIME = -(2**63)  # ffmpeg's number for a time that a file does not tell
 
-# What ffmpeg says when it is not the clip's fault
+# What a clip may be: containers that hold pictures and sound themselves. ffmpeg tells by the content, not the name, and
+# knows playlists too (concat, DASH, HLS, SDP ..), which would make it open any file or address that stands in them
+CONTAINERS = (
+    "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,gif,rm,dv,mxf,nut,"
+    "wav,w64,mp3,aac,flac,ac3,eac3,dts,aiff,au,caf,amr,ape,wv,tta"
+)
+MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make ffmpeg fill the memory
+
+LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or made-up times can claim years
+
+# What ffmpeg says when it is not the clip's fault. A lack of memory mostly is: damaged sizes ask for any amount
 MACHINE_FAULTS = (
     "No space left",
     "Disk quota exceeded",
     "Permission denied",
     "Read-only file system",
     "Too many open files",
-    "Cannot allocate memory",
 )
 
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command
@@ -99,8 +108,8 @@ def extract_sound(video, wav, seconds=None):
     # bitexact: no encoder name in the header, so that equal sound gives equal files
     form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-bitexact", "-f", "wav"]
     # by bytes: where the file's times have gaps, `-t` would give fewer samples
-    length = ["-fs", str(math.ceil(seconds * SAMPLE_RATE) * CHANNELS * 2)] if seconds else []
-    done = _run(["-i", f"file:{video}", "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
+    length = ["-fs", str(math.ceil((seconds or LONGEST_SOUND) * SAMPLE_RATE) * CHANNELS * 2)]
+    done = _run([*_input(video), "-map", "0:a:0", *length, *form, f"file:{Path(wav).absolute()}"])
     _refuse_cut(done, "sound")
 
 
@@ -109,7 +118,7 @@ def frame_times(video, count):
 
     `count` is what `extract_frames` returned. The times are the file's own, also where the frame rate varies.
     """
-    done = _run(["-i", f"file:{Path(video).absolute()}", "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-"])
+    done = _run([*_input(video), "-map", "0:V:0", "-c", "copy", "-f", "framecrc", "-"])
     unit, decoded, shown = 1.0, [], []
     for line in done.stdout.decode().splitlines():
         if line.startswith("#tb 0:"):
@@ -127,8 +136,8 @@ def frame_times(video, count):
 
 def display_aspect(video):
     """Width of the picture by its height as a player shows it: turned upright, pixels square. 1.0 if unknown."""
-    form = ["-frames:v", "1", "-vf", "scale='max(2,iw*sar)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
-    done = _run(["-i", f"file:{Path(video).absolute()}", "-map", "0:V:0", *form])
+    form = ["-frames:v", "1", "-vf", "scale='clip(iw*sar,2,32*ih)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
+    done = _run([*_input(video), "-map", "0:V:0", *form])
     if done.returncode or not done.stdout:
         return 1.0
     width, height = struct.unpack(">II", done.stdout[16:24])  # of PNG's first block
@@ -140,14 +149,30 @@ def loudness(video):
 
     Read as it is decoded, so that an hour takes no more memory than a second. Empty where there is no sound.
     """
-    form = ["-ac", "1", "-af", f"aresample={LOUDNESS_RATE}:async=1:first_pts=0", "-f", "s16le", "-"]
-    command = [ffmpeg(), "-nostdin", "-v", "quiet", "-i", f"file:{Path(video).absolute()}", "-map", "0:a:0", *form]
+    form = [
+        "-t",
+        str(LONGEST_SOUND),
+        "-ac",
+        "1",
+        "-af",
+        f"aresample={LOUDNESS_RATE}:async=1:first_pts=0",
+        "-f",
+        "s16le",
+        "-",
+    ]
+    command = [ffmpeg(), "-nostdin", "-v", "quiet", *_input(video), "-map", "0:a:0", *form]
     levels = []
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as decoding:
         while chunk := decoding.stdout.read(2 * round(LOUDNESS_RATE * LOUDNESS_STEP)):
             samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
             levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
     return np.array(levels)
+
+
+def _input(video):
+    """The arguments that open `video`, and nothing else."""
+    guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
+    return [*guard, "-i", f"file:{Path(video).absolute()}"]
 
 
 class Packet(NamedTuple):
@@ -166,7 +191,7 @@ def _packets(video):
     copies = ["-map", "0:V:0", "-c", "copy"]
     # The second copy lacks the frames that no other frame refers to
     for copies_and_filter in ([*copies, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"], copies):
-        done = _run(["-xerror", "-i", f"file:{video}", *copies_and_filter, "-f", "framecrc", "-"])
+        done = _run(["-xerror", *_input(video), *copies_and_filter, "-f", "framecrc", "-"])
         if done.returncode == 0:
             break
     _refuse_cut(done, "video stream")
@@ -192,7 +217,7 @@ def _needless(packets, wanted):
 
 
 def _decodable_frames(video):
-    done = _run(["-i", f"file:{video}", "-map", "0:V:0", *_as_they_come(), "-f", "framecrc", "-"])
+    done = _run([*_input(video), "-map", "0:V:0", *_as_they_come(), "-f", "framecrc", "-"])
     if done.returncode:  # a killed ffmpeg has counted too few
         raise _failure(done.stderr)
     return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
@@ -215,7 +240,7 @@ def _write_jpegs(video, folder, indices, size, needless=()):
     ]
     form = [*_as_they_come(), "-frames:v", str(len(indices)), "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
     # one thread each: the clips run side by side. In the folder, since a % in its path would be a pattern
-    arguments = ["-threads", "1", *dropped, "-i", f"file:{video}", "-map", "0:V:0", "-vf", ",".join(filters), *form]
+    arguments = ["-threads", "1", *dropped, *_input(video), "-map", "0:V:0", "-vf", ",".join(filters), *form]
     done = _run([*arguments, "-threads", "1", "-start_number", "1", "frame%d.jpg"], folder)
     if done.returncode:
         if needless:  # an old ffmpeg cannot leave them out: the caller tries without
@@ -257,6 +282,8 @@ def _run(arguments, folder=None):
 
 def _failure(stderr):
     """The exception for an ffmpeg that failed: the machine's fault stops a step, the clip's does not."""
+    if b"not on whitelist" in stderr:
+        return Unusable("no video or sound file: a playlist, or of an unknown kind")
     for line in stderr.decode(errors="replace").splitlines():
         if any(words in line for words in MACHINE_FAULTS):
             return Problem(f"{line.split('] ')[-1].strip()}: mend that, and run this again")

@@ -27,7 +27,7 @@ import tensorflow as tf
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS, name_some
-from first_impression.files import write_json
+from first_impression.files import why, write_json
 from first_impression.jobs import progress
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
@@ -168,13 +168,18 @@ def _table_path(path):
     return path.with_name(f"{path.name}.json")
 
 
-def _table(path):
-    """The table of contents of `path`; empty if there is none, or it is not that of this very file."""
+def _table(path, of_any_size=False):
+    """The table of contents of `path`; empty if there is none, or (unless `of_any_size`) `path` changed since."""
     try:
         table = json.loads(_table_path(path).read_text(encoding="utf-8"))
-        fits = table["bytes"] == path.stat().st_size and {"made_from", "records", "labels"} <= table.keys()
-        return table if fits else {}
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        labels = np.array(list(table["labels"].values()), np.float32)
+        fits = (
+            (of_any_size or table["bytes"] == path.stat().st_size)
+            and isinstance(table["records"], int)
+            and "made_from" in table
+        )
+        return table if fits and labels.shape[1:] == (len(TRAITS),) and np.isfinite(labels).all() else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
@@ -227,7 +232,7 @@ def _check_first(file, key, kind):
         record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
         example = tf.train.Example.FromString(record)
     except (tf.errors.OpError, ValueError, StopIteration, tf.errors.OutOfRangeError) as error:
-        raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({error})") from None
+        raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({why(error)})") from None
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
         raise Problem(
@@ -258,6 +263,9 @@ def _read_through(file, key, kind):
     except tf.errors.OpError as error:
         again = "delete it and make it again with its step"
         raise Problem(f"{file} is damaged, or not of this kind: {_why(error)}; {again}") from None
+    table = _table(file, of_any_size=True)  # other records may have come into the file's place
+    if table and labels and labels.keys() <= table["labels"].keys() and records < table["records"]:
+        raise Problem(f"{file} has lost {table['records'] - records} of its records: make it again with its step")
     return {"records": records, "labels": labels, "label_sum": label_sum}
 
 

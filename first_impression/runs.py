@@ -5,11 +5,11 @@ Keras and Matplotlib are imported where they are needed, since both take seconds
 
 import contextlib
 import json
+import math
 import platform
 import subprocess
 import time
 import zipfile
-import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -19,12 +19,26 @@ import pandas as pd
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS
-from first_impression.files import keep_settings, md5, only_one, whole_file
+from first_impression.files import keep_settings, machines_fault, md5, only_one, whole_file, why
 from first_impression.predictions import read_csv, write_csv
 
 FINAL = "final.keras"
 TRAINING_LABELS = "training_labels.csv"
 NOT_VGG_FACE = "NOT the published VGG-Face"  # model.py's words on weights that are made up or of another origin
+
+# All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
+PARTS = {("keras.src.models.functional", "Functional"), (None, "__keras_tensor__"), ("keras", "DTypePolicy")}
+PARTS |= {
+    ("keras.layers", name)
+    for name in "InputLayer Rescaling Conv2D Dense MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
+    "GlobalMaxPooling2D UnitNormalization Concatenate BatchNormalization Activation Add ZeroPadding2D".split()
+}
+PARTS |= {
+    ("keras.initializers", name)
+    for name in "Constant Zeros Ones GlorotUniform RandomUniform RandomNormal TruncatedNormal".split()
+}
+MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
+
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
 
@@ -221,13 +235,14 @@ def load_model(folder):
 
     file = folder / FINAL
     try:
+        with _whole_zip(file) as archive:
+            _check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     except Exception as error:  # a damaged or foreign file can raise nearly anything
-        if isinstance(error, OSError) and error.errno:  # the machine's fault
+        if machines_fault(error):
             raise
-        reason = str(error).strip().partition("\n")[0] or type(error).__name__
-        raise Problem(f"{file} is damaged or no model of train.py's ({reason}): train it again") from None
+        raise Problem(f"{file} is damaged or no model of train.py's ({why(error)}): train it again") from None
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
@@ -252,9 +267,53 @@ def start_of(folder):
 def _read(checkpoint):
     """(arrays by variable path, (the model's architecture as JSON, the `Progress`)) of a checkpoint file."""
     try:
-        with np.load(checkpoint, allow_pickle=False) as file:
+        with _whole_zip(checkpoint), np.load(checkpoint, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop(ABOUT)))
+        _check_architecture(json.loads(about["architecture"]))
         return arrays, (about["architecture"], Progress(**about["progress"]))
-    except (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise Problem(f"{checkpoint} is damaged ({error}): delete it to start the training anew") from None
+    except Exception as error:  # a damaged file can raise nearly anything
+        if machines_fault(error):
+            raise
+        raise Problem(f"{checkpoint} is damaged ({why(error)}): delete it to start the training anew") from None
+
+
+@contextlib.contextmanager
+def _whole_zip(path):
+    """The opened zip `path` of Keras or NumPy, with all its checksums compared: neither of the two does that always.
+
+    They pack nothing, so a zip of theirs never unpacks to more than its own size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it unpacks to more than its own size")
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        yield archive
+
+
+def _check_architecture(config):
+    """Raises `ValueError` for a model of other parts than ours have, or with so many weights that they fill the memory.
+
+    Keras makes an object of whatever class of its own a configuration names; not all are safe with a foreign file.
+    """
+    outputs, widest, joined = 0, 1, 1
+    rest = [config]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, list):
+            rest.extend(part)
+        elif isinstance(part, dict):
+            rest.extend(part.values())
+            if "class_name" not in part:
+                continue
+            kind, settings = part["class_name"], part["config"]
+            if (part.get("module"), kind) not in PARTS:
+                raise ValueError(f"it has a part that none of our models has: {part.get('module')}.{kind}")
+            width = abs(settings.get("filters") or settings.get("units") or 0)
+            outputs += width * abs(math.prod(settings.get("kernel_size", [1])))
+            widest = max(widest, width, (settings.get("batch_shape") or [1])[-1])
+            if kind == "Concatenate":
+                joined *= str(part["inbound_nodes"]).count("__keras_tensor__")
+    if outputs * widest * joined > MOST_WEIGHTS:
+        raise ValueError(f"it would have up to {outputs * widest * joined:,} weights")

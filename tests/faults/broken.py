@@ -1,0 +1,348 @@
+"""Reads broken copies of a file, many in one process: `python broken.py <kind> <specimen> <count> <seed>`.
+
+Started by test_broken_bytes.py, as a child: what hangs or crashes in a library ends this process alone. It prints a
+JSON object: how many copies were refused in words, how many gave something whole, and what went wrong with the others.
+"""
+
+import contextlib
+import faulthandler
+import json
+import os
+import re
+import resource
+import shutil
+import sys
+import threading
+import traceback
+import warnings
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+from first_impression import Problem, Unusable, audio, chalearn, media, predictions  # noqa: E402
+
+SECONDS = 60  # for one broken copy; the sound ones take less than one
+GIGABYTES = 2
+EDGE = 2048  # bytes at either end, where a file's tables lie
+
+
+def broken(content, random):
+    """`content` with one to four mutations: bits flipped, bytes set, cut, pieces put in, doubled or swapped."""
+    content = bytearray(content)
+    for _ in range(random.integers(1, 5)):
+        size = len(content)
+        reach = min(size, EDGE) if random.random() < 0.5 else size  # as often at an end as anywhere
+        at = int(random.integers(0, max(reach, 1)))
+        at = at if random.random() < 0.5 else max(size - 1 - at, 0)
+        length = int(2 ** random.uniform(0, np.log2(max(size / 2, 2))))
+        match random.choice(["flip", "flip", "set", "number", "cut", "end", "insert", "double", "swap"]):
+            case "flip" if size:
+                content[at] ^= 1 << int(random.integers(8))
+            case "set" if size:
+                content[at] = int(random.choice([0, 1, 127, 128, 255]))
+            case "number":  # a size or an offset
+                content[at : at + 4] = random.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1]).item().to_bytes(4, "big")
+            case "cut":
+                del content[at : at + length]
+            case "end":
+                del content[at:]
+            case "insert":
+                content[at:at] = random.bytes(min(length, 4096))
+            case "double":
+                content[at:at] = content[at : at + length]
+            case "swap":
+                other = int(random.integers(0, max(size, 1)))
+                first, second = sorted((at, other))
+                length = min(length, second - first, size - second)
+                one, two = content[first : first + length], content[second : second + length]
+                content[first : first + length], content[second : second + length] = two, one
+    return bytes(content)
+
+
+class Reader:
+    """What a script does with a file of this kind. `read` raises `Problem` or `Unusable`, or asserts what it got."""
+
+    suffix = ""
+    workers = 1
+
+    def __init__(self, specimen):
+        self.whole = specimen.read_bytes()
+
+    def place(self, number):
+        """Where the broken copy is put."""
+        return Path(f"{number}{self.suffix}")
+
+
+class Zip(Reader):
+    suffix = ".zip"
+
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        Path("data").mkdir()
+        self.place(0).write_bytes(self.whole)
+        self.contents = {clip.name: chalearn.unzip(clip).read_bytes() for clip in chalearn.find_clips()}
+
+    def place(self, number):
+        return Path("data/training80_01.zip")
+
+    def read(self, path):
+        shutil.rmtree(chalearn.UNZIPPED, ignore_errors=True)
+        try:
+            clips = chalearn.find_clips()
+            found = {clip.name: chalearn.unzip(clip).read_bytes() for clip in clips}
+        finally:
+            left = [
+                p for p in chalearn.UNZIPPED.rglob("*") if p.is_file() and p.read_bytes() not in self.contents.values()
+            ]
+            assert not left, f"left behind: {left}"
+        assert found == self.contents, f"of {len(self.contents)} clips {len(found)}: {sorted(found)}"
+
+
+class Mp4(Reader):
+    suffix = ".mp4"
+    workers = os.cpu_count()
+
+    def read(self, path):
+        folder = Path(f"{path.stem}_frames")
+        folder.mkdir()
+        wav = folder / "sound.wav"
+        refusals = []
+        with refused_into(refusals):
+            written = media.extract_frames(path, folder, 10, "even", 32)
+            shapes = [picture(folder / f"frame{n}.jpg").shape for n in range(1, written + 1)]
+            assert written and shapes == [(32, 32, 3)] * written, shapes
+            assert written == len(list(folder.glob("*.jpg")))
+            times = media.frame_times(path, written)
+            assert len(times) == written and np.isfinite(times).all(), times
+            aspect = media.display_aspect(path)
+            assert aspect > 0 and np.isfinite(aspect), aspect
+        with refused_into(refusals):
+            media.extract_sound(path, wav)
+            try:
+                samples = audio.read_wav(wav)
+            except Problem as problem:  # an empty stream
+                raise Unusable(str(problem)) from None
+            finite(audio.log_filterbank(samples), (audio.FEATURES,))
+            levels = media.loudness(path)
+            assert np.isfinite(levels).all()
+        shutil.rmtree(folder)
+        if refusals:
+            raise refusals[0]
+
+
+class Wav(Reader):
+    suffix = ".wav"
+
+    def read(self, path):
+        samples = audio.read_wav(path)
+        assert samples.shape[0] >= 1 and samples.shape[1:] == (2,)
+        # nothing but the samples is as long as the file
+        assert abs(samples.nbytes - path.stat().st_size) <= audio.HEADER, (
+            f"{samples.nbytes} of {path.stat().st_size} bytes"
+        )
+        finite(audio.log_filterbank(samples), (audio.FEATURES,))
+
+
+class Annotation(Reader):
+    suffix = ".pkl"
+
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        self.clips = len(chalearn.read_annotation(specimen))
+
+    def read(self, path):
+        labels = chalearn.read_annotation(path)
+        # damage inside a name can make two clips one, damage between the entries none
+        assert self.clips - 4 <= len(labels) <= self.clips, f"{len(labels)} clips of {self.clips}"
+        for label in labels.values():
+            finite(label, (5,))
+            assert (label >= 0).all() and (label <= 1).all()
+
+
+class Csv(Reader):
+    suffix = ".csv"
+
+    def read(self, path):
+        answers, doubled = predictions.read_csv(path)
+        lines = path.read_bytes().count(b"\n") + path.read_bytes().count(b"\r") + 1
+        assert len(answers) + len(doubled) <= lines
+        for name, values in answers.items():
+            assert isinstance(name, str)
+            finite(values, (5,))
+
+
+class Mat(Reader):
+    suffix = ".mat"
+
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        global model
+        import model
+
+        model.BLOCKS = ((2, 2), (2, 2), (3, 3), (3, 3), (3, 3))
+        self.model = model.build_model("dan", image_size=32)
+        self.start = self.model.get_weights(), model.mean_colour(self.model)
+
+    def read(self, path):
+        self.model.set_weights(self.start[0])
+        try:
+            said = model.load_vggface(self.model, path)
+        except Problem:
+            same = all(map(np.array_equal, self.model.get_weights(), self.start[0]))
+            assert same and model.mean_colour(self.model) == self.start[1], "refused, and yet loaded"
+            raise
+        finally:
+            colour, layer = model.mean_colour(self.model), self.model.get_layer("minus_mean")
+            layer.offset = [-value for value in self.start[1]]
+        assert said.startswith("NOT the published VGG-Face")
+        finite(np.array(colour), (3,))
+        for values, start in zip(self.model.get_weights(), self.start[0], strict=True):
+            finite(values, start.shape)
+
+
+class Records(Reader):
+    suffix = ".tfrecords"
+
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        global records
+        from first_impression import records
+
+        self.records = list(self.content(specimen))
+
+    def content(self, path):
+        contents = records.open_records(path, "train", "image")
+        for images, labels, names in records.watched(records.batches(contents, 4), contents):
+            finite(images.numpy(), (len(names), 224, 224, 3))
+            finite(labels.numpy(), (len(names), 5))
+            for image, label, name in zip(images.numpy(), labels.numpy(), names.numpy(), strict=True):
+                yield image.tobytes(), label.tobytes(), name
+
+    def read(self, path):
+        # each record has its checksums, the file has none: whole records can be lost or stand elsewhere
+        found = list(self.content(path))
+        assert found and set(found) <= set(self.records), f"{len(found)} records of {len(self.records)}"
+
+
+class Keras(Reader):
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        global runs
+        from first_impression import runs
+
+        self.weights = [values.tobytes() for values in runs.load_model(specimen.parent)[0].get_weights()]
+
+    def place(self, number):
+        Path(f"{number}_run").mkdir()
+        return Path(f"{number}_run/final.keras")
+
+    def read(self, path):
+        model, kind = runs.load_model(path.parent)
+        assert kind == "audio"
+        assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
+        finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))
+
+
+class Checkpoint(Reader):
+    suffix = ".npz"
+
+    def __init__(self, specimen):
+        super().__init__(specimen)
+        global runs
+        from first_impression import runs
+
+        self.expected = self.content(specimen)
+
+    def content(self, path):
+        arrays, (architecture, progress) = runs._read(path)
+        return {name: values.tobytes() for name, values in arrays.items()}, architecture, progress
+
+    def read(self, path):
+        assert self.content(path) == self.expected, "other content"
+
+
+READERS = {
+    "zip": Zip,
+    "mp4": Mp4,
+    "wav": Wav,
+    "annotation": Annotation,
+    "csv": Csv,
+    "mat": Mat,
+    "tfrecords": Records,
+    "keras": Keras,
+    "checkpoint": Checkpoint,
+}
+
+
+@contextlib.contextmanager
+def refused_into(refusals):
+    try:
+        yield
+    except Unusable as reason:
+        refusals.append(reason)
+
+
+def picture(path):
+    from PIL import Image
+
+    with Image.open(path) as image:
+        return np.asarray(image)
+
+
+def finite(values, shape):
+    assert values.shape == tuple(shape), f"{values.shape}, not {shape}"
+    assert np.isfinite(values).all(), "values that are not finite"
+
+
+def main(kind, specimen, count, seed):
+    warnings.simplefilter("error", ResourceWarning)
+    reader = READERS[kind](Path(specimen).absolute())
+    # Memory beyond this is refused to this process and its children, so that a fault costs the machine nothing
+    now = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
+    resource.setrlimit(resource.RLIMIT_DATA, (now + GIGABYTES * 10**9,) * 2)
+    lock = threading.Lock()
+    outcomes, faults = Counter(), []
+
+    def attempt(number):
+        content = broken(reader.whole, np.random.default_rng([seed, number]))
+        if content == reader.whole:
+            outcomes["unchanged"] += 1
+            return
+        path = reader.place(number)
+        path.write_bytes(content)
+        if reader.workers == 1:
+            faulthandler.dump_traceback_later(SECONDS, exit=True)
+            Path("at.txt").write_text(str(number))
+        try:
+            reader.read(path)
+            outcome = "whole"
+        except (Problem, Unusable) as reason:
+            outcome = "refused"
+            text = str(reason)
+            named = isinstance(reason, Unusable) or path.name in text  # who catches an Unusable adds the clip
+            if not text.strip() or not named or text.count("\n") > 1 or len(text) > 2000:
+                outcome = "fault"
+                faults.append([number, f"says: {text[:500]!r}"])
+        except Exception:
+            outcome = "fault"
+            faults.append([number, traceback.format_exc()[-1500:]])
+        with lock:
+            outcomes[outcome] += 1
+        if outcome != "fault":
+            path.unlink()
+
+    with ThreadPoolExecutor(reader.workers) as pool:
+        list(pool.map(attempt, range(count))) if reader.workers > 1 else list(map(attempt, range(count)))
+    faulthandler.cancel_dump_traceback_later()
+    own = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
+    peaks = [own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6]
+    counts = {name: outcomes[name] for name in ("refused", "whole", "unchanged")}
+    print(json.dumps({**counts, "faults": faults, "gigabytes": max(peaks)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

@@ -1,0 +1,90 @@
+"""Broken copies of every file that is read: never a hang, a traceback, 2 GB of memory, or a wrong answer.
+
+500 of each kind; FAULTS_TIMES=20 in the environment tries 20 times as many, FAULTS_SEED=1 others. A seed breaks the
+same specimen in the same ways again; what failed stays in the test's folder under `work/`, by its number.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+from broken import GIGABYTES, READERS
+from conftest import label_of, make_clip, make_zip, vgg_layers, write_annotation, write_mat
+from PIL import Image
+
+from first_impression import audio, media, predictions, records, runs
+
+COUNT = 500 * int(os.environ.get("FAULTS_TIMES", "1"))
+SEED = int(os.environ.get("FAULTS_SEED", "0"))
+
+
+def make_specimen(kind, folder):
+    """A small, whole file of this kind."""
+    if kind == "zip":
+        for name in ("a.000", "b.001", "c.002"):
+            make_clip(folder / f"{name}.mp4", [90] * 3)
+        return make_zip(folder / "training80_01.zip", ["a.000", "b.001", "c.002"], folder)
+    if kind == "mp4":
+        return make_clip(folder / "clip.mp4", range(40, 64), options=["-g", "8", "-bf", "2"])
+    if kind == "wav":
+        media.extract_sound(make_clip(folder / "clip.mp4", [90] * 5), folder / "clip.wav")
+        return folder / "clip.wav"
+    if kind == "annotation":
+        write_annotation(folder / "annotation.pkl", {f"clip{n}.{n:03d}": label_of(n % 100) for n in range(120)})
+        return folder / "annotation.pkl"
+    if kind == "csv":
+        predictions.write_csv(folder / "a.csv", {f"clip{n}.{n:03d}": label_of(n) for n in range(50)})
+        return folder / "a.csv"
+    random = np.random.default_rng(0)
+    if kind == "mat":
+        import conftest
+
+        whole, conftest.BLOCKS = conftest.BLOCKS, ((2, 2), (2, 2), (3, 3), (3, 3), (3, 3))
+        try:
+            return write_mat(folder / "vgg.mat", vgg_layers(random))
+        finally:
+            conftest.BLOCKS = whole
+    if kind == "tfrecords":
+        items = []
+        for number in range(8):
+            smooth = Image.fromarray(random.integers(0, 255, (4, 4, 3), np.uint8)).resize((224, 224))
+            smooth.save(folder / f"{number}.jpg", quality=50)
+            items.append(records.Item(f"clip.{number:03d}", label_of(number), folder / f"{number}.jpg"))
+        path = folder / "train_full.tfrecords"
+        records.write(path, "train", "image", items, lambda sources: (s.read_bytes() for s in sources), {})
+        return path
+    sound = keras.Input((audio.FEATURES,))
+    model = keras.Model(sound, keras.layers.Dense(5, activation="sigmoid")(sound))
+    if kind == "keras":
+        model.save(folder / "final.keras")
+        return folder / "final.keras"
+    run = runs.Run(folder, {}, ())
+    run._model, run._variables = model, model.variables
+    run.save()
+    return run.checkpoint
+
+
+@pytest.mark.parametrize("kind", READERS)
+def test_a_broken_file_is_named_or_gives_something_whole(folder, kind):
+    (folder / "whole").mkdir()
+    specimen = make_specimen(kind, folder / "whole")
+    (folder / "work").mkdir()
+    program = [sys.executable, Path(__file__).with_name("broken.py"), kind, specimen, COUNT, SEED]
+    done = subprocess.run(
+        list(map(str, program)), cwd=folder / "work", capture_output=True, text=True, timeout=60 + COUNT
+    )
+    at = folder / "work/at.txt"
+    assert done.returncode == 0, f"at {at.read_text() if at.exists() else '?'}: {done.stderr[-3000:]}"
+    report = json.loads(done.stdout.splitlines()[-1])
+    print(report)
+    assert not report["faults"], "\n".join(f"{number}: {what}" for number, what in report["faults"][:10])
+    assert report["refused"] > COUNT / 20 and report["refused"] + report["whole"] > COUNT * 0.9
+    assert report["gigabytes"] < GIGABYTES
+    assert not list((folder / "work").glob("*.partial*"))
+    shutil.rmtree(folder / "work")
