@@ -6,7 +6,7 @@ Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/unusable.csv, the clips that gave no frames, with the reason
 Run     python Video_to_Image.py
 
-A second run makes what is missing.
+A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
 """
 
 from first_impression import chalearn, files, jobs, media, script
@@ -15,8 +15,9 @@ FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it h
 SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": the first ones, as the original code
 FRAME_SIZE = 224  # pixels, width and height; the networks take 224
 
+SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips
-MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to; ChaLearn's zips hold about 250 MB
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
@@ -25,7 +26,7 @@ def main(settings):
     media.ffmpeg()
     clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
     choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING", "FRAME_SIZE")}
-    files.keep_settings(chalearn.IMAGES, choice)
+    files.keep_settings(chalearn.IMAGES, choice, by=chalearn.shard_suffix(settings.SHARD))
 
     def make(clip):
         video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
@@ -34,7 +35,7 @@ def main(settings):
                 video, growing, settings.FRAMES_PER_CLIP, settings.SAMPLING, settings.FRAME_SIZE
             )
 
-    made = jobs.make_per_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS)
+    made = jobs.make_per_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS, settings.SHARD)
     short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
     if short:
         print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {chalearn.name_some(short)}")
@@ -43,10 +44,11 @@ def main(settings):
 if __name__ == "__main__":
     script.run(
         main,
-        alone=(),
+        alone=("SHARD",),
         FRAMES_PER_CLIP=script.whole(1),
         SAMPLING=script.one_of("even", "first"),
         FRAME_SIZE=script.whole(1),
         MAX_ZIP_MEGABYTES=script.more_than(0),
+        SHARD=script.shard,
         WORKERS=script.whole(0),
     )

@@ -5,13 +5,14 @@ Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 
         VoiceData/unusable.csv, the clips that gave no sound, with the reason
 Run     python vid_to_wav.py
 
-A second run makes what is missing.
+A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
 """
 
 from first_impression import chalearn, files, jobs, media, script
 
+SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips
-MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to; ChaLearn's zips hold about 250 MB
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips converted at a time; 0: one per core
 
@@ -25,8 +26,10 @@ def main(settings):
         with files.whole_file(clip.wav) as growing:
             media.extract_sound(video, growing)
 
-    jobs.make_per_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS)
+    jobs.make_per_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS, settings.SHARD)
 
 
 if __name__ == "__main__":
-    script.run(main, alone=(), MAX_ZIP_MEGABYTES=script.more_than(0), WORKERS=script.whole(0))
+    script.run(
+        main, alone=("SHARD",), MAX_ZIP_MEGABYTES=script.more_than(0), SHARD=script.shard, WORKERS=script.whole(0)
+    )

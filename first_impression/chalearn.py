@@ -8,6 +8,7 @@ import pickle
 import re
 import shutil
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,6 +104,36 @@ def find_clips(data="data", most_megabytes=2000.0):
             "Put ChaLearn's zips there, or make a sample with sample_data.py"
         )
     return list(clips.values())
+
+
+def in_shard(name, shard):
+    """Whether the clip of this name is in the shard "3/16", the third of 16. Every clip is in "".
+
+    The name alone decides, so that every step has the same clips in a shard, whatever other clips are there.
+    """
+    if not shard:
+        return True
+    number, count = map(int, shard.split("/"))
+    return zlib.crc32(name.encode(errors="surrogateescape")) % count == number - 1
+
+
+def shard_suffix(shard):
+    """What the names of a shard's own files have in them: "-3-of-16" for "3/16", nothing for ""."""
+    return f"-{shard.replace('/', '-of-')}" if shard else ""
+
+
+def unusable_table(folder, shard):
+    """The file that lists the clips unusable for `folder`. It is there when the step that fills `folder` has ended."""
+    return folder / f"unusable{shard_suffix(shard)}.csv"
+
+
+def refuse_unmade(folder, shard, maker):
+    """Raises `Problem` where the script `maker` has not ended for this shard in `folder`, nor for all clips.
+
+    Without a shard nothing is refused: what is in the folder may be of another program's making.
+    """
+    if shard and not any(unusable_table(folder, ended).exists() for ended in (shard, "")):
+        raise Problem(f"{folder} is without shard {shard}, or it did not end: run {maker} --SHARD {shard} first")
 
 
 def _clips_of_zip(split, archive, most_megabytes):
@@ -217,16 +248,17 @@ def _labels(path, traits):
     return labels
 
 
-def pair(labels, found, folder):
+def pair(labels, found, folder, shard=""):
     """The clips that have both a label and files: a sorted list of names. Prints what has only one of the two.
 
-    `labels` is what `read_annotation` gives, `found` the clip names in `folder`.
-    Raises `Problem` where nothing pairs.
+    `labels` is what `read_annotation` gives, `found` the clip names in `folder`, those of the shard only.
+    Raises `Problem` where nothing pairs; a shard may have no clip, or none with a label.
     """
-    paired = sorted(labels.keys() & set(found))
-    if not paired:
+    found, labelled = set(found), {name for name in labels if in_shard(name, shard)}
+    paired = sorted(labelled & found)
+    if not paired and not shard:
         raise Problem(f"no clip in {folder} has a label: are these the annotations of these clips?")
-    for names, what in ((set(found) - labels.keys(), "without a label"), (labels.keys() - set(found), "not there")):
+    for names, what in ((found - labelled, "without a label"), (labelled - found, "not there")):
         if names:
             print(f"{folder}: {len(names)} clips {what}, passed over: {name_some(names)}")
     return paired

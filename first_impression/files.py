@@ -30,17 +30,20 @@ def why(error):
     return f"{line[:200]} .." if len(line) > 200 else line or type(error).__name__
 
 
-def partial(path):
-    """The name under which the output `path` grows. Hidden, so that no listing of clips takes it for one."""
-    return path.with_name(f".partial.{path.name}")
+def partial(path, by=""):
+    """The name under which the output `path` grows. Hidden, so that no listing of clips takes it for one.
+
+    Where several processes may write the same file, `by` tells them apart.
+    """
+    return path.with_name(f".partial.{path.name}{by}")
 
 
 @contextlib.contextmanager
-def whole_file(path):
+def whole_file(path, by=""):
     """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    growing = partial(path)
+    growing = partial(path, by)
     try:
         yield growing
         os.replace(growing, path)
@@ -98,19 +101,21 @@ def md5(path):
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
-def write_json(path, value):
+def write_json(path, value, by=""):
     """Write `value` as indented JSON, whole."""
-    with whole_file(path) as growing:
+    with whole_file(path, by) as growing:
         growing.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def keep_settings(folder, constants, free=(), **about):
+def keep_settings(folder, constants, free=(), by="", **about):
     """Hold `folder` to one set of constants, noted in its `settings.json` with whatever else is `about` it.
 
     Constants named in `free` may differ from the note, which is renewed; what was `about` it before stays.
+    Several processes may do this at a time, each with another text `by`.
     Raises `Problem` where others made the work in the folder: the two must not be mixed.
     """
     note = Path(folder) / "settings.json"
+    before = None
     if note.exists():
         try:
             before = json.loads(note.read_text(encoding="utf-8"))
@@ -123,4 +128,8 @@ def keep_settings(folder, constants, free=(), **about):
             raise Problem(
                 f"{folder} was made with {', '.join(was)}: set that again, or delete the folder to start anew"
             )
-    write_json(note, {**about, "constants": constants})
+    value = {**about, "constants": constants}
+    if value == before:  # left alone, others may be reading it
+        partial(note, by).unlink(missing_ok=True)  # of a run that was killed
+    else:
+        write_json(note, value, by)

@@ -13,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 from tqdm import tqdm
 
-from first_impression import Problem, Unusable
+from first_impression import Problem, Unusable, chalearn
 from first_impression.files import whole_file
 
 NAMED = 5  # how many unusable clips a summary shows; the file lists them all
@@ -75,21 +75,28 @@ def _attempt(task, item):
         return reason
 
 
-def make_per_clip(make, clips, output, folder, workers):
+def make_per_clip(make, clips, output, folder, workers, shard=""):
     """One step over all clips: `make(clip)` where the output, the clip's attribute of that name, is not there yet.
 
     Writes `folder`/unusable.csv (split, clip, reason) and ends in a printed summary. Returns
-    {clip: what make returned} of the clips made in this run.
+    {clip: what make returned} of the clips made in this run. With a shard, "3/16", only its clips count.
     Raises `Problem` where more than half of all clips are unusable: then it is not the clips' fault.
     """
     start = time.monotonic()
+    for split in {getattr(clip, output).parent for clip in clips}:
+        split.mkdir(parents=True, exist_ok=True)  # so the next step's shards know of it, also one without clips of it
+    clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
+    if not clips:
+        print(f"{folder}: there are few clips, and none is in shard {shard}: nothing to do")
+    listing = chalearn.unusable_table(folder, shard)
+    listing.unlink(missing_ok=True)  # it is there only when the step has ended
     missing = [clip for clip in clips if not getattr(clip, output).exists()]
     made, unusable = {}, {}
     with progress(len(clips), folder.name, "clip", done=len(clips) - len(missing)) as bar:
         for clip, outcome in in_order(make, missing, workers):
             (unusable if isinstance(outcome, Unusable) else made)[clip] = outcome
             bar.update()
-    with whole_file(folder / "unusable.csv") as growing, open(growing, "w", newline="", encoding="utf-8") as table:
+    with whole_file(listing) as growing, open(growing, "w", newline="", encoding="utf-8") as table:
         writer = csv.writer(table)
         writer.writerow(["split", "clip", "reason"])
         writer.writerows([clip.split.name, clip.name, str(reason)] for clip, reason in unusable.items())
@@ -100,10 +107,10 @@ def make_per_clip(make, clips, output, folder, workers):
     for clip, reason in list(unusable.items())[:NAMED]:
         print(f"  unusable: {clip.name}: {reason}")
     if len(unusable) > NAMED:
-        print(f"  and {len(unusable) - NAMED} more: see {folder / 'unusable.csv'}")
+        print(f"  and {len(unusable) - NAMED} more: see {listing}")
     if 2 * len(unusable) > len(clips):
         raise Problem(
-            f"{len(unusable)} of {len(clips)} clips are unusable (see {folder / 'unusable.csv'}), so something "
+            f"{len(unusable)} of {len(clips)} clips are unusable (see {listing}), so something "
             "other than the clips must be wrong: look at the reasons there, mend it and run this step again"
         )
     return made

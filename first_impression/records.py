@@ -78,20 +78,31 @@ def shard_paths(path, count):
     return [path.with_name(f"{path.name}-{shard:05d}-of-{count:05d}") for shard in range(count)]
 
 
+def paths_to_write(path, count, shard):
+    """The files of the record set `path` that one run writes: all `count`, or the third of 16 for the shard "3/16".
+
+    Raises `Problem` where the set is here in another number of files.
+    """
+    number, count = map(int, shard.split("/")) if shard else (0, count)
+    refuse_other_shards(path, count)
+    paths = shard_paths(path, count)
+    return paths[number - 1 : number] if shard else paths
+
+
 def refuse_other_shards(path, count):
     """Raises `Problem` where the records of `path` are here in another number of files than `count`."""
     here = {path, *path.parent.glob(f"{path.name}-?????-of-?????")} - set(shard_paths(path, count))
     others = [file.name for file in here if file.exists()]
     if others:
-        raise Problem(f"{name_some(others)}: a set of another NUM_SHARDS is here; delete it, or give its NUM_SHARDS")
+        raise Problem(f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; delete it, or keep to that")
 
 
 def write(path, key, kind, items, payloads, made_with):
     """Write `items`, in their order, into one record file with its table of contents, and say so.
 
     `payloads(sources)` yields the bytes of each item's source; `made_with` is a dict of whatever else decides
-    about them. Together they identify the file: only the same call finds it done, and what an interrupted
-    call left is continued by the same call only.
+    about them, with "shard" where the items are those of a shard. Together they identify the file: only the same
+    call finds it done, and what an interrupted call left is continued by the same call only.
     Raises `Problem` where the file cannot be written.
     """
     start = time.monotonic()
@@ -109,6 +120,7 @@ def write(path, key, kind, items, payloads, made_with):
         "made_from": identity,
         "bytes": growing.stat().st_size,
         "records": len(items),
+        "shard": made_with.get("shard", ""),
         "labels": {clip: label.tolist() for clip, label in labels.items()},
     }
     _table_path(path).unlink(missing_ok=True)  # or, killed between the next two lines, an old one would stay
@@ -192,6 +204,12 @@ def open_records(path, key, kind):
     Raises `Problem` where they are missing, empty, cut short, or not records of this split and kind.
     """
     files = _files(Path(path), kind)
+    # Frames of each clip in every file, by NUM_SHARDS, or each clip in one, by SHARD: a mixture lacks some of them
+    if len({bool(table["shard"]) for table in map(_table, files) if "shard" in table}) > 1:
+        raise Problem(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: delete them all and make one set")
+    files = [file for file in files if file.stat().st_size]
+    if not files:
+        raise Problem(f"{path} and its shards hold no records: have these clips no labels? Then give their annotation")
     encodings = {_check_first(file, key, kind) for file in files}
     if len(encodings) > 1:
         raise Problem(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
@@ -218,7 +236,7 @@ def _files(path, kind):
     if shards and shards != shard_paths(path, int(shards[0].name[-5:])):
         raise Problem(f"{path}-*: {len(shards)} shards are here, of {int(shards[0].name[-5:])}: run {maker} again")
     for file in files:
-        if not file.stat().st_size:
+        if not file.stat().st_size and _table(file).get("records") != 0:  # a shard may have no clip
             raise Problem(f"{file} is empty: delete it and run {maker} again")
     return files
 

@@ -16,6 +16,7 @@ import contextlib
 import io
 import math
 import os
+import re
 import signal
 import sys
 import tempfile
@@ -56,6 +57,13 @@ def at_least(low):
 def more_than(low):
     """A rule: the value is a number above `low`."""
     return lambda value: None if _is_a(float, value) and value > low else f"must be a number above {low}"
+
+
+def shard(value):
+    """A rule: the value is empty, or one of several shards, as "3/16" is the third of 16."""
+    match = re.fullmatch("([1-9][0-9]*)/([1-9][0-9]{0,4})", value) if isinstance(value, str) else None
+    fits = value == "" or match and int(match[1]) <= int(match[2])
+    return None if fits else "must be as 3/16, the third of 16: from 1/16 to 16/16; or empty, for all clips"
 
 
 def _is_a(kind, value):
