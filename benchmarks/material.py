@@ -1,4 +1,4 @@
-"""What the benchmarks work on, made out of nothing: clips like ChaLearn's in form, frames, sounds, annotations, weights.
+"""What the benchmarks work on, made out of nothing: clips like ChaLearn's, frames, sounds, annotations, weights.
 
 A clip has 15.3 s, 1280 x 720 at 30 frames/s: H.264 of about 1.5 Mbit/s with B-frames, and AAC at 44.1 kHz in stereo.
 Something moves over a still background under noise, as a camera's picture is never quite still. A few different clips
