@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 
 import material
-from runner import PROJECT, note, workshop
+from runner import PROJECT, in_child, note, workshop
 
 from first_impression import Problem, chalearn, script
 
@@ -85,7 +85,7 @@ def commands(settings, clips, times):
         records.unlink()
     for split in (chalearn.TRAINING, chalearn.VALIDATION):
         material.make_frames(clips, -(-images // FEW), FEW, split)
-    material.write_weights("vgg-face.mat")
+    in_child(material.write_weights, "vgg-face.mat")  # or this process would grow, and with it the last column
     peaks(["Write_Into_TFRecords.py"])
     yield "train.py dan", images, ["train.py", "--BATCH_SIZE", str(FEW), "--N_EPOCHS", "1"]
     yield "evaluate.py", images, ["evaluate.py", "--MODELS", "dan", "--BATCH_SIZE", str(FEW)]
