@@ -1,6 +1,6 @@
 """The sample's pipeline, the commands of run_pipeline.sh one by one: wall time of each.
 
-For scale, a process that only imports TensorFlow: five of the commands pay that too. There is no yardstick here.
+For scale, a process that only imports TensorFlow: six of the commands pay that too. There is no yardstick here.
 """
 
 import statistics
