@@ -61,10 +61,11 @@ def largest_difference(features):
 
     contents = records.open_records(chalearn.TRAINING.audio_records, chalearn.TRAINING.key, "audio")
     assert contents.records == len(features)
+    names, _ = records.read_names(contents)
     worst = 0.0
-    for inputs, _, names in records.batches(contents, 16):
-        for ours, name in zip(inputs.numpy(), names.numpy(), strict=True):
-            worst = max(worst, np.abs(ours - features[name.decode()].reshape(-1)).max())
+    for inputs, _, rows in records.batches(contents, 16):
+        for ours, name in zip(inputs.numpy(), names[rows.numpy()], strict=True):
+            worst = max(worst, np.abs(ours - features[name].reshape(-1)).max())
     return float(worst)
 
 

@@ -76,8 +76,9 @@ def check(clip):
         )
 
 
-def names(count):
-    return [f"clip{number:05d}.000" for number in range(count)]
+def names(count, split=chalearn.TRAINING):
+    """Of `count` clips; no name is in two splits."""
+    return [f"{split.name}{number:05d}.000" for number in range(count)]
 
 
 def pack(clips, count):
@@ -99,7 +100,7 @@ def unpack(clips, count):
 def make_frames(clips, count, frames=100, split=chalearn.TRAINING):
     """ImageData/ of `count` clips with up to 100 `frames` each, as step 1 leaves it; returns the paths."""
     made = []
-    for number, name in enumerate(names(count)):
+    for number, name in enumerate(names(count, split)):
         source = Path("made") / f"{number % len(clips)}.{frames}"
         if not source.exists():
             source.mkdir(parents=True)
@@ -114,7 +115,7 @@ def make_frames(clips, count, frames=100, split=chalearn.TRAINING):
 def make_sounds(clips, count, split=chalearn.TRAINING):
     """VoiceData/ of `count` clips, as step 2 leaves it; returns the paths."""
     made = []
-    for number, name in enumerate(names(count)):
+    for number, name in enumerate(names(count, split)):
         source = Path("made") / f"{number % len(clips)}.wav"
         if not source.exists():
             source.parent.mkdir(exist_ok=True)
@@ -131,15 +132,15 @@ def link(source, target):
     return target
 
 
-def labels(count):
-    """{clip: float64 [5]}, drawn."""
-    return dict(zip(names(count), np.random.default_rng(0).random((count, 5)), strict=True))
+def labels(count, split=chalearn.TRAINING):
+    """{clip: float64 [5]}, drawn; those of the first clips are the same for any `count`."""
+    return dict(zip(names(count, split), np.random.default_rng(0).random((count, 5)), strict=True))
 
 
 def annotate(split, count):
     """The annotation of `count` clips, in ChaLearn's form."""
     split.annotation.parent.mkdir(exist_ok=True)
-    drawn = labels(count).items()
+    drawn = labels(count, split).items()
     traits = {trait: {f"{name}.mp4": label[row] for name, label in drawn} for row, trait in enumerate(chalearn.TRAITS)}
     split.annotation.write_bytes(pickle.dumps(traits, protocol=2))
 

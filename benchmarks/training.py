@@ -2,9 +2,9 @@
 
 train.py's main runs on records and a made weights file, as from the command line; its own progress bar tells when
 which step was through: a mark where it has waited for the device. Against a bare compiled step: same network, weights,
-optimizer and batch size, one batch held in memory.
-inference.predict over records, from the first few batches on, against the compiled network on one batch held in
-memory, its answers fetched.
+number format, optimizer and batch size, one batch held in memory.
+inference.predict over records in float32, as evaluate.py has it, from the first few batches on, against the compiled
+network on one batch held in memory, its answers fetched.
 
 Where TensorFlow finds a GPU, the bare step is also measured in float32 (in whose convolutions TensorFlow allows the
 card TF32) and with Keras's mixed_bfloat16, each without and with XLA, beside the card's measured rate of bfloat16
@@ -31,7 +31,8 @@ BATCH_SIZE: int | None = None  # images per step; None: 8 on a CPU, 25 on a GPU
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-WARM_UP = 3  # steps before the clock starts
+# Steps before the clock starts: the first are slow, and inference.predict is that many ahead of its answers
+WARM_UP, AHEAD = 3, 4
 FORWARD, BACKWARD = 31e9, 62e9  # floating-point operations of VGG-16's convolutions on one image
 MATRIX = 8192  # rows and columns of the matrices multiplied
 PRODUCTS = 50
@@ -46,19 +47,22 @@ def main(settings):
     print(f"on {device or cpu()}: {steps} steps of {batch_size} images")
     about = {"device": device or "CPU", "batch_size": batch_size, "steps": steps}
     with workshop():
-        images = (steps + WARM_UP) * batch_size
+        images = (steps + WARM_UP + AHEAD) * batch_size
         clips = material.make_clips(kept)
         material.make_frames(clips, -(-images // 100))
         material.make_frames(clips, 1, 1, chalearn.VALIDATION)
         in_child(write_records, images)
         material.write_weights(WEIGHTS)
 
+        policy = in_child(policy_of_train_py)
+        print(f"train.py calculates in {policy}")
+
         def training():
             return in_child(seconds_of_train_py, batch_size)
 
         def bare_step():
             """a bare compiled step on a batch in memory."""
-            return in_child(seconds_of_step, batch_size, steps)
+            return in_child(seconds_of_step, batch_size, steps, policy)
 
         def inference():
             return in_child(seconds_of_predict, batch_size)
@@ -68,7 +72,7 @@ def main(settings):
             return in_child(seconds_of_inference, batch_size, steps)
 
         rest = (settings.ROUNDS, 1, "images")
-        compare("training", training, bare_step, *rest, target=0.97, **about)
+        compare("training", training, bare_step, *rest, target=0.97, policy=policy, **about)
         compare("inference", inference, bare_inference, *rest, target=0.97, **about)
         if device:
             tell_formats(batch_size, steps, settings.ROUNDS, about)
@@ -97,15 +101,22 @@ def gpu_name():
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else ""
 
 
+def policy_of_train_py():
+    """The number format that train.py takes on this machine."""
+    script.load_tensorflow()
+    from first_impression import devices
+
+    return "mixed_bfloat16" if devices.mixed_precision_pays() else "float32"
+
+
 def write_records(images):
     """train_full.tfrecords of so many frames, val_full.tfrecords of what there is."""
     script.load_tensorflow()
     import Write_Into_TFRecords as step
     from first_impression import records
 
-    labels = chalearn.read_annotation(chalearn.TRAINING.annotation)
     for split, most in ((chalearn.TRAINING, images), (chalearn.VALIDATION, None)):
-        found = step.find_frames(split)
+        labels, found = chalearn.read_annotation(split.annotation), step.find_frames(split)
         items = [records.Item(clip, labels[clip], frame) for clip in found for frame in found[clip]][:most]
         with silence():
             records.write(split.image_records, split.key, "image", items, lambda frames: map(step.jpeg, frames), {})
@@ -133,13 +144,16 @@ def seconds_of_predict(batch_size):
     """Seconds per image of inference.predict."""
     script.load_tensorflow()
     marks = watch_progress("update")
-    from first_impression import inference, records
+    from first_impression import devices, inference, records
 
-    model, _ = network("float32")
-    contents = records.open_records(chalearn.TRAINING.image_records, chalearn.TRAINING.key, "image")
     with silence():
-        inference.predict(model, contents, batch_size, "image", "benchmark")
-    return seconds_per_image(marks, batch_size)
+        strategy = devices.choose_strategy()
+        with strategy.scope():
+            model, _ = network("float32")
+        contents = records.open_records(chalearn.TRAINING.image_records, chalearn.TRAINING.key, "image")
+        inference.predict(strategy, model, contents, batch_size, "image", "benchmark")
+    # A mark comes when the batch AHEAD of it is answered: from one such mark to another, the rate is right
+    return seconds_per_image(marks, batch_size, WARM_UP + AHEAD)
 
 
 def watch_progress(method):
@@ -161,9 +175,9 @@ def watch_progress(method):
     return marks
 
 
-def seconds_per_image(marks, batch_size):
+def seconds_per_image(marks, batch_size, warm_up=WARM_UP):
     """From the first mark after the warm-up to the last."""
-    start, *_, end = [mark for mark in marks if mark[0] >= WARM_UP * batch_size]
+    start, *_, end = [mark for mark in marks if mark[0] >= warm_up * batch_size]
     return (end[1] - start[1]) / (end[0] - start[0])
 
 
