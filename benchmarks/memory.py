@@ -3,7 +3,7 @@
 Each script runs as a process. What is told of it, in MB:
 
     process    peak of the script's own process (VmHWM of /proc)
-    child      peak of its largest child process: ffmpeg, or a worker of step 4 (likewise)
+    child      peak of its largest child process, such as ffmpeg (likewise)
     together   largest sum of all of them at one time (VmRSS; what they share counts once per process)
     system     ru_maxrss that the system gives at the end (wait4): of the largest single process of the tree, as far as
                they were waited for; a child starts there with what its parent had, which the columns before leave out
