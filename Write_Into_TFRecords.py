@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression import Problem, chalearn, files, script
+from first_impression.files import listed
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
@@ -43,9 +44,9 @@ def main(settings):
 
 def find_frames(split, shard):
     """{clip name: its frames' paths in time order} for every clip of the split and the shard in ImageData/."""
-    clips = sorted((chalearn.IMAGES / split.folder).glob("[!.]*/"))
+    clips = [path for path in listed(chalearn.IMAGES / split.folder, "[!.]*") if path.is_dir()]
     clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
-    return {clip.name: sorted(clip.glob("frame*.jpg"), key=frame_number) for clip in clips}
+    return {clip.name: sorted(listed(clip, "frame*.jpg"), key=frame_number) for clip in clips}
 
 
 def frame_number(path):

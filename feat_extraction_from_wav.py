@@ -15,6 +15,7 @@ A second run writes only what is not there for these sounds, labels and constant
 import numpy as np
 
 from first_impression import Problem, audio, chalearn, jobs, script
+from first_impression.files import listed
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
@@ -37,7 +38,7 @@ def main(settings):
 
 def find_sounds(split, shard):
     """{clip name: its WAV file} for every clip of the split and the shard in VoiceData/."""
-    wavs = sorted((chalearn.VOICES / split.folder).glob("[!.]*.wav"))
+    wavs = listed(chalearn.VOICES / split.folder, "[!.]*.wav")
     return {wav.stem: wav for wav in wavs if chalearn.in_shard(wav.stem, shard)}
 
 

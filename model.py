@@ -79,6 +79,8 @@ def build_resnet(weights="", image_size=IMAGE_SIZE, head_deviation=0.1, head_bia
         try:
             body.load_weights(weights)
         except (ValueError, KeyError, OSError) as error:
+            if isinstance(error, OSError) and error.errno:  # the machine's fault
+                raise
             reason = str(error).partition("\n")[0]
             raise Problem(f"{weights} does not hold ResNet-50's weights without the top: {reason}") from None
         # Keras made these weights for colours in the order blue, green, red: turn the kernel that sees them

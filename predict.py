@@ -260,4 +260,4 @@ def everything(clips, answers, unusable, models, training_clips, cautions):
 
 
 if __name__ == "__main__":
-    script.run(main, inputs="CLIPS", FRAMES_PER_CLIP=script.whole(1), BATCH_SIZE=script.whole(1))
+    script.run(main, inputs="CLIPS", alone=("PICTURES",), FRAMES_PER_CLIP=script.whole(1), BATCH_SIZE=script.whole(1))

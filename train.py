@@ -140,7 +140,7 @@ def main(settings):
                 optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
             optimizer.build(model.trainable_variables)
             run.attach(model, optimizer, training)
-            if progress.epoch >= settings.N_EPOCHS and run.final.exists():
+            if progress.epoch >= settings.N_EPOCHS and run.finished:
                 print(f"{run.final}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
                 return
             train_step, loss_sum, lost = make_step(settings, strategy, model, optimizer)

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression import Problem
-from first_impression.files import machines_fault, whole_file, why
+from first_impression.files import listed, machines_fault, whole_file, why
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -92,11 +92,12 @@ def find_clips(data="data", most_megabytes=2000.0):
     data = Path(data)
     clips = {}
     for split in SPLITS:
-        for archive in sorted(data.glob(f"{split.zip_prefix}*.zip")):
+        for archive in listed(data, f"{split.zip_prefix}*.zip"):
             for clip in _clips_of_zip(split, archive, most_megabytes):
                 clips.setdefault((split, clip.name), clip)
-        for video in sorted(UNZIPPED.glob(f"{split.zip_prefix}*/[!.]*.[mM][pP]4")):
-            clips.setdefault((split, video.stem), Clip(video.stem, split, video))
+        for folder in filter(Path.is_dir, listed(UNZIPPED, f"{split.zip_prefix}*")):
+            for video in listed(folder, "[!.]*.[mM][pP]4"):
+                clips.setdefault((split, video.stem), Clip(video.stem, split, video))
     if not clips:
         patterns = " or ".join(f"{split.zip_prefix}*.zip" for split in SPLITS)
         raise Problem(

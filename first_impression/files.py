@@ -7,6 +7,7 @@ piles up after a kill.
 import contextlib
 import errno
 import fcntl
+import fnmatch
 import hashlib
 import json
 import os
@@ -44,6 +45,7 @@ def whole_file(path, by=""):
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     growing = partial(path, by)
+    growing.unlink(missing_ok=True)  # an ffmpeg that outlived its killed script may still write to that one
     try:
         yield growing
         os.replace(growing, path)
@@ -56,7 +58,12 @@ def whole_folder(path):
     """Give an empty temporary folder to fill; rename it to `path`, which must not exist, when the block ends well."""
     path = Path(path)
     growing = partial(path)
-    shutil.rmtree(growing, ignore_errors=True)
+    while growing.exists():
+        try:
+            shutil.rmtree(growing)
+        except OSError as error:  # as above, one that still adds files: it soon ends
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
     growing.mkdir(parents=True)
     try:
         yield growing
@@ -87,12 +94,24 @@ def only_one(lock, work):
                 break  # a file system without locks: better unguarded than not at all
             if lock.exists() and os.path.samestat(os.stat(lock), os.fstat(held.fileno())):
                 break  # else the one before has just removed it: that lock guards nothing
-        held.truncate(0)
-        print(os.getpid(), file=held, flush=True)
         try:
+            held.truncate(0)
+            print(os.getpid(), file=held, flush=True)
             yield
         finally:
             lock.unlink(missing_ok=True)
+
+
+def listed(folder, pattern):
+    """The paths in `folder` whose names match `pattern`, sorted; none where there is no such folder.
+
+    Raises `OSError` for a folder that may not be read, which glob would take for an empty one.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(Path(folder) / name for name in names if fnmatch.fnmatchcase(name, pattern))
 
 
 def md5(path):

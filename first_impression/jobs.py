@@ -9,12 +9,13 @@ import sys
 import threading
 import time
 from collections import deque
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 
 from tqdm import tqdm
 
 from first_impression import Problem, Unusable, chalearn
 from first_impression.files import whole_file
+from first_impression.script import STOPPING
 
 NAMED = 5  # how many unusable clips a summary shows; the file lists them all
 
@@ -37,35 +38,49 @@ def in_order(task, items, workers, processes=False):
     workers = workers or os.cpu_count()
     if processes:
         # spawn, since a fork would copy the threads of libraries half
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"))
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
     else:
         pool = ThreadPoolExecutor(workers)
     waiting = deque()
     try:
         for item in items:
-            with _without_interrupts(processes):  # a worker that starts now inherits it: Ctrl-C is ours to handle
+            # a worker that starts now inherits it: Ctrl-C is ours to handle
+            with _ignoring([signal.SIGINT] if processes else []):
                 waiting.append((item, pool.submit(_attempt, task, item)))
             if len(waiting) >= 4 * workers:
                 item, future = waiting.popleft()
                 yield item, future.result()
         for item, future in waiting:
             yield item, future.result()
+    except BrokenExecutor:
+        raise Problem("a worker was killed, perhaps for want of memory: run this again, with fewer WORKERS") from None
     finally:
-        with _without_interrupts(True):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
+        with _ignoring(STOPPING):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
             pool.shutdown(cancel_futures=True)
 
 
+def _end_with_parent():
+    """Let this worker end as soon as its parent does: it would wait for work for ever where that one is killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 @contextlib.contextmanager
-def _without_interrupts(wanted):
-    """Ignore Ctrl-C in the block, if `wanted`; only the main thread can, and only it is interrupted."""
-    if not wanted or threading.current_thread() is not threading.main_thread():
+def _ignoring(numbers):
+    """Ignore these signals in the block; only the main thread can, and only it is interrupted."""
+    if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before:
+            signal.signal(number, handler)
 
 
 def _attempt(task, item):

@@ -3,6 +3,7 @@
 import functools
 import math
 import shutil
+import signal
 import struct
 import subprocess
 from fractions import Fraction
@@ -38,7 +39,11 @@ MACHINE_FAULTS = (
     "Permission denied",
     "Read-only file system",
     "Too many open files",
+    "File too large",
 )
+# Signals that ffmpeg sends itself by a fault of its own: a clip can cause them. All others come from without
+CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
+STOPPED = 255  # ffmpeg's status where a signal asked it to end
 
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command
 
@@ -166,6 +171,7 @@ def loudness(video):
         while chunk := decoding.stdout.read(2 * round(LOUDNESS_RATE * LOUDNESS_STEP)):
             samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
             levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
+    _refuse_killed(decoding.returncode)
     return np.array(levels)
 
 
@@ -277,7 +283,18 @@ def _refuse_cut(done, stream):
 
 def _run(arguments, folder=None):
     command = [ffmpeg(), "-nostdin", "-y", "-v", "error", *arguments]
-    return subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, cwd=folder)
+    _refuse_killed(done.returncode)
+    return done
+
+
+def _refuse_killed(status):
+    """Raises `Problem` where somebody killed ffmpeg, as a system short of memory does: no fault of the clip."""
+    if status == -signal.SIGXFSZ:
+        raise Problem("ffmpeg may not write so large a file: allow larger ones (ulimit -f), and run this again")
+    if status == STOPPED or status < 0 and -status not in CRASHES:
+        how = f"killed (signal {-status}), perhaps for want of memory" if status < 0 else "told to stop"
+        raise Problem(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
 
 
 def _failure(stderr):

@@ -32,6 +32,8 @@ from first_impression.jobs import progress
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
+MACHINE_FAULTS = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError)  # not of the files
+
 SHUFFLE_BUFFER = {"image": 2048, "audio": 256}  # records; on top of the order in the file, which is shuffled already
 
 
@@ -114,7 +116,7 @@ def write(path, key, kind, items, payloads, made_with):
     try:
         _write_records(growing, path.name, key, kind, items, payloads)
     except tf.errors.OpError as error:
-        raise Problem(f"{path} could not be written: {error.message}") from None
+        raise Problem(f"{path} could not be written ({error.message}): mend that, and run this again") from None
     labels = {item.clip: item.label for item in items}
     table = {
         "made_from": identity,
@@ -250,6 +252,8 @@ def _check_first(file, key, kind):
     try:
         record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
         example = tf.train.Example.FromString(record)
+    except MACHINE_FAULTS:
+        raise
     except (tf.errors.OpError, ValueError, StopIteration, tf.errors.OutOfRangeError) as error:
         raise Problem(f"{file} does not hold TFRecords, or is damaged at its start ({why(error)})") from None
     features = sorted(example.features.feature)
@@ -279,6 +283,8 @@ def _read_through(file, key, kind):
             labels.update((name, label) for name, label in zip(names, decoded, strict=True) if name)
             label_sum += decoded.sum(axis=0, dtype=np.float64)
             records += len(names)
+    except MACHINE_FAULTS:
+        raise
     except tf.errors.OpError as error:
         again = "delete it and make it again with its step"
         raise Problem(f"{file} is damaged, or not of this kind: {_why(error)}; {again}") from None
@@ -397,6 +403,8 @@ def watched(dataset, contents):
         yield from dataset
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
         raise  # another worker's end, see devices.group
+    except MACHINE_FAULTS:
+        raise
     except tf.errors.OpError as error:
         raise Problem(f"{', '.join(contents.files)}: damaged, or not of this kind: {_why(error)}") from None
 

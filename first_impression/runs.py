@@ -19,7 +19,7 @@ import pandas as pd
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS
-from first_impression.files import keep_settings, machines_fault, md5, only_one, whole_file, why
+from first_impression.files import keep_settings, machines_fault, md5, only_one, partial, whole_file, why
 from first_impression.predictions import read_csv, write_csv
 
 FINAL = "final.keras"
@@ -79,7 +79,9 @@ class Run:
     def __enter__(self):
         with contextlib.ExitStack() as stack:
             if self._writes:
-                lock = self.folder.parent.parent / f".{self.folder.parent.name}-{self.folder.name}.lock"
+                lock = self.folder.parent / f".{self.folder.name}.lock"
+                if not lock.parent.exists():
+                    stack.callback(_remove_if_empty, lock.parent)  # after the lock, where nothing came of the run
                 stack.enter_context(only_one(lock, f"a training of {self.folder}"))
             if self.begun:
                 if self._writes:
@@ -164,8 +166,7 @@ class Run:
         progress.history.append(row)
         if self._writes:
             if best:
-                with whole_file(self.folder / "best.weights.h5") as growing:
-                    self._model.save_weights(growing)
+                _write_weights(self.folder / "best.weights.h5", self._model)
             with whole_file(self.folder / "history.csv") as growing:
                 pd.DataFrame(progress.history).to_csv(growing, index=False)
             title = f"{self.folder.name}, from {progress.start}"
@@ -177,11 +178,35 @@ class Run:
     def final(self):
         return self.folder / FINAL
 
+    @property
+    def finished(self):
+        """Whether the whole model is there, and of the last checkpoint: a kill may come between the two."""
+        return self.final.exists() and self.final.stat().st_mtime_ns >= self.checkpoint.stat().st_mtime_ns
+
     def finish(self):
         """Write the whole model, architecture and weights, for use anywhere: in float32, whatever it was trained in."""
         if self._writes:
             with whole_file(self.final) as growing:
                 _in_float32(self._model).save(growing)
+
+
+def _remove_if_empty(folder):
+    with contextlib.suppress(OSError):
+        folder.rmdir()
+
+
+def _write_weights(path, model):
+    """Write the file that Keras's `load_weights` takes, by way of a whole model.
+
+    Keras makes that in memory and Python writes it: HDF5 brings the process down when it writes to a full disk.
+    """
+    saved = partial(path.with_suffix(".keras"))
+    try:
+        model.save(saved)
+        with zipfile.ZipFile(saved) as archive, whole_file(path) as growing:
+            growing.write_bytes(archive.read("model.weights.h5"))
+    finally:
+        saved.unlink(missing_ok=True)
 
 
 def _in_float32(model):
@@ -234,6 +259,7 @@ def load_model(folder):
     import keras
 
     file = folder / FINAL
+    open(file, "rb").close()  # where that may not be read, Keras says that there is none
     try:
         with _whole_zip(file) as archive:
             _check_architecture(json.loads(archive.read("config.json")))

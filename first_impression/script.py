@@ -13,6 +13,7 @@ line has it. Editing the file and giving a flag are checked by the same rules.
 import argparse
 import ast
 import contextlib
+import errno
 import io
 import math
 import os
@@ -28,6 +29,11 @@ from first_impression.files import only_one
 
 PLAIN = {"bool": bool, "int": int, "float": float, "str": str}  # what a constant can be
 NVIDIA_DRIVER = "/proc/driver/nvidia/version"
+# What to do about an error of the machine
+REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
+REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "get the right to it, or work in a folder of yours")
+REMEDIES |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more (ulimit -n), or lower WORKERS")
+REMEDIES |= {errno.EFBIG: "allow larger ones (ulimit -f)"}
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and shutdowns send
 
 
@@ -100,9 +106,23 @@ def run(main, inputs="", alone=None, **rules):
     except BrokenPipeError:  # `python script.py | head`: nobody reads on, nothing to tell
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
-    except OSError as error:
-        place = f"{error.filename}: " if error.filename else ""
-        sys.exit(f"{name}: {place}{error.strerror or error}")
+    except Exception as error:
+        fault = _machine_fault(error)
+        if not fault:
+            raise
+        sys.exit(f"{name}: {fault}")
+
+
+def _machine_fault(error):
+    """What to tell of an error of the machine, in one line; nothing where it is none."""
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) and error.errno:
+        text = f"{error.filename}: {os.strerror(error.errno)}" if error.filename else os.strerror(error.errno)
+    # Libraries raise errors of their own, with the system's words in them
+    remedies = [remedy for number, remedy in REMEDIES.items() if os.strerror(number) in text]
+    if remedies:
+        return f"{text}: {remedies[0]}, and run this again"
+    return text if isinstance(error, OSError) else ""
 
 
 def _lock(name, settings, alone):

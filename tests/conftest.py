@@ -21,6 +21,17 @@ from first_impression.chalearn import TRAITS  # noqa: E402
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
+pytest.register_assert_rewrite("harness")
+
+
+@pytest.fixture(scope="session")
+def done(tmp_path_factory):
+    """Every step done once, without a fault, for the tests of faults."""
+    from harness import all_steps  # which lies beside those
+
+    return all_steps(tmp_path_factory.mktemp("done"))
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     """Every test works in a folder of its own, as the scripts do."""

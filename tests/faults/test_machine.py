@@ -1,0 +1,219 @@
+"""The machine's faults: a full disk, no rights, a read-only folder, too few file handles, an ffmpeg that is killed.
+
+Each ends a step with one line and status 1, leaves no half file under a final name, and is no clip's fault.
+"""
+
+import os
+import resource
+import shlex
+import shutil
+import subprocess
+import sys
+
+import pytest
+from conftest import FFMPEG, PROJECT, refused
+from harness import STEPS, check, finish, inputs_of, leftovers, start, tree
+
+NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"] if os.getuid() else ["unshare", "--mount"]
+
+
+def can(*command):
+    return subprocess.run(command, capture_output=True).returncode == 0
+
+
+needs_mounts = pytest.mark.skipif(
+    not (shutil.which("unshare") and can(*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt")),
+    reason="this machine lets us mount nothing, not even in a namespace of our own",
+)
+
+
+def command_of(step, *more):
+    return [sys.executable, str(PROJECT / STEPS[step].script), *STEPS[step].arguments, *more]
+
+
+def execute(command, place, **options):
+    return subprocess.run(command, cwd=place, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
+
+
+def no_harm(done, step, place, before):
+    """Assert that what lies there under final names is whole, and that no clip was declared unusable."""
+    made = {path: digest for path, digest in tree(place).items() if path not in before and ".partial" not in path}
+    passing = ("checkpoint.npz", "history.csv", "curves.png", "best.weights.h5")  # those of an epoch before the last
+    for path, digest in made.items():
+        assert path.endswith(passing) or done.wrote[step].get(path) == digest, path
+
+
+def soak(*values):
+    return pytest.param(*values, marks=[pytest.mark.soak, pytest.mark.slow])
+
+
+SMALL = [  # step, room in kB
+    soak("frames", 8),
+    ("frames", 150),
+    soak("frames", 400),
+    ("sound", 400),
+    soak("sound", 1000),
+    soak("records", 60),
+    ("records", 300),
+    ("features", 1000),
+    soak("features", 2200),
+    soak("audio", 12),
+    soak("audio", 1000),
+    ("audio", 3500),  # in the weights
+    soak("audio", 4500),
+    soak("audio", 7200),
+]
+
+
+@needs_mounts
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "room"), SMALL)
+def test_full_disk(done, folder, step, room):
+    """On a tmpfs of our own, in a namespace that ends with the test; then it is made larger."""
+    for name in ("disk", "first", "last"):
+        (folder / name).mkdir()
+    links = [
+        f"mkdir -p disk/{path.relative_to(done.folder).parent} && ln -s {path} disk/{path.relative_to(done.folder)}"
+        for path in inputs_of(step, done.folder)
+    ]
+    work = shlex.join(command_of(step))
+    lines = [
+        f"mount -t tmpfs -o size={room}k none disk",
+        *links,
+        f"(cd disk && {work}) >/dev/null 2>said && echo 0 >status || echo $? >status",
+        "cp -a disk/. first",
+        "mount -o remount,size=1g disk",
+        f"(cd disk && {work}) >/dev/null 2>&1 && echo 0 >>status || echo $? >>status",
+        "cp -a disk/. last",
+    ]
+    made = execute([*NAMESPACE, "sh", "-ec", "\n".join(lines)], folder)
+    assert made.returncode == 0, made.stderr
+    first, last = (folder / "status").read_text().split()
+    refused(subprocess.CompletedProcess([], int(first), "", (folder / "said").read_text()), "No space left on device")
+    assert "run this again" in (folder / "said").read_text()
+    linked = tree(done.folder).keys() - done.wrote[step].keys()
+    no_harm(done, step, folder / "first", linked)
+    assert last == "0"
+    written = {path: digest for path, digest in tree(folder / "last").items() if path in done.wrote[step]}
+    assert written == done.wrote[step] and not leftovers(folder / "last")
+
+
+FILES = [("frames", 12), ("frames", 8), ("sound", 100), ("records", 20), ("features", 400), ("audio", 2000)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("step", "kilobytes"), FILES)
+def test_files_may_not_be_so_large(done, folder, step, kilobytes):
+    place = folder / "work"
+    before = done.restore(step, place)
+    if (step, kilobytes) == ("frames", 8):  # let the clips be there, so that it is ffmpeg that may not write
+        shutil.copytree(done.folder / "unzippedData", place / "unzippedData")
+        before = tree(place)
+
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, resource.RLIM_INFINITY))
+
+    refused(execute(command_of(step), place, preexec_fn=limit), "large", "run this again")
+    no_harm(done, step, place, before)
+    finish(step, place)
+    if (step, kilobytes) != ("frames", 8):
+        check(done, step, place, before)
+
+
+@needs_mounts
+@pytest.mark.slow
+@pytest.mark.parametrize("step", ["frames", "sound", "records", "features", "audio", "evaluate", "predict"])
+def test_read_only_folder(done, folder, step):
+    place = folder / "work"
+    before = done.restore(step, place)
+    lines = f"mount --bind . . && mount -o remount,ro,bind . && cd {shlex.quote(str(place))}\n"
+    made = execute([*NAMESPACE, "sh", "-ec", lines + "exec " + shlex.join(command_of(step))], place)
+    refused(made, "Read-only file system", "run this again")
+    assert tree(place) == before
+
+
+# Root without its privilege is held to the modes of files like anybody else
+HUMBLE = [] if os.getuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+
+
+@pytest.mark.skipif(bool(HUMBLE) and not can(*HUMBLE, "true"), reason="root, and no setpriv to put that off")
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("step", "closed", "mode"),
+    [
+        ("frames", ".", 0o500),
+        ("frames", "data/training80_01.zip", 0),
+        ("sound", "unzippedData/training80_01", 0),
+        soak("sound", "unzippedData/training80_01/*.mp4", 0),
+        ("records", "ImageData/trainingData", 0),
+        soak("records", "ImageData/trainingData/*", 0),
+        ("features", "VoiceData/trainingData/*.wav", 0),
+        soak("features", "Annotations/annotation_training.pkl", 0),
+        ("audio", "train_audio_full.tfrecords", 0),
+        soak("audio", "val_audio_full.tfrecords", 0),
+        soak("audio", "train_audio_full.tfrecords.json", 0),
+        ("dan", "vgg-face.mat", 0),
+        ("evaluate", "runs/audio/final.keras", 0),
+        soak("evaluate", "runs/audio", 0o500),
+        soak("predict", "runs/dan/training_labels.csv", 0),
+    ],
+)
+def test_no_rights(done, folder, step, closed, mode):
+    place = folder / "work"
+    before = done.restore(step, place)
+    paths = list(place.glob(closed)) if closed != "." else [place]
+    modes = {path: path.stat().st_mode for path in paths}
+    try:
+        for path in paths:
+            path.chmod(mode)
+        made = execute([*HUMBLE, *command_of(step)], place)
+    finally:
+        for path in paths:
+            path.chmod(modes[path])
+    refused(made, "Permission denied", "run this again")
+    no_harm(done, step, place, before)
+
+
+HANDLES = {"frames": (9, 13, 16), "sound": (9, 13, 16), "records": (6,), "features": (7, 6), "audio": (8,)}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("step", HANDLES)
+def test_file_handles_run_out(done, folder, step):
+    """Which number is too small, and where, is a matter of versions and of chance: some of these are."""
+    place, more = folder / "work", ("--WORKERS", "4") if step in ("frames", "sound") else ()
+    failed = 0
+    for handles in HANDLES[step]:
+
+        def limit(handles=handles):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (handles, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+
+        before = done.restore(step, place)
+        made = execute(command_of(step, *more), place, preexec_fn=limit)
+        if made.returncode:
+            failed += 1
+            refused(made, "Too many open files", "run this again")
+            no_harm(done, step, place, before)
+    assert failed
+    finish(step, place)
+    check(done, step, place, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [9, 15, 2])
+@pytest.mark.parametrize("step", ["frames", "sound"])
+def test_a_killed_ffmpeg_is_no_clips_fault(done, folder, step, number):
+    """One that kills itself at one of the clips stands for a system that is short of memory."""
+    place, bin_folder = folder / "work", folder / "bin"
+    before = done.restore(step, place)
+    victim = sorted(path for path in done.wrote["frames"] if path.endswith(".mp4"))[-1].rpartition("/")[2]
+    bin_folder.mkdir()
+    fake = bin_folder / "ffmpeg"
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *{victim}*) kill -{number} $$;; esac\nexec {FFMPEG} "$@"\n')
+    fake.chmod(0o755)
+    path = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
+    refused(execute(command_of(step), place, env=path), f"ffmpeg was killed (signal {number})", "run this again")
+    no_harm(done, step, place, before)
+    process = start(step, place)
+    assert process.end() == 0, process.text()
+    check(done, step, place, before)
