@@ -1,5 +1,6 @@
 """What the tests of faults share: every step done once without a fault, and processes to be struck."""
 
+import atexit
 import hashlib
 import os
 import re
@@ -141,6 +142,8 @@ class Running:
                 start_new_session=True,
                 env={**os.environ, "PYTHONUNBUFFERED": "1"},
             )
+        # a test that fails may leave it stopped
+        atexit.register(lambda: self.process.poll() is None and self.strike())
 
     def text(self):
         return self.log.read_text(errors="replace")
