@@ -16,6 +16,7 @@ had not stopped. All GPUs of the machine are used; several machines train one mo
 """
 
 import math
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -186,12 +187,13 @@ def main(settings):
                         progress.losses.append([epoch * steps + progress.step, loss])
                     stop = stopping()
                     if workers > 1:  # one that stops alone would leave the others waiting
-                        stop = progress.step % ASKING == 0 and int(devices.add_up(strategy, float(stop)))
+                        asking = (epoch * steps + progress.step) % ASKING == 0
+                        stop = asking and float(devices.add_up(strategy, float(stop))) > 0
                     if stop or run.minutes_unsaved() > settings.CHECKPOINT_MINUTES:
                         settle()
                         run.save()
                     if stop:
-                        raise script.Stopped(stop)
+                        raise script.Stopped(stopping() or signal.SIGTERM)
                 run.save()
 
             # By frame, as the original counts, and by clip, as the paper does, beside a guess without a look

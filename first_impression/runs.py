@@ -115,7 +115,7 @@ class Run:
         self._variables = model.variables + optimizer.variables
         if not self.begun:
             if self._writes:
-                about = {"start": self.progress.start, "weights_md5": self._weights_md5(), "versions": versions()}
+                about = {"start": self.progress.start, "weights_md5": self._weights_md5(), "made_by": made_by()}
                 keep_settings(self.folder, self._constants, self._free, **about)
                 write_csv(self.folder / TRAINING_LABELS, training.labels)
             return
@@ -222,8 +222,8 @@ def _in_float32(model):
     return copy
 
 
-def versions():
-    """What made a run: the versions of Python and the libraries, and the revision of this project, if git knows it."""
+def made_by():
+    """The versions of Python and the libraries, this project's revision, if git knows it, and the number format."""
     import keras
     import tensorflow
 
@@ -233,7 +233,8 @@ def versions():
         revision = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     except OSError:  # no git
         revision = ""
-    return {"python": platform.python_version(), **found, "revision": revision or "not known"}
+    numbers = keras.config.dtype_policy().name  # what MIXED_PRECISION = "auto" has come to
+    return {"python": platform.python_version(), **found, "revision": revision or "not known", "numbers": numbers}
 
 
 def find_trained(folder, models=""):

@@ -1,5 +1,6 @@
 """Training: what it saves, how it resumes, what it refuses."""
 
+import hashlib
 import json
 import re
 import signal
@@ -81,7 +82,10 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
     ).mean(0)
     assert np.allclose(history[[f"constant_{trait}" for trait in TRAITS]].iloc[0], constant, atol=1e-6)
     settings = json.loads(Path("whole/dan/settings.json").read_text())
-    assert settings["constants"]["BATCH_SIZE"] == 2 and settings["versions"]["tensorflow"] == tf.__version__
+    assert settings["constants"]["BATCH_SIZE"] == 2 and settings["made_by"]["tensorflow"] == tf.__version__
+    assert len(settings["made_by"]["revision"]) >= 9 and settings["made_by"]["numbers"] == "float32"
+    md5 = hashlib.md5(Path("vgg-face.mat").read_bytes()).hexdigest()
+    assert settings["weights_md5"] == {"vgg-face.mat": md5}
     assert "NOT the published VGG-Face" in settings["start"]
     with Image.open("whole/dan/curves.png") as picture:
         assert picture.width > 600
