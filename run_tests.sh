@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# All tests, in the pipeline's own environment. Arguments go to pytest: ./run_tests.sh -m 'not slow'
+# All tests, in the pipeline's own environment, on all cores. Arguments go to pytest: ./run_tests.sh -m 'not slow'
 set -eu
 cd "$(dirname "$0")"
 source ./environment.sh
 make_environment requirements-dev.txt
-exec "$PYTHON" -m pytest "$@"
+exec "$PYTHON" -m pytest --numprocesses auto --dist loadfile "$@"

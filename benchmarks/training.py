@@ -116,7 +116,7 @@ def write_records(images):
     from first_impression import records
 
     for split, most in ((chalearn.TRAINING, images), (chalearn.VALIDATION, None)):
-        labels, found = chalearn.read_annotation(split.annotation), step.find_frames(split)
+        labels, found = chalearn.read_annotation(split.annotation), step.find_frames(split, "")
         items = [records.Item(clip, labels[clip], frame) for clip in found for frame in found[clip]][:most]
         with silence():
             records.write(split.image_records, split.key, "image", items, lambda frames: map(step.jpeg, frames), {})
