@@ -505,13 +505,13 @@ def test_no_foreign_part_of_a_model_is_made(folder, part):
         about = {"architecture": archive.read("config.json").decode(), "progress": {}}
     np.savez("checkpoint.npz", about=np.array(json.dumps(about)))
     with pytest.raises(Problem, match="checkpoint.npz is damaged .*none of our models has"):
-        runs.Run(folder, {}, ())
+        runs.Run(folder, {}, ()).__enter__()
 
 
 def test_no_object_in_a_checkpoint_is_unpickled(folder):
     np.savez("checkpoint.npz", about=np.array([Runs(os.system, f"touch {MARK}")], object))
     with pytest.raises(Problem, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ())
+        runs.Run(folder, {}, ()).__enter__()
 
 
 def test_a_model_that_would_fill_the_memory_is_not_built(folder):
@@ -541,7 +541,7 @@ def test_a_model_or_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(folde
     assert "unpacks to more" in answer_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
     with pytest.raises(Problem, match="checkpoint.npz .*unpacks to more"):
-        runs.Run(folder, {}, ())
+        runs.Run(folder, {}, ()).__enter__()
 
 
 def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
@@ -550,7 +550,7 @@ def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
     with zipfile.ZipFile("checkpoint.npz", "w") as archive:
         archive.writestr("a.npy", head.getvalue())
     with pytest.raises(Problem, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ())
+        runs.Run(folder, {}, ()).__enter__()
 
 
 def test_a_flipped_weight_in_a_model_is_noticed(folder):
