@@ -146,7 +146,7 @@ def delayed_stop():
         asked[0] = number
         for each in STOPPING:
             signal.signal(each, _stop)
-        print("\nstopping after this step ...", file=sys.stderr)
+        os.write(2, b"\nstopping after this step ...\n")  # print may not interrupt a print
 
     before = [signal.signal(number, note) for number in STOPPING]
     try:
