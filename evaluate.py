@@ -10,6 +10,7 @@ Run     python evaluate.py
 The second form scores CSV files as they are, without TensorFlow, and writes into runs/fusion/ alone.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,7 @@ def run_models(folder, split, settings):
     script.load_tensorflow()
     from first_impression import devices, inference, records
 
+    os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained
     strategy = devices.choose_strategy()
     answers, by_frame = {}, {}
     for name, run in trained.items():
