@@ -17,8 +17,8 @@ import re
 import numpy as np
 from PIL import Image
 
-from first_impression import Problem, chalearn, files, script
-from first_impression.files import listed
+from first_impression import Problem, chalearn, script
+from first_impression.files import damage, listed
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
@@ -79,19 +79,12 @@ def jpeg(frame):
 
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
-    try:
-        with Image.open(io.BytesIO(jpeg(frame))) as image:
+    content = jpeg(frame)
+    with damage(f"{frame} is no usable frame", "delete its folder and run Video_to_Image.py again"):
+        with Image.open(io.BytesIO(content)) as image:
             if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
                 raise ValueError(f"its size is {image.size}, not {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}")
             return image.convert("RGB").tobytes()
-    except Problem:
-        raise
-    except Exception as error:  # damaged bytes can raise nearly anything
-        if files.machines_fault(error):
-            raise
-        raise Problem(
-            f"{frame} is no usable frame ({files.why(error)}): delete its folder and run Video_to_Image.py again"
-        ) from None
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 from keras import layers
 
 from first_impression import Problem, mat
-from first_impression.files import machines_fault, why
+from first_impression.files import damage, why
 
 IMAGE_SIZE = 224  # pixels, of VGG-16
 TRAITS = 5
@@ -182,14 +182,8 @@ def _read_mat(path):
             f"{path.absolute()} is missing: it comes from www.vlfeat.org/matconvnet/models/vgg-face.mat "
             f"({VGG_FACE_BYTES:,} bytes, MD5 {VGG_FACE_MD5})"
         )
-    try:
+    with damage(f"{path} is no complete MAT file", "fetch it again and compare its size and MD5"):
         variables = mat.read(path, ["layers", "meta", "normalization", "net"])
-    except Exception as error:  # a damaged or foreign file can raise nearly anything
-        if machines_fault(error):
-            raise
-        raise Problem(
-            f"{path} is no complete MAT file ({why(error)}): fetch it again and compare its size and MD5"
-        ) from None
     if "net" not in variables:
         return variables
     if not isinstance(variables["net"], dict):

@@ -11,7 +11,7 @@ from python_speech_features import get_filterbanks, sigproc
 from scipy.io import wavfile
 
 from first_impression import Problem
-from first_impression.files import machines_fault, why
+from first_impression.files import damage
 from first_impression.media import CHANNELS, SAMPLE_RATE
 
 # SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
@@ -66,16 +66,12 @@ def _filterbanks():
 def read_wav(wav):
     """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `Problem` for any other file."""
     wav = Path(wav)
-    try:
+    with damage(f"{wav} is damaged", "delete it and run vid_to_wav.py again"):
         with open(wav, "rb") as file:
             kind, size = struct.unpack("<4sI", file.read(8))
         if kind != b"RIFF" or size + 8 != wav.stat().st_size:
             raise ValueError("it is no WAV file, or not as long as it says")
         rate, samples = wavfile.read(wav)
-    except Exception as error:  # a damaged header can raise nearly anything
-        if machines_fault(error):
-            raise
-        raise Problem(f"{wav} is damaged ({why(error)}): delete it and run vid_to_wav.py again") from None
     if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
         raise Problem(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: delete it and run vid_to_wav.py again")
     if wav.stat().st_size - samples.nbytes > HEADER:

@@ -1,5 +1,6 @@
 """The ChaLearn First Impressions dataset as it lies on disk: splits, traits, zips, annotations."""
 
+import contextlib
 import io
 import math
 import numbers
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression import Problem
-from first_impression.files import listed, machines_fault, whole_file, why
+from first_impression.files import damage, listed, machines_fault, whole_file, why
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -164,21 +165,14 @@ def _clips_of_zip(split, archive, most_megabytes):
 
 def _check_name(archive, opened, info):
     """Where an entry is passed over: its name stands twice in a zip, so damage to one of them would lose a clip."""
-    try:
+    # RuntimeError: encrypted, or packed in an unknown way; the names were compared before
+    with damage(f"{archive} is damaged at {info.filename!r}", "fetch the zip again"), contextlib.suppress(RuntimeError):
         opened.open(info).close()
-    except RuntimeError:  # encrypted, or packed in an unknown way: the names were compared before
-        return
-    except Exception as error:
-        if machines_fault(error):
-            raise
-        raise Problem(f"{archive} is damaged at {info.filename!r} ({why(error)}): fetch the zip again") from None
 
 
 def _open_zip(archive):
-    try:
+    with damage(f"{archive} is not a complete zip", "fetch it again"):
         return zipfile.ZipFile(archive)
-    except (zipfile.BadZipFile, EOFError, ValueError, NotImplementedError) as error:
-        raise Problem(f"{archive} is not a complete zip ({why(error)}): fetch it again") from None
 
 
 def unzip(clip, password=""):
@@ -195,19 +189,16 @@ def unzip(clip, password=""):
                 f"{clip.archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "
                 f"you as --ZIP_PASSWORD=... or in the environment variable {PASSWORD_VARIABLE}"
             )
-        try:
-            with opened.open(clip.entry, pwd=password.encode() or None) as source, open(growing, "wb") as target:
-                shutil.copyfileobj(source, target, 1 << 14)  # bzip2 makes up to 300 MB of that, whatever the zip says
-        except NotImplementedError as error:  # a RuntimeError too, so it stands first
-            raise Problem(
-                f"{clip.archive} is packed in a way that Python cannot read ({why(error)}): repack it"
-            ) from None
-        except RuntimeError:  # zipfile's way to say: wrong password
-            raise Problem(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
-        except Exception as error:  # each way of packing has its own errors
-            if machines_fault(error):
-                raise
-            raise Problem(f"{clip.archive} is damaged at {clip.entry} ({why(error)}): fetch the zip again") from None
+        with damage(f"{clip.archive} is damaged at {clip.entry}", "fetch the zip again"):
+            try:
+                with opened.open(clip.entry, pwd=password.encode() or None) as source, open(growing, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 14)  # bzip2 makes up to 300 MB of that, whatever it says
+            except NotImplementedError as error:  # a RuntimeError too, so it stands first
+                raise Problem(
+                    f"{clip.archive} is packed in a way that Python cannot read ({why(error)}): repack it"
+                ) from None
+            except RuntimeError:  # zipfile's way to say: wrong password
+                raise Problem(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
     return clip.video
 
 

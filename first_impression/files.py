@@ -31,6 +31,22 @@ def why(error):
     return f"{line[:200]} .." if len(line) > 200 else line or type(error).__name__
 
 
+@contextlib.contextmanager
+def damage(verdict, remedy):
+    """In the block, what a library raises over a file's bytes becomes the `Problem` "verdict (the error): remedy".
+
+    Damaged bytes can make it raise nearly anything. Errors of the machine pass, and so does a `Problem`.
+    """
+    try:
+        yield
+    except Problem:
+        raise
+    except Exception as error:
+        if machines_fault(error):
+            raise
+        raise Problem(f"{verdict} ({why(error)}): {remedy}") from None
+
+
 def partial(path, by=""):
     """The name under which the output `path` grows. Hidden, so that no listing of clips takes it for one.
 

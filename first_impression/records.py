@@ -208,7 +208,8 @@ def open_records(path, key, kind):
     """
     files = _files(Path(path), kind)
     # Frames of each clip in every file, by NUM_SHARDS, or each clip in one, by SHARD: a mixture lacks some of them
-    if len({bool(table["shard"]) for table in map(_table, files) if "shard" in table}) > 1:
+    tables = {file: _table(file) for file in files}
+    if len({bool(table["shard"]) for table in tables.values() if "shard" in table}) > 1:
         raise Problem(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: delete them all and make one set")
     files = [file for file in files if file.stat().st_size]
     if not files:
@@ -216,7 +217,7 @@ def open_records(path, key, kind):
     encodings = {_check_first(file, key, kind) for file in files}
     if len(encodings) > 1:
         raise Problem(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
-    tables = [_table(file) or _read_through(file, key, kind) for file in files]
+    tables = [tables[file] or _read_through(file, key, kind) for file in files]
     counts = [table["records"] for table in tables]
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
     if labels:

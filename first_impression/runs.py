@@ -19,7 +19,7 @@ import pandas as pd
 from first_impression import Problem
 from first_impression.audio import FEATURES
 from first_impression.chalearn import FRAME_SIZE, TRAITS
-from first_impression.files import keep_settings, machines_fault, md5, only_one, partial, whole_file, why
+from first_impression.files import damage, keep_settings, md5, only_one, partial, whole_file
 from first_impression.predictions import read_csv, write_csv
 
 FINAL = "final.keras"
@@ -261,15 +261,11 @@ def load_model(folder):
 
     file = folder / FINAL
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
-    try:
+    with damage(f"{file} is damaged or no model of train.py's", "train it again"):
         with _whole_zip(file) as archive:
             _check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
-    except Exception as error:  # a damaged or foreign file can raise nearly anything
-        if machines_fault(error):
-            raise
-        raise Problem(f"{file} is damaged or no model of train.py's ({why(error)}): train it again") from None
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
@@ -293,16 +289,12 @@ def start_of(folder):
 
 def _read(checkpoint):
     """(arrays by variable path, (the model's architecture as JSON, the `Progress`)) of a checkpoint file."""
-    try:
+    with damage(f"{checkpoint} is damaged", "delete it to start the training anew"):
         with _whole_zip(checkpoint), np.load(checkpoint, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
         about = json.loads(str(arrays.pop(ABOUT)))
         _check_architecture(json.loads(about["architecture"]))
         return arrays, (about["architecture"], Progress(**about["progress"]))
-    except Exception as error:  # a damaged file can raise nearly anything
-        if machines_fault(error):
-            raise
-        raise Problem(f"{checkpoint} is damaged ({why(error)}): delete it to start the training anew") from None
 
 
 @contextlib.contextmanager
