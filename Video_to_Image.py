@@ -9,7 +9,9 @@ Run     python Video_to_Image.py
 A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
 """
 
-from first_impression import chalearn, files, jobs, media, script
+from first_impression.common import files, script
+from first_impression.common.errors import name_some
+from first_impression.data import chalearn, media, steps
 
 FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
 SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": the first ones, as the original code
@@ -21,6 +23,15 @@ MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
+RULES = {
+    "FRAMES_PER_CLIP": script.whole(1, 10**6),
+    "SAMPLING": script.one_of("even", "first"),
+    "FRAME_SIZE": script.whole(1, 8192),
+    "SHARD": script.shard,
+    "MAX_ZIP_MEGABYTES": script.more_than(0),
+    "WORKERS": script.whole(0, 10000),
+}
+
 
 def main(settings):
     media.ffmpeg()
@@ -30,25 +41,14 @@ def main(settings):
 
     def make(clip):
         video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
-        with files.whole_folder(clip.frames) as growing:
-            return media.extract_frames(
-                video, growing, settings.FRAMES_PER_CLIP, settings.SAMPLING, settings.FRAME_SIZE
-            )
+        with files.whole_folder(clip.frames) as tmp:
+            return media.extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, settings.FRAME_SIZE)
 
-    made = jobs.make_per_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS, settings.SHARD)
+    made = steps.for_each_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS, settings.SHARD)
     short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
     if short:
-        print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {chalearn.name_some(short)}")
+        print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {name_some(short)}")
 
 
 if __name__ == "__main__":
-    script.run(
-        main,
-        alone=("SHARD",),
-        FRAMES_PER_CLIP=script.whole(1),
-        SAMPLING=script.one_of("even", "first"),
-        FRAME_SIZE=script.whole(1),
-        MAX_ZIP_MEGABYTES=script.more_than(0),
-        SHARD=script.shard,
-        WORKERS=script.whole(0),
-    )
+    script.run(main, single_instance=("SHARD",))

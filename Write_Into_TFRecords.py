@@ -17,35 +17,36 @@ import re
 import numpy as np
 from PIL import Image
 
-from first_impression import Problem, chalearn, script
-from first_impression.files import damage, listed
+from first_impression.common import script
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.files import listed
+from first_impression.data import chalearn, steps
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
 NUM_SHARDS = 1  # 1: one file; more: train_full.tfrecords-00000-of-00016 and so on
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 
+RULES = {
+    "SEED": script.whole(0),
+    "IMAGE_ENCODING": script.one_of("jpeg", "raw"),
+    "NUM_SHARDS": script.whole(1, 99999),
+    "SHARD": script.shard,
+}
+
 
 def main(settings):
     if settings.SHARD and settings.NUM_SHARDS > 1:
-        raise Problem("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
-    folders = {split: chalearn.IMAGES / split.folder for split in chalearn.SPLITS}
-    found = {split: find_frames(split, settings.SHARD) for split, folder in folders.items() if folder.is_dir()}
-    if not (found if settings.SHARD else any(found.values())):
-        raise Problem(f"{chalearn.IMAGES.absolute()} holds no frames: run Video_to_Image.py first")
-    chalearn.refuse_unmade(chalearn.IMAGES, settings.SHARD, "Video_to_Image.py")
-    # A shard without clips of a split has its file in the set nevertheless, an empty one
-    splits = [split for split in found if found[split] or settings.SHARD]
-    labels = {split: chalearn.read_annotation(split.annotation) for split in splits}
+        raise UserError("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
+    clips = steps.labelled_clips(chalearn.IMAGES, find_frames, "Video_to_Image.py", settings.SHARD)
     script.load_tensorflow()
-    for split in labels:
-        write_split(split, labels[split], found[split], settings)
+    for split in clips:
+        write_split(split, clips[split], settings)
 
 
-def find_frames(split, shard):
-    """{clip name: its frames' paths in time order} for every clip of the split and the shard in ImageData/."""
-    clips = [path for path in listed(chalearn.IMAGES / split.folder, "[!.]*") if path.is_dir()]
-    clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
+def find_frames(folder, shard=""):
+    """{clip name: its frames' paths in time order} for every clip of the shard in a split's folder of ImageData/."""
+    clips = [path for path in listed(folder, "[!.]*") if chalearn.in_shard(path.name, shard) and path.is_dir()]
     return {clip.name: sorted(listed(clip, "frame*.jpg"), key=frame_number) for clip in clips}
 
 
@@ -53,34 +54,35 @@ def frame_number(path):
     return int(re.sub(r"\D", "", path.stem) or 0)
 
 
-def write_split(split, labels, frames, settings):
-    from first_impression import records  # here: TensorFlow takes seconds to load, and complaints should not wait
+def write_split(split, clips, settings):
+    from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
 
-    clips = chalearn.pair(labels, frames, chalearn.IMAGES / split.folder, settings.SHARD)
-    items = [records.Item(clip, labels[clip], frame) for clip in clips for frame in frames[clip]]
-    order = np.random.default_rng(settings.SEED).permutation(len(items))
-    paths = records.paths_to_write(split.image_records, settings.NUM_SHARDS, settings.SHARD)
+    examples = [
+        record_writer.Example(clip, label, frame) for clip, (label, frames) in clips.items() for frame in frames
+    ]
+    order = np.random.default_rng(settings.SEED).permutation(len(examples))
+    paths = record_writer.paths_to_write(split.image_records, settings.NUM_SHARDS, settings.SHARD)
     read = pixels if settings.IMAGE_ENCODING == "raw" else jpeg
-    note = chalearn.IMAGES / "settings.json"  # frames of another program's making have none
+    note = chalearn.IMAGES / "settings.json"  # frames that another program made have none
     made_with = {"encoding": settings.IMAGE_ENCODING, "frames": note.read_text() if note.exists() else ""}
     made_with["shard"] = settings.SHARD
-    for shard, path in enumerate(paths):
-        part = [items[index] for index in order[shard :: len(paths)]]
-        records.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
+    for number, path in enumerate(paths):
+        part = [examples[index] for index in order[number :: len(paths)]]
+        record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
 
 
 def jpeg(frame):
-    """The bytes of a frame as they are. Raises `Problem` where they are no whole JPEG file."""
+    """The bytes of a frame as they are. Raises `UserError` where they are no whole JPEG file."""
     content = frame.read_bytes()
     if not (content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")):
-        raise Problem(f"{frame} is no whole JPEG file: delete its folder and run Video_to_Image.py again")
+        raise UserError(f"{frame} is not a whole JPEG file: delete its folder and run Video_to_Image.py again")
     return content
 
 
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
     content = jpeg(frame)
-    with damage(f"{frame} is no usable frame", "delete its folder and run Video_to_Image.py again"):
+    with damage_as_user_error(f"{frame} is not a usable frame", "delete its folder and run Video_to_Image.py again"):
         with Image.open(io.BytesIO(content)) as image:
             if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
                 raise ValueError(f"its size is {image.size}, not {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}")
@@ -88,11 +90,4 @@ def pixels(frame):
 
 
 if __name__ == "__main__":
-    script.run(
-        main,
-        alone=("SHARD",),
-        SEED=script.whole(0),
-        IMAGE_ENCODING=script.one_of("jpeg", "raw"),
-        NUM_SHARDS=script.whole(1),
-        SHARD=script.shard,
-    )
+    script.run(main, single_instance=("SHARD",))

@@ -15,33 +15,44 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression import Problem, chalearn, metrics, predictions, runs, script
-from first_impression.files import write_json
+from first_impression.common import script
+from first_impression.common.errors import UserError, name_some
+from first_impression.common.files import write_json
+from first_impression.data import annotations, chalearn
+from first_impression.evaluation import metrics, predictions
+from first_impression.training import saved_models
 
 MODELS = ""  # which runs, with commas between; "": all that are trained
 SPLIT = "validation"  # "validation", "test" or "training"
 FUSION_WEIGHTS = ""  # one number per model in the order of the tables, with commas between; "": the plain mean
 
 PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
-ANNOTATION: str | None = None  # None: Annotations/annotation_<split>.pkl
+ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
 TRAINING_ANNOTATION = "Annotations/annotation_training.pkl"  # for the two floors
 
 RUNS = "runs"  # the folder of the runs
 RESAMPLES = 1000  # of the bootstrap over clips
 SEED = 0  # of the bootstrap
-BATCH_SIZE = 25  # records at a time
+BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
+
+RULES = {
+    "SPLIT": script.one_of("validation", "test", "training"),
+    "RESAMPLES": script.whole(1, 10**6),
+    "SEED": script.whole(0),
+    "BATCH_SIZE": script.whole(0, 10**6),
+}
 
 FUSION = "fusion"
 
 
 def main(settings):
     split = chalearn.split_named(settings.SPLIT)
-    labels = chalearn.read_annotation(settings.ANNOTATION or split.annotation)
+    labels = annotations.read_annotation(settings.ANNOTATION or split.annotation)
     training_labels = {}
     if Path(settings.TRAINING_ANNOTATION).exists():
-        training_labels = chalearn.read_annotation(settings.TRAINING_ANNOTATION)
+        training_labels = annotations.read_annotation(settings.TRAINING_ANNOTATION)
         if split is not chalearn.TRAINING:
-            chalearn.refuse_shared(
+            annotations.refuse_shared(
                 training_labels, labels, f"{settings.TRAINING_ANNOTATION} and the annotation to score"
             )
     else:
@@ -75,33 +86,34 @@ def read_files(paths):
     answers = {}
     for path in map(str.strip, paths):
         if path in answers:
-            raise Problem(f"PREDICTIONS names {path} twice")
+            raise UserError(f"PREDICTIONS names {path} twice")
         answers[path], doubled = predictions.read_csv(path)
         if doubled:
-            print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {chalearn.name_some(doubled)}")
+            print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {name_some(doubled)}")
     return answers
 
 
 def run_models(folder, split, settings):
     """Run every model over the split's records: {model: {clip: [5]}} and {model: accuracy by frame [5]}."""
-    trained = runs.find_trained(folder, settings.MODELS)
+    trained = saved_models.find_trained(folder, settings.MODELS)
     script.load_tensorflow()
-    from first_impression import devices, inference, records
+    from first_impression.data import record_reader
+    from first_impression.training.devices import Devices
 
     os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained
-    strategy = devices.choose_strategy()
+    devices = Devices()
     answers, by_frame = {}, {}
     for name, run in trained.items():
-        with strategy.scope():
-            model, kind = runs.load_model(run)
-        print(f"{name}: first weights: {runs.start_of(run)}")
-        contents = records.open_records(getattr(split, f"{kind}_records"), split.key, kind)
-        if not contents.labels:
-            raise Problem(f"{contents.files[0]} does not name its clips: write it again with this project's own step")
+        with devices.strategy.scope():
+            model, kind = saved_models.load_model(run)
+        print(f"{name}: first weights: {saved_models.start_of(run)['words']}")
+        records = record_reader.open_records(getattr(split, f"{kind}_records"), split.key, kind)
+        if not records.labels:
+            raise UserError(f"{records.files[0]} does not name its clips: write it again with this project's own step")
         if split is not chalearn.TRAINING:
-            chalearn.refuse_shared(runs.training_clips(run), contents.labels, f"{run} and {contents.files[0]}")
-        clips, true = records.read_names(contents)
-        predicted = inference.predict(strategy, model, contents, settings.BATCH_SIZE, "record", name)
+            annotations.refuse_shared(saved_models.training_clips(run), records.labels, f"{run} and {records.files[0]}")
+        clips, true = record_reader.read_names(records)
+        predicted = devices.predict(model, records, "record", name, settings.BATCH_SIZE)
         by_frame[name] = metrics.accuracy(predicted, true) if kind == "image" else None
         names, means = metrics.by_clip(clips, predicted)
         answers[name] = dict(zip(names, means, strict=True))
@@ -116,9 +128,9 @@ def compare_names(name, of_clip, labels):
         (labels.keys() - of_clip, "missing"),
     ):
         if clips:
-            print(f"{name}: {len(clips)} clips {what}: {chalearn.name_some(clips)}")
+            print(f"{name}: {len(clips)} clips {what}: {name_some(clips)}")
     if not of_clip.keys() & labels.keys():
-        raise Problem(f"{name}: none of its clips has a label; is this the annotation of these clips?")
+        raise UserError(f"{name}: none of its clips has a label; is this the annotation of these clips?")
 
 
 def fusion_weights(text, answers):
@@ -128,9 +140,9 @@ def fusion_weights(text, answers):
     try:
         weights = [float(part) for part in text.split(",")]
     except ValueError:
-        raise Problem(f"FUSION_WEIGHTS = {text!r}: numbers with commas between were expected") from None
+        raise UserError(f"FUSION_WEIGHTS = {text!r}: numbers with commas between were expected") from None
     if len(weights) != len(answers) or not all(0 <= weight < np.inf for weight in weights) or not sum(weights):
-        raise Problem(f"FUSION_WEIGHTS = {text!r}: one weight, 0 or more, is needed for each of {', '.join(answers)}")
+        raise UserError(f"FUSION_WEIGHTS = {text!r}: one weight, 0 or more, is needed for each of {', '.join(answers)}")
     return weights
 
 
@@ -185,7 +197,7 @@ def print_summary(report):
 
 def draw(folder, split, answers, labels, report, own_folders):
     """The pictures of each model in its own folder, or of the fusion alone where the models are CSV files."""
-    from first_impression import plots
+    from first_impression.evaluation import plots
 
     for name, of_clip in answers.items():
         clips = sorted(of_clip.keys() & labels.keys())
@@ -198,11 +210,4 @@ def draw(folder, split, answers, labels, report, own_folders):
 
 
 if __name__ == "__main__":
-    script.run(
-        main,
-        alone=(),
-        SPLIT=script.one_of("validation", "test", "training"),
-        RESAMPLES=script.whole(1),
-        SEED=script.whole(0),
-        BATCH_SIZE=script.whole(1),
-    )
+    script.run(main, single_instance=())

@@ -14,51 +14,45 @@ A second run writes only what is not there for these sounds, labels and constant
 
 import numpy as np
 
-from first_impression import Problem, audio, chalearn, jobs, script
-from first_impression.files import listed
+from first_impression.common import parallel, script
+from first_impression.common.files import listed
+from first_impression.data import audio, chalearn, steps
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 WORKERS = 0  # clips at a time; 0: one per core
 
+RULES = {"SEED": script.whole(0), "SHARD": script.shard, "WORKERS": script.whole(0, 10000)}
+
 
 def main(settings):
-    folders = {split: chalearn.VOICES / split.folder for split in chalearn.SPLITS}
-    found = {split: find_sounds(split, settings.SHARD) for split, folder in folders.items() if folder.is_dir()}
-    if not (found if settings.SHARD else any(found.values())):
-        raise Problem(f"{chalearn.VOICES.absolute()} holds no sound: run vid_to_wav.py first")
-    chalearn.refuse_unmade(chalearn.VOICES, settings.SHARD, "vid_to_wav.py")
-    # A shard without clips of a split has its file in the set nevertheless, an empty one
-    splits = [split for split in found if found[split] or settings.SHARD]
-    labels = {split: chalearn.read_annotation(split.annotation) for split in splits}
+    clips = steps.labelled_clips(chalearn.VOICES, find_sounds, "vid_to_wav.py", settings.SHARD)
     script.load_tensorflow()
-    for split in labels:
-        write_split(split, labels[split], found[split], settings)
+    for split in clips:
+        write_split(split, clips[split], settings)
 
 
-def find_sounds(split, shard):
-    """{clip name: its WAV file} for every clip of the split and the shard in VoiceData/."""
-    wavs = listed(chalearn.VOICES / split.folder, "[!.]*.wav")
-    return {wav.stem: wav for wav in wavs if chalearn.in_shard(wav.stem, shard)}
+def find_sounds(folder, shard=""):
+    """{clip name: its WAV file} for every clip of the shard in a split's folder of VoiceData/."""
+    return {wav.stem: wav for wav in listed(folder, "[!.]*.wav") if chalearn.in_shard(wav.stem, shard)}
 
 
-def write_split(split, labels, sounds, settings):
-    from first_impression import records  # here: TensorFlow takes seconds to load, and complaints should not wait
+def write_split(split, clips, settings):
+    from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
 
-    clips = chalearn.pair(labels, sounds, chalearn.VOICES / split.folder, settings.SHARD)
-    (path,) = records.paths_to_write(split.audio_records, 1, settings.SHARD)
-    order = np.random.default_rng(settings.SEED).permutation(len(clips))
-    items = [records.Item(clips[index], labels[clips[index]], sounds[clips[index]]) for index in order]
+    (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
+    examples = [record_writer.Example(clip, label, wav) for clip, (label, wav) in clips.items()]
+    examples = [examples[index] for index in np.random.default_rng(settings.SEED).permutation(len(examples))]
     cut, repeated = [], []
 
     def payloads(wavs):
-        for wav, (features, windows) in jobs.in_order(features_of, wavs, settings.WORKERS):
+        for wav, (features, windows) in parallel.in_order(features_of, wavs, settings.WORKERS):
             cut.extend([wav] if windows > audio.WINDOWS else [])
             repeated.extend([wav] if windows < audio.WINDOWS else [])
             yield features
 
-    sizes = [item.source.stat().st_size for item in items]
-    records.write(path, split.key, "audio", items, payloads, {"sizes": sizes, "shard": settings.SHARD})
+    sizes = [example.source.stat().st_size for example in examples]
+    record_writer.write(path, split.key, "audio", examples, payloads, {"sizes": sizes, "shard": settings.SHARD})
     if cut or repeated:
         print(
             f"  {len(cut)} clips cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start"
@@ -72,4 +66,4 @@ def features_of(wav):
 
 
 if __name__ == "__main__":
-    script.run(main, alone=("SHARD",), SEED=script.whole(0), SHARD=script.shard, WORKERS=script.whole(0))
+    script.run(main, single_instance=("SHARD",))

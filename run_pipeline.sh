@@ -25,7 +25,7 @@ if ls data/*.zip >/dev/null 2>&1; then
     step "$scripts/Write_Into_TFRecords.py"
     step "$scripts/feat_extraction_from_wav.py"
     step "$scripts/train.py"
-    step "$scripts/train.py" --MODEL audio
+    step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
     step "$scripts/evaluate.py"
     next='dan_plus and resnet, or the recipe of the paper: README.md, "The whole system of the paper"'
 else
@@ -38,8 +38,8 @@ else
     step "$scripts/vid_to_wav.py"
     step "$scripts/Write_Into_TFRecords.py"
     step "$scripts/feat_extraction_from_wav.py"
-    step "$scripts/train.py" --BATCH_SIZE 4
-    step "$scripts/train.py" --MODEL audio --N_EPOCHS 25
+    step "$scripts/train.py" "$scripts/recipes/sample_dan.py"
+    step "$scripts/train.py" "$scripts/recipes/sample_audio.py"
     step "$scripts/evaluate.py"
     clips=(unzippedData/validation80_01/*.mp4)
     step "$scripts/predict.py" --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
@@ -52,7 +52,7 @@ cat <<END
 
 Done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s. Results are in $PWD:
   runs/fusion/   scores_validation.json and pictures of all models together
-  runs/dan/, runs/audio/   each model: final.keras, history.csv, curves.png, predictions_validation.csv
+  runs/<NAME>/  each model: final.keras, history.csv, curves.png, predictions_validation.csv
 Try it on a clip of yours: $PYTHON $scripts/predict.py CLIP.mp4
 Next: $next
 END

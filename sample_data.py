@@ -24,7 +24,9 @@ import numpy as np
 import scipy.io
 import scipy.io.wavfile
 
-from first_impression import Problem, chalearn, files, jobs, media, script
+from first_impression.common import files, parallel, script
+from first_impression.common.errors import UserError
+from first_impression.data import chalearn, media
 
 TRAINING_CLIPS = 80  # clips in data/training80_NN.zip
 VALIDATION_CLIPS = 40  # clips in data/validation80_NN.zip; half of them from source videos that training knows
@@ -92,8 +94,8 @@ def main(settings):
     if not missing:
         print(f"The sample is complete in {Path.cwd()}: nothing to do.")
         return
-    with files.whole_file("README.txt") as growing:  # first, so that a later run knows the folder as its own
-        growing.write_text(readme, encoding="utf-8")
+    with files.whole_file("README.txt") as tmp:  # first, so that a later run knows the folder as its own
+        tmp.write_text(readme, encoding="utf-8")
     write_clips({archive: part for archive, part in zips.items() if archive in missing}, settings)
     for split in SPLITS:
         if split.annotation in missing:
@@ -107,16 +109,16 @@ def main(settings):
 
 
 def refuse_to_mix(readme, outputs):
-    """Raises `Problem` where the folder holds something of another origin, or a sample of other settings."""
+    """Raises `UserError` where the folder holds something of another origin, or a sample of other settings."""
     note = Path("README.txt")
     found = note.read_text(encoding="utf-8", errors="replace") if note.exists() else ""
     if found.partition("\n")[0] == readme.partition("\n")[0]:
         if found != readme:
-            raise Problem(f"{Path.cwd()} holds a sample of other settings: give those again, or use an empty folder")
+            raise UserError(f"{Path.cwd()} holds a sample of other settings: give those again, or use an empty folder")
         return
     foreign = [path for path in (note, *sorted(Path("data").glob("*.zip")), *outputs) if path.exists()]
     if foreign:
-        raise Problem(f"{Path.cwd()} holds {foreign[0]}, which is not the sample's: run this in an empty folder")
+        raise UserError(f"{Path.cwd()} holds {foreign[0]}, which is not the sample's: run this in an empty folder")
 
 
 def plan(settings):
@@ -168,10 +170,10 @@ def write_clips(zips, settings):
     frames = max(1, round(settings.SECONDS * settings.FRAMES_PER_SECOND))
     draw = functools.partial(make_clip, seed=settings.SEED, frames=frames, frame_rate=settings.FRAMES_PER_SECOND)
     everything = [take for takes in zips.values() for take in takes]
-    drawn = jobs.in_order(draw, everything, settings.WORKERS, processes=True)
-    with jobs.progress(len(everything), "drawing", "clip") as bar:
+    drawn = parallel.in_order(draw, everything, settings.WORKERS, processes=True)
+    with parallel.progress(len(everything), "drawing", "clip") as bar:
         for archive, takes in zips.items():
-            with files.whole_file(archive) as growing, zipfile.ZipFile(growing, "w") as opened:
+            with files.whole_file(archive) as tmp, zipfile.ZipFile(tmp, "w") as opened:
                 for _ in takes:
                     take, video = next(drawn)
                     opened.writestr(zipfile.ZipInfo(f"{take.name}.mp4"), video)  # ZipInfo: no date, equal bytes
@@ -182,8 +184,8 @@ def write_annotation(path, takes):
     """The labels of `takes` as ChaLearn has them: {trait: {file name: number}}, pickle protocol 2."""
     rows = {f"{take.name}.mp4": {**take.traits, "interview": np.mean(list(take.traits.values()))} for take in takes}
     labels = {trait: {name: np.float64(row[trait]) for name, row in rows.items()} for trait in ANNOTATED}
-    with files.whole_file(path) as growing:
-        growing.write_bytes(pickle.dumps(labels, protocol=2))
+    with files.whole_file(path) as tmp:
+        tmp.write_bytes(pickle.dumps(labels, protocol=2))
 
 
 def write_weights(path):
@@ -208,7 +210,7 @@ def write_weights(path):
     cell[0] = layers
     note = "Made-up weights of First-Impression's sample data: colours and edges only. They are NOT VGG-Face."
     meta = {"normalization": {"averageImage": np.float32(MEAN_COLOUR).reshape(1, 1, 3)}, "note": note}
-    with files.whole_file(path) as growing, open(growing, "wb") as target:  # a path would get ".mat" appended
+    with files.whole_file(path) as tmp, open(tmp, "wb") as target:  # a path would get ".mat" appended
         scipy.io.savemat(target, {"layers": cell, "meta": meta}, do_compression=True)
 
 
@@ -251,7 +253,7 @@ def encode(pictures, sound, frame_rate):
         data = b"".join(picture.tobytes() for picture in pictures)
         done = subprocess.run(command, input=data, capture_output=True)
         if done.returncode:
-            raise Problem(f"{media.ffmpeg()} cannot make a clip: {done.stderr.decode(errors='replace').strip()}")
+            raise UserError(f"{media.ffmpeg()} cannot make a clip: {done.stderr.decode(errors='replace').strip()}")
         return video.read_bytes()
 
 

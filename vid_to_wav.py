@@ -8,13 +8,16 @@ Run     python vid_to_wav.py
 A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
 """
 
-from first_impression import chalearn, files, jobs, media, script
+from first_impression.common import files, script
+from first_impression.data import chalearn, media, steps
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips converted at a time; 0: one per core
+
+RULES = {"SHARD": script.shard, "MAX_ZIP_MEGABYTES": script.more_than(0), "WORKERS": script.whole(0, 10000)}
 
 
 def main(settings):
@@ -23,13 +26,11 @@ def main(settings):
 
     def make(clip):
         video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
-        with files.whole_file(clip.wav) as growing:
-            media.extract_sound(video, growing)
+        with files.whole_file(clip.wav) as tmp:
+            media.extract_sound(video, tmp)
 
-    jobs.make_per_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS, settings.SHARD)
+    steps.for_each_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS, settings.SHARD)
 
 
 if __name__ == "__main__":
-    script.run(
-        main, alone=("SHARD",), MAX_ZIP_MEGABYTES=script.more_than(0), SHARD=script.shard, WORKERS=script.whole(0)
-    )
+    script.run(main, single_instance=("SHARD",))

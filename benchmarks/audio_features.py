@@ -15,7 +15,8 @@ from python_speech_features import logfbank
 from runner import compare, run_step, seconds, workshop
 from scipy.io import wavfile
 
-from first_impression import audio, chalearn, media, script
+from first_impression.common import script
+from first_impression.data import audio, chalearn, media, record_reader
 
 CLIPS = 40  # sounds per round
 ROUNDS = 3  # of ours and the yardstick each
@@ -57,13 +58,12 @@ def library_features(wav):
 
 def largest_difference(features):
     """Between the library's features and those in the records."""
-    from first_impression import records
 
-    contents = records.open_records(chalearn.TRAINING.audio_records, chalearn.TRAINING.key, "audio")
+    contents = record_reader.open_records(chalearn.TRAINING.audio_records, chalearn.TRAINING.key, "audio")
     assert contents.records == len(features)
-    names, _ = records.read_names(contents)
+    names, _ = record_reader.read_names(contents)
     worst = 0.0
-    for inputs, _, rows in records.batches(contents, 16):
+    for inputs, _, rows in record_reader.batches(contents, 16):
         for ours, name in zip(inputs.numpy(), names[rows.numpy()], strict=True):
             worst = max(worst, np.abs(ours - features[name].reshape(-1)).max())
     return float(worst)

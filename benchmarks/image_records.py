@@ -13,7 +13,8 @@ import numpy as np
 from PIL import Image
 from runner import compare, run_step, seconds, workshop
 
-from first_impression import chalearn, script
+from first_impression.common import script
+from first_impression.data import chalearn
 
 CLIPS = 40  # clips of 100 frames per round
 ROUNDS = 3  # of ours and the yardstick each

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 from runner import seconds  # finds the project as well
 
-from first_impression import Problem, chalearn, media
+from first_impression.common.errors import UserError
+from first_impression.data import chalearn, media
 
 SECONDS = 15.3
 RATE = 30  # frames/s
@@ -53,17 +54,17 @@ def encode(clip, number):
         f"noise=c0_strength=4:c0_flags=t:all_seed={number + 1},format=yuv420p"
     )
     coding = ["-c:v", "libx264", "-b:v", str(BITS), "-bf", "3", "-c:a", "aac", "-ac", "2", "-ar", "44100"]
-    growing = clip.with_name(f"growing.{clip.name}")
+    tmp = clip.with_name(f"tmp.{clip.name}")
     inputs = [*pictures, *sound, "-filter_complex", drawn, "-map", "2:a"]
-    command = [media.ffmpeg(), "-nostdin", "-v", "error", "-y", *inputs, *length, *coding, str(growing)]
+    command = [media.ffmpeg(), "-nostdin", "-v", "error", "-y", *inputs, *length, *coding, str(tmp)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise Problem(f"ffmpeg could not make a clip: {done.stderr.strip()}")
-    os.replace(growing, clip)
+        raise UserError(f"ffmpeg could not make a clip: {done.stderr.strip()}")
+    os.replace(tmp, clip)
 
 
 def check(clip):
-    """Raises `Problem` where a clip is not what this module's docstring says."""
+    """Raises `UserError` where a clip is not what this module's docstring says."""
     command = [media.ffmpeg(), "-nostdin", "-v", "error", "-i", str(clip), "-map", "0:V:0", "-c", "copy"]
     packets = subprocess.run([*command, "-f", "framecrc", "-"], capture_output=True, text=True).stdout.splitlines()
     packets = [line.split(",") for line in packets if not line.startswith("#")]
@@ -71,7 +72,7 @@ def check(clip):
     delays = {int(packet[2]) - int(packet[1]) for packet in packets}
     rate = 8 * sum(int(packet[4]) for packet in packets) / SECONDS
     if len(packets) != round(SECONDS * RATE) or len(delays) < 3 or not 0.8 < rate / BITS < 1.2:
-        raise Problem(
+        raise UserError(
             f"{clip}: {len(packets)} frames, {rate / 1e6:.2f} Mbit/s, {len(delays)} delays: not as it should be"
         )
 

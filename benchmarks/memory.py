@@ -23,7 +23,9 @@ from pathlib import Path
 import material
 from runner import PROJECT, in_child, note, workshop
 
-from first_impression import Problem, chalearn, script
+from first_impression.common import script
+from first_impression.common.errors import UserError
+from first_impression.data import chalearn
 
 CLIPS = 15  # N for steps 1 to 3; the second measurement has four times as many
 SOUNDS = 150  # N for step 4 and train.py --MODEL audio; beyond 256 the reader's buffer is full
@@ -40,7 +42,7 @@ COLUMNS = ("process", "child", "together", "system")
 
 def main(settings):
     if not Path("/proc/self/status").exists():
-        raise Problem("no /proc here: memory is measured on Linux only")
+        raise UserError("no /proc here: memory is measured on Linux only")
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
     with workshop() as folder:
         clips = material.make_clips(kept)
@@ -114,7 +116,7 @@ def peaks(command):
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         talk.seek(0)
-        raise Problem(f"{' '.join(command)} failed: {talk.read()[-2000:]}")
+        raise UserError(f"{' '.join(command)} failed: {talk.read()[-2000:]}")
     found["system"] = usage.ru_maxrss * 1024
     return found
 

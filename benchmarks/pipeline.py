@@ -8,7 +8,8 @@ from pathlib import Path
 
 from runner import PROJECT, note, run_process, workshop
 
-from first_impression import Problem, script
+from first_impression.common import script
+from first_impression.common.errors import UserError
 
 TRAINING_CLIPS = 80  # of the sample
 VALIDATION_CLIPS = 40  # of the sample
@@ -37,7 +38,7 @@ def main(settings):
                 if name == "predict.py":
                     more = [min(Path("unzippedData/validation80_01").glob("*.mp4"), default="")]
                     if not more[0]:
-                        raise Problem("the sample has no validation clip")
+                        raise UserError("the sample has no validation clip")
                 times[name].append(run_process(PROJECT / script_name, *more, *flags))
                 print(f"  {name:<30} {times[name][-1]:8.1f} s", flush=True)
             loading = [run_process("-c", "import tensorflow") for _ in range(settings.IMPORTS)]

@@ -13,7 +13,9 @@ import material
 import numpy as np
 from runner import PROJECT, compare, in_child, run_process, workshop
 
-from first_impression import chalearn, files, predictions, script
+from first_impression.common import files, script
+from first_impression.data import chalearn
+from first_impression.evaluation import predictions
 
 ROUNDS = 5  # of ours and the sum each
 FRAMES = 100  # per clip

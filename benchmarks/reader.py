@@ -1,4 +1,4 @@
-"""The reader of image records, records.batches, shuffled, in batches of 25: images per second.
+"""The reader of image records, record_reader.batches, shuffled, in batches of 25: images per second.
 
 Against the original's reader: a TensorFlow 1 queue graph over the same number of raw records (string_input_producer,
 TFRecordReader, decode_raw, shuffle_batch with the original's capacity), in a process of its own.
@@ -17,7 +17,8 @@ from pathlib import Path
 import material
 from runner import compare, in_child, run_step, seconds, workshop
 
-from first_impression import chalearn, script
+from first_impression.common import script
+from first_impression.data import chalearn, record_reader
 
 CLIPS = 40  # clips of 100 frames; raw, these are 600 MB
 ROUNDS = 5  # of ours and each yardstick
@@ -31,8 +32,6 @@ def main(settings):
     script.load_tensorflow()
     import tensorflow as tf
 
-    from first_impression import records
-
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
     path = chalearn.TRAINING.image_records
     with workshop():
@@ -40,11 +39,11 @@ def main(settings):
         run_step("Write_Into_TFRecords", "--IMAGE_ENCODING", "raw")
         raw = path.rename("raw.tfrecords")
         run_step("Write_Into_TFRecords")
-        contents = records.open_records(path, chalearn.TRAINING.key, "image")
+        contents = record_reader.open_records(path, chalearn.TRAINING.key, "image")
         jpegs = [frame.read_bytes() for frame in frames]
 
         def ours():
-            return seconds(lambda: count(images for images, _, _ in records.batches(contents, BATCH_SIZE, 0)))
+            return seconds(lambda: count(images for images, _, _ in record_reader.batches(contents, BATCH_SIZE, 0)))
 
         def count(batches):
             images = sum(len(batch) for batch in batches)

@@ -42,7 +42,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(1, str(PROJECT))  # behind benchmarks/ itself
 
-from first_impression import media, script  # noqa: E402, once the project can be found
+from first_impression.common import script  # noqa: E402, once the project can be found
+from first_impression.data import media  # noqa: E402
 
 RESULTS = Path("benchmarks/results.jsonl").absolute()  # of the folder where the benchmark was started
 LIBRARIES = (

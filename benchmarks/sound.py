@@ -12,7 +12,8 @@ from pathlib import Path
 import material
 from runner import compare, run_step, seconds, workshop
 
-from first_impression import chalearn, media, script
+from first_impression.common import script
+from first_impression.data import chalearn, media
 
 CLIPS = 40  # clips per round
 ROUNDS = 5  # of ours and the yardstick each

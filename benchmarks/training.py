@@ -24,7 +24,8 @@ import material
 import numpy as np
 from runner import compare, cpu, in_child, note, workshop
 
-from first_impression import chalearn, jobs, script
+from first_impression.common import parallel, script
+from first_impression.data import annotations, chalearn, record_reader, record_writer
 
 STEPS: int | None = None  # steps of a measurement; None: 12 on a CPU, 400 on a GPU
 BATCH_SIZE: int | None = None  # images per step; None: 8 on a CPU, 25 on a GPU
@@ -104,7 +105,7 @@ def gpu_name():
 def policy_of_train_py():
     """The number format that train.py takes on this machine."""
     script.load_tensorflow()
-    from first_impression import devices
+    from first_impression.training import devices
 
     return "mixed_bfloat16" if devices.mixed_precision_pays() else "float32"
 
@@ -113,13 +114,14 @@ def write_records(images):
     """train_full.tfrecords of so many frames, val_full.tfrecords of what there is."""
     script.load_tensorflow()
     import Write_Into_TFRecords as step
-    from first_impression import records
 
     for split, most in ((chalearn.TRAINING, images), (chalearn.VALIDATION, None)):
-        labels, found = chalearn.read_annotation(split.annotation), step.find_frames(split, "")
-        items = [records.Item(clip, labels[clip], frame) for clip in found for frame in found[clip]][:most]
+        labels, found = annotations.read_annotation(split.annotation), step.find_frames(split, "")
+        items = [record_writer.Example(clip, labels[clip], frame) for clip in found for frame in found[clip]][:most]
         with silence():
-            records.write(split.image_records, split.key, "image", items, lambda frames: map(step.jpeg, frames), {})
+            record_writer.write(
+                split.image_records, split.key, "image", items, lambda frames: map(step.jpeg, frames), {}
+            )
 
 
 def silence():
@@ -144,21 +146,21 @@ def seconds_of_predict(batch_size):
     """Seconds per image of inference.predict."""
     script.load_tensorflow()
     marks = watch_progress("update")
-    from first_impression import devices, inference, records
+    from first_impression.training import devices, predict_all
 
     with silence():
         strategy = devices.choose_strategy()
         with strategy.scope():
             model, _ = network("float32")
-        contents = records.open_records(chalearn.TRAINING.image_records, chalearn.TRAINING.key, "image")
-        inference.predict(strategy, model, contents, batch_size, "image", "benchmark")
+        contents = record_reader.open_records(chalearn.TRAINING.image_records, chalearn.TRAINING.key, "image")
+        predict_all.predict(strategy, model, contents, batch_size, "image", "benchmark")
     # A mark comes when the batch AHEAD of it is answered: from one such mark to another, the rate is right
     return seconds_per_image(marks, batch_size, WARM_UP + AHEAD)
 
 
 def watch_progress(method):
     """Let every progress bar note (its count, the time) at the end of each call of `method`; returns the list."""
-    marks, make = [], jobs.progress
+    marks, make = [], parallel.progress
 
     def progress(*arguments, **options):
         bar = make(*arguments, **options)
@@ -171,7 +173,7 @@ def watch_progress(method):
         setattr(bar, method, noting)
         return bar
 
-    jobs.progress = progress  # before the modules that use it are imported
+    parallel.progress = progress  # before the modules that use it are imported
     return marks
 
 

@@ -1,14 +1,14 @@
-"""What the scripts share: the dataset's layout, ffmpeg, records, scores, and the frame around a script."""
+"""What the scripts are made of, one room per act. Imports only go down this list, or stay in a room.
+
+sample/      a small drawn dataset in ChaLearn's layout
+inference/   a clip answered: decoded, asked of the models, explained, drawn
+training/    devices, the training step, checkpoints, saved models
+evaluation/  scores, ChaLearn's CSV of predictions, plots
+data/        the dataset as it lies on disk: clips, labels, frames, sound, records, VGG-Face
+common/      constants to flags, errors to one line, whole files, many things at a time
+"""
 
 import os
 
 # TensorFlow's start-up notes would bury our own lines; its warnings and errors stay
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-
-class Problem(Exception):
-    """Something that the user can mend. Its text names the file, what is wrong and what to do."""
-
-
-class Unusable(Exception):
-    """A clip that cannot be used. A property of the data: the step reports it and goes on."""

@@ -15,8 +15,8 @@ PROJECT = Path(__file__).parent.parent
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # for the tests' material; the project may use the system's
 sys.path.insert(0, str(PROJECT))
 
-from first_impression import script  # noqa: E402, once the project can be found
-from first_impression.chalearn import TRAITS  # noqa: E402
+from first_impression.common import script  # noqa: E402, once the project can be found
+from first_impression.data.chalearn import TRAITS  # noqa: E402
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 

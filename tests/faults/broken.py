@@ -23,7 +23,9 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from first_impression import Problem, Unusable, audio, chalearn, media, predictions  # noqa: E402
+from first_impression.common.errors import BadClipError, UserError  # noqa: E402
+from first_impression.data import annotations, audio, chalearn, media, record_reader
+from first_impression.evaluation import predictions
 
 SECONDS = 60  # for one broken copy; the sound ones take less than one
 GIGABYTES = 2
@@ -64,7 +66,7 @@ def broken(content, random):
 
 
 class Reader:
-    """What a script does with a file of this kind. `read` raises `Problem` or `Unusable`, or asserts what it got."""
+    """What a script does with a file of this kind. `read` raises `UserError` or `BadClipError`, or asserts what it got."""
 
     suffix = ""
     workers = 1
@@ -124,8 +126,8 @@ class Mp4(Reader):
             media.extract_sound(path, wav)
             try:
                 samples = audio.read_wav(wav)
-            except Problem as problem:  # an empty stream
-                raise Unusable(str(problem)) from None
+            except UserError as problem:  # an empty stream
+                raise BadClipError(str(problem)) from None
             finite(audio.log_filterbank(samples), (audio.FEATURES,))
             levels = media.loudness(path)
             assert np.isfinite(levels).all()
@@ -152,10 +154,10 @@ class Annotation(Reader):
 
     def __init__(self, specimen):
         super().__init__(specimen)
-        self.clips = len(chalearn.read_annotation(specimen))
+        self.clips = len(annotations.read_annotation(specimen))
 
     def read(self, path):
-        labels = chalearn.read_annotation(path)
+        labels = annotations.read_annotation(path)
         # damage inside a name can make two clips one, damage between the entries none
         assert self.clips - 4 <= len(labels) <= self.clips, f"{len(labels)} clips of {self.clips}"
         for label in labels.values():
@@ -191,7 +193,7 @@ class Mat(Reader):
         self.model.set_weights(self.start[0])
         try:
             said = model.load_vggface(self.model, path)
-        except Problem:
+        except UserError:
             same = all(map(np.array_equal, self.model.get_weights(), self.start[0]))
             assert same and model.mean_colour(self.model) == self.start[1], "refused, and yet loaded"
             raise
@@ -210,13 +212,13 @@ class Records(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
         global records
-        from first_impression import records
+        from first_impression.data import records
 
         self.records = list(self.content(specimen))
 
     def content(self, path):
-        contents = records.open_records(path, "train", "image")
-        for images, labels, names in records.watched(records.batches(contents, 4), contents):
+        contents = record_reader.open_records(path, "train", "image")
+        for images, labels, names in records.watched(record_reader.batches(contents, 4), contents):
             finite(images.numpy(), (len(names), 224, 224, 3))
             finite(labels.numpy(), (len(names), 5))
             for image, label, name in zip(images.numpy(), labels.numpy(), names.numpy(), strict=True):
@@ -232,16 +234,16 @@ class Keras(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
         global runs
-        from first_impression import runs
+        from first_impression.training import saved_models
 
-        self.weights = [values.tobytes() for values in runs.load_model(specimen.parent)[0].get_weights()]
+        self.weights = [values.tobytes() for values in saved_models.load_model(specimen.parent)[0].get_weights()]
 
     def place(self, number):
         Path(f"{number}_run").mkdir()
         return Path(f"{number}_run/final.keras")
 
     def read(self, path):
-        model, kind = runs.load_model(path.parent)
+        model, kind = saved_models.load_model(path.parent)
         assert kind == "audio"
         assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
         finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))
@@ -253,12 +255,11 @@ class Checkpoint(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
         global runs
-        from first_impression import runs
 
         self.expected = self.content(specimen)
 
     def content(self, path):
-        arrays, (architecture, progress) = runs._read(path)
+        arrays, (architecture, progress) = checkpoint._read(path)
         return {name: values.tobytes() for name, values in arrays.items()}, architecture, progress
 
     def read(self, path):
@@ -282,7 +283,7 @@ READERS = {
 def refused_into(refusals):
     try:
         yield
-    except Unusable as reason:
+    except BadClipError as reason:
         refusals.append(reason)
 
 
@@ -320,10 +321,10 @@ def main(kind, specimen, count, seed):
         try:
             reader.read(path)
             outcome = "whole"
-        except (Problem, Unusable) as reason:
+        except (UserError, BadClipError) as reason:
             outcome = "refused"
             text = str(reason)
-            named = isinstance(reason, Unusable) or path.name in text  # who catches an Unusable adds the clip
+            named = isinstance(reason, BadClipError) or path.name in text  # who catches an BadClipError adds the clip
             if not text.strip() or not named or text.count("\n") > 1 or len(text) > 2000:
                 outcome = "fault"
                 faults.append([number, f"says: {text[:500]!r}"])

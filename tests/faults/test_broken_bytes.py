@@ -18,7 +18,8 @@ from broken import GIGABYTES, READERS
 from conftest import label_of, make_clip, make_zip, vgg_layers, write_annotation, write_mat
 from PIL import Image
 
-from first_impression import audio, media, predictions, records, runs
+from first_impression.data import audio, media, record_writer
+from first_impression.evaluation import predictions
 
 COUNT = 500 * int(os.environ.get("FAULTS_TIMES", "1"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
@@ -55,9 +56,9 @@ def make_specimen(kind, folder):
         for number in range(8):
             smooth = Image.fromarray(random.integers(0, 255, (4, 4, 3), np.uint8)).resize((224, 224))
             smooth.save(folder / f"{number}.jpg", quality=50)
-            items.append(records.Item(f"clip.{number:03d}", label_of(number), folder / f"{number}.jpg"))
+            items.append(record_writer.Example(f"clip.{number:03d}", label_of(number), folder / f"{number}.jpg"))
         path = folder / "train_full.tfrecords"
-        records.write(path, "train", "image", items, lambda sources: (s.read_bytes() for s in sources), {})
+        record_writer.write(path, "train", "image", items, lambda sources: (s.read_bytes() for s in sources), {})
         return path
     sound = keras.Input((audio.FEATURES,))
     model = keras.Model(sound, keras.layers.Dense(5, activation="sigmoid")(sound))

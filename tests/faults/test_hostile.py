@@ -23,8 +23,10 @@ from PIL import Image
 from scipy.io import savemat
 
 import Write_Into_TFRecords
-from first_impression import Problem, Unusable, audio, chalearn, media, records, runs
-from first_impression import mat as matlab
+from first_impression.common.errors import BadClipError, UserError
+from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, records
+from first_impression.data import mat as matlab
+from first_impression.training import saved_models
 
 MARK = "harm.txt"  # what a file's code would write, if it ran
 
@@ -82,8 +84,8 @@ class Runs:
 @pytest.mark.parametrize("protocol", [0, 2, 4])
 def test_no_call_in_a_pickle_is_made(folder, call, protocol):
     (folder / "a.pkl").write_bytes(pickle.dumps({"extraversion": {"a.mp4": call}}, protocol))
-    with pytest.raises(Problem, match="a.pkl: refused"):
-        chalearn.read_annotation("a.pkl")
+    with pytest.raises(UserError, match="a.pkl: refused"):
+        annotations.read_annotation("a.pkl")
 
 
 def test_no_way_round_by_dots_in_a_name(folder):
@@ -91,8 +93,8 @@ def test_no_way_round_by_dots_in_a_name(folder):
     for name in (b"dtype.__init__.__globals__", b"core.multiarray.scalar.__self__"):
         code = b"\x80\x04\x8c\x05numpy\x8c" + bytes([len(name)]) + name + b"\x93."
         (folder / "a.pkl").write_bytes(code)
-        with pytest.raises(Problem, match="a.pkl: refused"):
-            chalearn.read_annotation("a.pkl")
+        with pytest.raises(UserError, match="a.pkl: refused"):
+            annotations.read_annotation("a.pkl")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,8 @@ def test_no_way_round_by_dots_in_a_name(folder):
 def test_no_pickle_fills_the_memory(folder, code):
     (folder / "a.pkl").write_bytes(code)
     said, peak = limited(
-        "from first_impression import Problem, chalearn\n"
-        "try: chalearn.read_annotation('a.pkl')\nexcept Problem as problem: print(problem)"
+        "from first_impression import UserError, chalearn\n"
+        "try: annotations.read_annotation('a.pkl')\nexcept UserError as problem: print(problem)"
     )
     assert said.startswith("a.pkl ") and peak < 0.5
 
@@ -146,7 +148,7 @@ def test_no_entry_leaves_its_folder(folder, name, script):
     (folder / "data").mkdir()
     with zipfile.ZipFile("data/training80_01.zip", "w") as archive:
         archive.writestr(entry(name), b"harm")
-    with pytest.raises(Problem, match="would leave its folder"):
+    with pytest.raises(UserError, match="would leave its folder"):
         chalearn.find_clips()
     if name.startswith("../"):
         refused(run(script), "training80_01.zip", "would leave its folder")
@@ -161,7 +163,7 @@ def test_a_link_in_a_zip_is_no_link_on_disk(folder):
     for clip in chalearn.find_clips():
         video = chalearn.unzip(clip)
         assert video.is_file() and not video.is_symlink()
-        with pytest.raises(Unusable):
+        with pytest.raises(BadClipError):
             media.extract_frames(video, folder, 3, "even", 32)
 
 
@@ -194,7 +196,7 @@ def test_the_limit_can_be_raised_and_holds_for_one_large_clip(folder):
     (folder / "data").mkdir()
     with zipfile.ZipFile("data/training80_01.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("a.mp4", bytes(3_000_000))
-    with pytest.raises(Problem, match="unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
+    with pytest.raises(UserError, match="unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
         chalearn.find_clips(most_megabytes=2.0)
     (clip,) = chalearn.find_clips(most_megabytes=3.5)
     assert chalearn.unzip(clip).stat().st_size == 3_000_000
@@ -213,8 +215,8 @@ def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, pa
     assert lie != content
     path.write_bytes(lie)
     said, peak = limited(
-        "from first_impression import Problem, chalearn\n(clip,) = chalearn.find_clips()\n"
-        "try: chalearn.unzip(clip)\nexcept Problem as problem: print(problem)"
+        "from first_impression import UserError, chalearn\n(clip,) = chalearn.find_clips()\n"
+        "try: chalearn.unzip(clip)\nexcept UserError as problem: print(problem)"
     )
     assert "training80_01.zip is damaged at a.mp4" in said and peak < 1
     assert not list(folder.glob("unzippedData/**/*.mp4"))
@@ -228,7 +230,7 @@ def test_a_damaged_name_loses_no_clip_without_a_word(folder):
     for old, new in ((b"a.003.mp4", b"a.003.mq4"), (b"a.003.mp4", b"a.002.mp4"), (b"a.003.mp4", b"..003.mp4")):
         at = content.rindex(old)  # in the table of contents
         (folder / "data/training80_01.zip").write_bytes(content[:at] + new + content[at + len(new) :])
-        with pytest.raises(Problem, match="training80_01.zip is damaged at"):
+        with pytest.raises(UserError, match="training80_01.zip is damaged at"):
             chalearn.find_clips()
 
 
@@ -306,7 +308,7 @@ def all_refuse(video, folder):
         lambda: media.extract_frames(video, folder, 3, "even", 32),
         lambda: media.extract_sound(video, folder / "out.wav"),
     ):
-        with pytest.raises(Unusable) as reason:
+        with pytest.raises(BadClipError) as reason:
             read()
         reasons.append(str(reason.value))
     assert len(media.loudness(video)) == 0
@@ -359,7 +361,7 @@ def test_a_reference_inside_an_mp4_to_another_file_is_not_followed(folder):
     start = changed.index(b"mdat") + 4  # its own pictures are wiped out: any that come are the other file's
     wiped = changed[:start] + bytes(changed.index(b"moov") - 4 - start) + changed[changed.index(b"moov") - 4 :]
     (folder / "a.mp4").write_bytes(wiped)
-    with pytest.raises(Unusable):
+    with pytest.raises(BadClipError):
         media.extract_frames("a.mp4", folder, 3, "even", 32)
     assert not list(folder.glob("frame*.jpg"))
 
@@ -400,7 +402,7 @@ def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
 def test_a_picture_larger_than_8k_is_not_decoded(folder):
     large = ["-f", "lavfi", "-i", "color=s=16000x16000:d=0.1:r=10", "-c:v", "mjpeg", "-q:v", "31", "a.avi"]
     subprocess.run([FFMPEG, "-v", "error", *large], check=True)
-    with pytest.raises(Unusable):
+    with pytest.raises(BadClipError):
         media.extract_frames("a.avi", folder, 1, "even", 32)
 
 
@@ -476,8 +478,8 @@ HOSTILE_PARTS = {
 
 def answer_of(run_folder):
     """What loading the model of `run_folder` says, when it is refused."""
-    with pytest.raises(Problem) as refusal:
-        runs.load_model(run_folder)
+    with pytest.raises(UserError) as refusal:
+        saved_models.load_model(run_folder)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -504,13 +506,13 @@ def test_no_foreign_part_of_a_model_is_made(folder, part):
     with zipfile.ZipFile("final.keras") as archive:
         about = {"architecture": archive.read("config.json").decode(), "progress": {}}
     np.savez("checkpoint.npz", about=np.array(json.dumps(about)))
-    with pytest.raises(Problem, match="checkpoint.npz is damaged .*none of our models has"):
+    with pytest.raises(UserError, match="checkpoint.npz is damaged .*none of our models has"):
         runs.Run(folder, {}, ()).__enter__()
 
 
 def test_no_object_in_a_checkpoint_is_unpickled(folder):
     np.savez("checkpoint.npz", about=np.array([Runs(os.system, f"touch {MARK}")], object))
-    with pytest.raises(Problem, match="checkpoint.npz is damaged"):
+    with pytest.raises(UserError, match="checkpoint.npz is damaged"):
         runs.Run(folder, {}, ()).__enter__()
 
 
@@ -531,7 +533,7 @@ def test_a_model_that_would_fill_the_memory_is_not_built(folder):
     config = keras.Model(wide, keras.layers.GlobalAveragePooling1D()(keras.ops.expand_dims(twice, -1))).to_json()
     assert weights and "Concatenate" in config
     with pytest.raises(ValueError, match="weights|part"):
-        runs._check_architecture(json.loads(config))
+        saved_models.check_architecture(json.loads(config))
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
@@ -540,7 +542,7 @@ def test_a_model_or_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(folde
     repack("final.keras", lambda content: content + bytes(50_000_000), name, packing=zipfile.ZIP_DEFLATED)
     assert "unpacks to more" in answer_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
-    with pytest.raises(Problem, match="checkpoint.npz .*unpacks to more"):
+    with pytest.raises(UserError, match="checkpoint.npz .*unpacks to more"):
         runs.Run(folder, {}, ()).__enter__()
 
 
@@ -549,7 +551,7 @@ def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (2**40,)})
     with zipfile.ZipFile("checkpoint.npz", "w") as archive:
         archive.writestr("a.npy", head.getvalue())
-    with pytest.raises(Problem, match="checkpoint.npz is damaged"):
+    with pytest.raises(UserError, match="checkpoint.npz is damaged"):
         runs.Run(folder, {}, ()).__enter__()
 
 
@@ -659,7 +661,7 @@ def test_a_pickle_named_mat_is_not_opened_as_one(folder):
     from model import build_model, load_vggface
 
     Path("vgg-face.mat").write_bytes(pickle.dumps(Runs(os.system, f"touch {MARK}")) + bytes(200))
-    with pytest.raises(Problem, match="vgg-face.mat is no complete MAT file"):
+    with pytest.raises(UserError, match="vgg-face.mat is no complete MAT file"):
         load_vggface(build_model("dan", image_size=32), "vgg-face.mat")
 
 
@@ -691,32 +693,32 @@ def jpeg_of_size(side):
 @pytest.mark.parametrize("side", [225, 13_000, 60_000, 65_535])
 def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     Path("frame1.jpg").write_bytes(jpeg_of_size(side))
-    with pytest.raises(Problem, match="frame1.jpg is no usable frame"):
+    with pytest.raises(UserError, match="frame1.jpg is no usable frame"):
         Write_Into_TFRecords.pixels(Path("frame1.jpg"))
     Path("frame1.jpg").write_bytes(jpeg_of_size(224))
     assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == records.RAW_BYTES
-    items = [records.Item("a", label_of(1), folder), records.Item("b", label_of(2), folder)]
+    items = [record_writer.Example("a", label_of(1), folder), record_writer.Example("b", label_of(2), folder)]
     pictures = iter([jpeg_of_size(224), jpeg_of_size(side)])
-    records.write(folder / "t.tfrecords", "train", "image", items, lambda _: pictures, {})
+    record_writer.write(folder / "t.tfrecords", "train", "image", items, lambda _: pictures, {})
     code = (
-        "from first_impression import Problem, records\n"
-        "contents = records.open_records('t.tfrecords', 'train', 'image')\n"
-        "try: print(len(list(records.watched(records.batches(contents, 1), contents))))\n"
-        "except Problem as problem: print(problem)"
+        "from first_impression import UserError, records\n"
+        "contents = record_reader.open_records('t.tfrecords', 'train', 'image')\n"
+        "try: print(len(list(records.watched(record_reader.batches(contents, 1), contents))))\n"
+        "except UserError as problem: print(problem)"
     )
     said, peak = limited(code)
     assert "t.tfrecords: damaged, or not of this kind" in said and peak < 2
 
 
 def test_records_that_lost_their_end_are_not_taken_for_all(folder):
-    items = [records.Item(f"clip{n}", label_of(n), folder) for n in range(4)]
-    records.write(folder / "t.tfrecords", "train", "image", items, lambda _: iter([jpeg_of_size(224)] * 4), {})
+    items = [record_writer.Example(f"clip{n}", label_of(n), folder) for n in range(4)]
+    record_writer.write(folder / "t.tfrecords", "train", "image", items, lambda _: iter([jpeg_of_size(224)] * 4), {})
     content = (folder / "t.tfrecords").read_bytes()
     (folder / "t.tfrecords").write_bytes(content[: len(content) // 4 * 3])  # three whole records
-    with pytest.raises(Problem, match="t.tfrecords has lost 1 of its records"):
-        records.open_records("t.tfrecords", "train", "image")
+    with pytest.raises(UserError, match="t.tfrecords has lost 1 of its records"):
+        record_reader.open_records("t.tfrecords", "train", "image")
     Path("t.tfrecords.json").unlink()
-    assert records.open_records("t.tfrecords", "train", "image").records == 3
+    assert record_reader.open_records("t.tfrecords", "train", "image").records == 3
 
 
 def test_labels_that_are_none_are_refused_by_the_step(folder):
@@ -726,7 +728,7 @@ def test_labels_that_are_none_are_refused_by_the_step(folder):
     whole = pickle.loads(Path("Annotations/annotation_training.pkl").read_bytes())
     whole["openness"]["a.mp4"] = Runs(os.system, f"touch {MARK}")
     Path("Annotations/annotation_training.pkl").write_bytes(pickle.dumps(whole, protocol=2))
-    with pytest.raises(Problem, match="annotation_training.pkl: refused"):
+    with pytest.raises(UserError, match="annotation_training.pkl: refused"):
         call(Write_Into_TFRecords)
 
 
@@ -738,10 +740,10 @@ def test_a_clip_that_asks_for_memory_without_end_is_the_clips_fault(folder, tabl
     (folder / "a.mp4").write_bytes(content)
     try:
         assert 1 <= media.extract_frames("a.mp4", folder, 3, "even", 32) <= 3
-    except Unusable as reason:
+    except BadClipError as reason:
         assert str(reason)
 
 
 def test_ffmpegs_lack_of_memory_does_not_end_a_step():
-    assert isinstance(media._failure(b"Error opening input files: Cannot allocate memory"), Unusable)
-    assert isinstance(media._failure(b"av_interleaved_write_frame(): No space left on device"), Problem)
+    assert isinstance(media._failure(b"Error opening input files: Cannot allocate memory"), BadClipError)
+    assert isinstance(media._failure(b"av_interleaved_write_frame(): No space left on device"), UserError)

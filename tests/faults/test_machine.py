@@ -38,7 +38,7 @@ def execute(command, place, **options):
 def no_harm(done, step, place, before):
     """Assert that what lies there under final names is whole, and that no clip was declared unusable."""
     made = {path: digest for path, digest in tree(place).items() if path not in before and ".partial" not in path}
-    passing = ("checkpoint.npz", "history.csv", "curves.png", "best.weights.h5")  # those of an epoch before the last
+    passing = ("checkpoint.npz", "history.csv", "curves.png", "best.keras")  # those of an epoch before the last
     for path, digest in made.items():
         assert path.endswith(passing) or done.wrote[step].get(path) == digest, path
 

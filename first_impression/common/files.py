@@ -1,0 +1,140 @@
+"""Complete or absent: outputs that appear under their final name only when they are whole.
+
+Work goes to `.partial.<name>` beside the final name, which a later run overwrites, so that nothing
+piles up after a kill.
+"""
+
+import contextlib
+import errno
+import fcntl
+import fnmatch
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+
+from first_impression.common.errors import UserError
+
+
+def partial(path, by=""):
+    """The temporary name under which the output `path` is written: hidden, so that no listing takes it for a clip.
+
+    Where several processes may write the same file, `by` tells them apart.
+    """
+    return path.with_name(f".partial.{path.name}{by}")
+
+
+@contextlib.contextmanager
+def whole_file(path, by=""):
+    """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tmp = partial(path, by)
+    tmp.unlink(missing_ok=True)  # an ffmpeg that outlived its killed script may still write to that one
+    try:
+        yield tmp
+        os.replace(tmp, path)
+    finally:
+        tmp.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def whole_folder(path):
+    """Give an empty temporary folder to fill; rename it to `path`, which must not exist, when the block ends well."""
+    path = Path(path)
+    tmp = partial(path)
+    while tmp.exists():
+        try:
+            shutil.rmtree(tmp)
+        except OSError as error:  # as above, one that still adds files: it soon ends
+            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                raise
+    tmp.mkdir(parents=True)
+    try:
+        yield tmp
+        os.replace(tmp, path)
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def locked(lock, work):
+    """Hold the file `lock` in the block, so that no second process does the same `work` (a text for the complaint).
+
+    The system lets go of it when the process ends, however that happens. Raises `UserError` where another one holds it.
+    """
+    lock = Path(lock)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with contextlib.ExitStack() as stack:
+        while True:
+            held = stack.enter_context(open(lock, "a+"))
+            try:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                held.seek(0)
+                raise UserError(f"{work} is at work here already (process {held.read().strip()}): let it end") from None
+            except OSError as error:
+                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+                    raise
+                break  # a file system without locks: better unguarded than not at all
+            if lock.exists() and os.path.samestat(os.stat(lock), os.fstat(held.fileno())):
+                break  # else the one before has just removed it: that lock guards nothing
+        try:
+            held.truncate(0)
+            print(os.getpid(), file=held, flush=True)
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+
+
+def listed(folder, pattern):
+    """The paths in `folder` whose names match `pattern`, sorted; none where there is no such folder.
+
+    Raises `OSError` for a folder that may not be read, which glob would take for an empty one.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return sorted(Path(folder) / name for name in names if fnmatch.fnmatchcase(name, pattern))
+
+
+def md5(path):
+    """The file's MD5 as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "md5").hexdigest()
+
+
+def write_json(path, value, by=""):
+    """Write `value` as indented JSON, whole."""
+    with whole_file(path, by) as tmp:
+        tmp.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+def keep_settings(folder, constants, free=(), by="", **about):
+    """Hold `folder` to one set of constants, noted in its `settings.json` with whatever else is `about` it.
+
+    Constants named in `free` may differ from the note, which is renewed; what was `about` it before stays.
+    Several processes may do this at a time, each with another text `by`.
+    Raises `UserError` where others made the work in the folder: the two must not be mixed.
+    """
+    note = Path(folder) / "settings.json"
+    before = None
+    if note.exists():
+        try:
+            before = json.loads(note.read_text(encoding="utf-8"))
+            old = before["constants"]
+            was = [f"{name} = {old[name]!r}" for name in constants if old[name] != constants[name] and name not in free]
+            about = {**before, **about}
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f"{note} is damaged: delete the folder {folder} and run this step again") from None
+        if was:
+            raise UserError(
+                f"{folder} was made with {', '.join(was)}: set that again, or delete the folder to start anew"
+            )
+    value = {**about, "constants": constants}
+    if value == before:  # left alone, others may be reading it
+        partial(note, by).unlink(missing_ok=True)  # of a run that was killed
+    else:
+        write_json(note, value, by)

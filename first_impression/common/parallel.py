@@ -1,0 +1,85 @@
+"""Many things at a time, in order, under a progress bar."""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import sys
+import threading
+from collections import deque
+from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+
+from tqdm import tqdm
+
+from first_impression.common.errors import BadClipError, UserError
+from first_impression.common.script import STOPPING
+
+
+def progress(total, what, unit, done=0):
+    """A progress bar on stderr with rate and time left; `done` units were there before this run."""
+    on_screen = sys.stderr.isatty()
+    return tqdm(
+        total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=0.5 if on_screen else 15
+    )
+
+
+def in_order(task, items, workers, processes=False):
+    """Yield (item, task(item)) in the order of `items`, `workers` (0: one per core) tasks at a time.
+
+    Threads suffice where the work is a child process or releases the GIL; `processes` is for work in Python.
+    Few results wait at a time, so memory does not grow with the number of items. A raised `BadClipError` is
+    yielded as the result; any other error of a task ends the run.
+    """
+    workers = workers or os.cpu_count()
+    if processes:
+        # spawn, since a fork would copy the threads of libraries half
+        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)
+    else:
+        pool = ThreadPoolExecutor(workers)
+    waiting = deque()
+    try:
+        for item in items:
+            # a worker that starts now inherits it: Ctrl-C is ours to handle
+            with _ignoring([signal.SIGINT] if processes else []):
+                waiting.append((item, pool.submit(_attempt, task, item)))
+            if len(waiting) >= 4 * workers:
+                item, future = waiting.popleft()
+                yield item, future.result()
+        for item, future in waiting:
+            yield item, future.result()
+    except BrokenExecutor:
+        raise UserError("a worker was killed, perhaps for want of memory: run this again, with fewer WORKERS") from None
+    finally:
+        with _ignoring(STOPPING):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
+            pool.shutdown(cancel_futures=True)
+
+
+def _end_with_parent():
+    """Let this worker end as soon as its parent does: it would wait for work for ever where that one is killed."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _ignoring(numbers):
+    """Ignore these signals in the block; only the main thread can, and only it is interrupted."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+def _attempt(task, item):
+    try:
+        return task(item)
+    except BadClipError as reason:
+        return reason

@@ -1,0 +1,128 @@
+"""Labels: annotation files, and what they say against what lies in a folder or in records."""
+
+import io
+import math
+import numbers
+import pickle
+from pathlib import Path
+
+import numpy as np
+
+from first_impression.common.errors import UserError, is_machine_fault, name_some, short_message
+from first_impression.data.chalearn import TRAITS, in_shard
+
+
+def read_annotation(path):
+    """Read an annotation pickle: {clip name without .mp4: float32 array [5] in [0, 1], in the order of TRAITS}.
+
+    The file was written by Python 2: a dict of traits, each a dict from clip name to a number. Only what such
+    a file needs is unpickled; anything else in it is refused before it runs.
+    Raises `UserError` for a missing, foreign or damaged file, a missing trait, or a label outside [0, 1].
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path} is missing: put ChaLearn's annotation files into {path.parent.absolute()}")
+    try:
+        traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    except UserError as problem:
+        raise UserError(f"{path}: {problem}") from None
+    except Exception as error:  # a damaged pickle can raise nearly anything
+        if is_machine_fault(error):
+            raise
+        raise UserError(
+            f"{path} is not a readable pickle ({type(error).__name__}: {short_message(error)}): fetch it again"
+        ) from None
+    return _labels(path, traits)
+
+
+def _labels(path, traits):
+    if not isinstance(traits, dict) or not all(isinstance(values, dict) for values in traits.values()):
+        raise UserError(f"{path} is not an annotation: a dict of traits, each a dict of clips, was expected")
+    missing = [trait for trait in TRAITS if not traits.get(trait)]
+    if missing:
+        raise UserError(f"{path} has no labels for {', '.join(missing)}: fetch it again")
+    labels = {}
+    for name in dict.fromkeys(name for trait in TRAITS for name in traits[trait]):
+        values = [traits[trait].get(name) for trait in TRAITS]
+        if not all(isinstance(value, numbers.Real) and math.isfinite(value) and 0 <= value <= 1 for value in values):
+            raise UserError(f"{path}: the labels of clip {name!r} are {values}, not five numbers from 0 to 1")
+        labels[str(name).removesuffix(".mp4")] = np.array(values, np.float32)
+    return labels
+
+
+def pair(labels, found, folder, shard=""):
+    """The clips that have both a label and files: a sorted list of names. Prints what has only one of the two.
+
+    `labels` is what `read_annotation` gives, `found` the clip names in `folder`, those of the shard only.
+    Raises `UserError` where nothing pairs; a shard may have no clip, or none with a label.
+    """
+    found, labelled = set(found), {name for name in labels if in_shard(name, shard)}
+    paired = sorted(labelled & found)
+    if not paired and not shard:
+        raise UserError(f"no clip in {folder} has a label: are these the annotations of these clips?")
+    for names, what in ((found - labelled, "without a label"), (labelled - found, "not there")):
+        if names:
+            print(f"{folder}: {len(names)} clips {what}, passed over: {name_some(names)}")
+    return paired
+
+
+def refuse_other_labels(labels, annotation, file):
+    """Raises `UserError` where labels that `file` holds differ from those of the annotation, if that is here.
+
+    `labels` is {clip: [5]}; clips that the annotation does not know are passed over.
+    """
+    if not annotation.exists():
+        return
+    annotated = read_annotation(annotation)
+    other = [clip for clip in labels.keys() & annotated if not np.allclose(labels[clip], annotated[clip], atol=1e-6)]
+    if other:
+        order = ", perhaps in another order of the traits"
+        permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
+        raise UserError(
+            f"{file} has other labels than {annotation}{order if permuted else ''}, for {name_some(other)}: "
+            "delete it and make it again with its step"
+        )
+
+
+def refuse_shared(training_clips, other_clips, where):
+    """Raises `UserError` where clips to be scored are among those trained on; `where` says of what."""
+    shared = set(training_clips) & set(other_clips)
+    if shared:
+        raise UserError(
+            f"{where} share {len(shared)} clips ({name_some(shared)}): scores on clips trained on mean nothing; "
+            "keep the splits apart"
+        )
+
+
+# pickle's twin in Python: the one in C fills the memory where damage, or malice, makes an object's number large
+class _AnnotationUnpickler(pickle._Unpickler):
+    """Knows the globals that NumPy numbers need (NumPy 2 renamed their module), and nothing else."""
+
+    def find_class(self, module, name):
+        if (module, name) == ("numpy", "dtype"):
+            return _NumberType
+        if (module, name) in (("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")):
+            return _number
+        if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
+            return _latin1_bytes
+        raise UserError(f"refused: it asks for {module}.{name}, which no annotation needs; do not open it elsewhere")
+
+
+class _NumberType:
+    """Stands in for `numpy.dtype`, which would take types of any size, and any state."""
+
+    def __init__(self, name, *flags):
+        self.type = {"f8": "f8", "f4": "f4"}[name]
+
+    def __setstate__(self, state):
+        self.type = {"<": "<", ">": ">"}[state[1]] + self.type
+
+
+def _number(kind, content):
+    return float(np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind.type)[0])
+
+
+def _latin1_bytes(text, encoding):
+    if encoding != "latin1":
+        raise UserError(f"refused: it asks for the codec {encoding!r}, which no annotation needs")
+    return text.encode("latin1")

@@ -1,0 +1,80 @@
+"""The sound features of the paper's audio model: 3059 x 26 log filterbank energies of a stereo file."""
+
+import functools
+import math
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+from python_speech_features import get_filterbanks, sigproc
+from scipy.io import wavfile
+
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.data.media import CHANNELS, SAMPLE_RATE
+
+# SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
+warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
+
+# Windows of a 15.3 s clip. The authors call `logfbank` on the stereo array, which it flattens: left and right
+# samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529.
+WINDOWS = 3059
+FILTERS = 26  # mel filters, the library's default
+FEATURES = WINDOWS * FILTERS  # 79,534
+
+WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
+STEP = 441  # samples: 10 ms
+PRE_EMPHASIS = 0.97  # the library's default
+HEADER = 1024  # bytes of a WAV file that are no samples, at most: step 2 writes 44, other programs their name
+
+FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
+
+
+def count_windows(samples):
+    """How many windows the library cuts out of a stereo sound [n, 2], before ours are cut to 3059 or repeated."""
+    return 1 + max(0, math.ceil((samples.size - WINDOW) / STEP))
+
+
+def log_filterbank(samples):
+    """Features of a stereo sound: float32 [79534], that is [3059, 26] row by row.
+
+    `samples` is int16 [n, 2] at 44,100 Hz, n at least 1. The numbers are those of
+    `python_speech_features.logfbank(samples, 44100)` with its defaults. A longer sound is cut to 3059 windows,
+    a shorter one starts again until it has them: zeros would lie far outside log energies.
+    """
+    windows = min(count_windows(samples), WINDOWS)
+    length = (windows - 1) * STEP + FFT
+    # Given the stereo array the library's filter works along each channel, and interleaves the two
+    signal = sigproc.preemphasis(samples[: math.ceil(length / CHANNELS)], PRE_EMPHASIS)[:length]
+    signal = np.pad(signal, (0, length - len(signal)))
+    # As the library cuts them, which copies each window; and without their ends, which its FFT drops
+    power = sigproc.powspec(np.lib.stride_tricks.sliding_window_view(signal, FFT)[::STEP], FFT)
+    energies = _above_zero(_above_zero(power) @ _filterbanks().T)
+    return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
+
+
+def _above_zero(values):
+    return np.where(values == 0, np.finfo(float).eps, values)  # as the library, before the logarithm
+
+
+@functools.cache
+def _filterbanks():
+    return get_filterbanks(FILTERS, FFT, SAMPLE_RATE)
+
+
+def read_wav(wav):
+    """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `UserError` for any other file."""
+    wav = Path(wav)
+    with damage_as_user_error(f"{wav} is damaged", "delete it and run vid_to_wav.py again"):
+        with open(wav, "rb") as file:
+            kind, size = struct.unpack("<4sI", file.read(8))
+        if kind != b"RIFF" or size + 8 != wav.stat().st_size:
+            raise ValueError("it is no WAV file, or not as long as it says")
+        rate, samples = wavfile.read(wav)
+    if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
+        raise UserError(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: delete it and run vid_to_wav.py again")
+    if wav.stat().st_size - samples.nbytes > HEADER:
+        raise UserError(f"{wav} is damaged (it is longer than its sound): delete it and run vid_to_wav.py again")
+    if not len(samples):
+        raise UserError(f"{wav} holds no sound: delete it and run vid_to_wav.py again")
+    return samples

@@ -1,0 +1,199 @@
+"""The ChaLearn First Impressions dataset as it lies on disk: splits, traits, zips, annotations."""
+
+import contextlib
+import os
+import re
+import shutil
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from first_impression.common.errors import UserError, damage_as_user_error, short_message
+from first_impression.common.files import listed, whole_file
+
+# The order of every label and score in this project: the annotation's own, without `interview`.
+# A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
+TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "openness")
+
+FRAME_SIZE = 224  # pixels, width and height of the frames that the networks take
+
+UNZIPPED = Path("unzippedData")
+IMAGES = Path("ImageData")
+VOICES = Path("VoiceData")
+PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split of the dataset and its names on disk, relative to the current folder."""
+
+    name: str
+    key: str  # first part of the record file's name and of the feature names inside it
+    zip_prefix: str
+    folder: str
+
+    @property
+    def annotation(self):
+        return Path("Annotations") / f"annotation_{self.name}.pkl"
+
+    @property
+    def image_records(self):
+        return Path(f"{self.key}_full.tfrecords")
+
+    @property
+    def audio_records(self):
+        return Path(f"{self.key}_audio_full.tfrecords")
+
+
+TRAINING = Split("training", "train", "training80_", "trainingData")
+VALIDATION = Split("validation", "val", "validation80_", "validationData")
+TEST = Split("test", "test", "test80_", "testData")
+SPLITS = (TRAINING, VALIDATION, TEST)
+
+
+def split_named(name):
+    """The split of this name: "training", "validation" or "test"."""
+    return next(split for split in SPLITS if split.name == name)
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip and where its video comes from: an entry of a zip, or already unzipped (`archive` is None)."""
+
+    name: str  # file name without .mp4
+    split: Split
+    video: Path  # unzippedData/<zip>/<name>.mp4, whether or not it is there yet
+    archive: Path | None = None
+    entry: str = ""
+
+    @property
+    def frames(self):
+        return IMAGES / self.split.folder / self.name
+
+    @property
+    def wav(self):
+        return VOICES / self.split.folder / f"{self.name}.wav"
+
+
+def find_clips(data="data", most_megabytes=2000.0):
+    """Every clip of every split: from the zips in the folder `data`, else those already unzipped.
+
+    Returns a list of `Clip`, sorted by split, zip and name. Entries that are no clips (`__MACOSX/`, text
+    files, folders) are passed over. A clip that stands twice counts once, the first time.
+    Raises `UserError` where there is neither zip nor clip, where a zip is damaged or its clips unpack to more than
+    `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), or where an entry's path leaves the zip's folder.
+    """
+    data = Path(data)
+    clips = {}
+    for split in SPLITS:
+        for archive in listed(data, f"{split.zip_prefix}*.zip"):
+            for clip in _clips_of_zip(split, archive, most_megabytes):
+                clips.setdefault((split, clip.name), clip)
+        for folder in filter(Path.is_dir, listed(UNZIPPED, f"{split.zip_prefix}*")):
+            for video in listed(folder, "[!.]*.[mM][pP]4"):
+                clips.setdefault((split, video.stem), Clip(video.stem, split, video))
+    if not clips:
+        patterns = " or ".join(f"{split.zip_prefix}*.zip" for split in SPLITS)
+        raise UserError(
+            f"no clips: {data.absolute()} holds no {patterns} with videos in it. "
+            "Put ChaLearn's zips there, or make a sample with sample_data.py"
+        )
+    return list(clips.values())
+
+
+def in_shard(name, shard):
+    """Whether the clip of this name is in the shard "3/16", the third of 16. Every clip is in "".
+
+    The name alone decides, so that every step has the same clips in a shard, whatever other clips are there.
+    """
+    if not shard:
+        return True
+    number, count = map(int, shard.split("/"))
+    return zlib.crc32(name.encode(errors="surrogateescape")) % count == number - 1
+
+
+def shard_suffix(shard):
+    """What the names of a shard's own files have in them: "-3-of-16" for "3/16", nothing for ""."""
+    return f"-{shard.replace('/', '-of-')}" if shard else ""
+
+
+def unusable_table(folder, shard):
+    """The file that lists the clips unusable for `folder`. It is there when the step that fills `folder` has ended."""
+    return folder / f"unusable{shard_suffix(shard)}.csv"
+
+
+def refuse_unmade(folder, shard, maker):
+    """Raises `UserError` where the script `maker` has not ended for this shard in `folder`, nor for all clips.
+
+    Without a shard nothing is refused: what is in the folder may be of another program's making.
+    """
+    if shard and not any(unusable_table(folder, ended).exists() for ended in (shard, "")):
+        raise UserError(f"{folder} is without shard {shard}, or it did not end: run {maker} --SHARD {shard} first")
+
+
+def _clips_of_zip(split, archive, most_megabytes):
+    clips, size = {}, 0
+    with _open_zip(archive) as opened:
+        for info in opened.infolist():
+            entry = info.filename
+            parts = re.split(r"[/\\]", entry)
+            if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", entry):
+                raise UserError(f"{archive}: the entry {entry!r} would leave its folder; this is no zip of ChaLearn's")
+            video = UNZIPPED / archive.stem / parts[-1]
+            is_clip = parts[-1].lower().endswith(".mp4") and not parts[-1].startswith(".") and "__MACOSX" not in parts
+            if is_clip and video.stem not in clips:
+                clips[video.stem] = Clip(video.stem, split, video, archive, entry)
+                size += info.file_size
+            else:
+                _check_name(archive, opened, info)
+    # Here for all clips together, since entries may share their bytes. None unpacks to more than the zip declares:
+    # zipfile reads no further, and compares the checksum there
+    if size > most_megabytes * 1e6:
+        raise UserError(
+            f"{archive}: its clips unpack to {size / 1e6:,.0f} MB, MAX_ZIP_MEGABYTES is {most_megabytes:,.0f}: "
+            "raise it if the zip is what you expect"
+        )
+    return list(clips.values())
+
+
+def _check_name(archive, opened, info):
+    """Where an entry is passed over: its name stands twice in a zip, so damage to one of them would lose a clip."""
+    # RuntimeError: encrypted, or packed in an unknown way; the names were compared before
+    with (
+        damage_as_user_error(f"{archive} is damaged at {info.filename!r}", "fetch the zip again"),
+        contextlib.suppress(RuntimeError),
+    ):
+        opened.open(info).close()
+
+
+def _open_zip(archive):
+    with damage_as_user_error(f"{archive} is not a complete zip", "fetch it again"):
+        return zipfile.ZipFile(archive)
+
+
+def unzip(clip, password=""):
+    """Make sure that `clip.video` is there, whole; returns its path. `password` opens encrypted zips.
+
+    Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
+    """
+    if clip.archive is None or clip.video.exists():
+        return clip.video
+    password = password or os.environ.get(PASSWORD_VARIABLE, "")
+    with _open_zip(clip.archive) as opened, whole_file(clip.video) as tmp:
+        if opened.getinfo(clip.entry).flag_bits & 0x1 and not password:
+            raise UserError(
+                f"{clip.archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "
+                f"you as --ZIP_PASSWORD=... or in the environment variable {PASSWORD_VARIABLE}"
+            )
+        with damage_as_user_error(f"{clip.archive} is damaged at {clip.entry}", "fetch the zip again"):
+            try:
+                with opened.open(clip.entry, pwd=password.encode() or None) as source, open(tmp, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 14)  # bzip2 makes up to 300 MB of that, whatever it says
+            except NotImplementedError as error:  # a RuntimeError too, so it stands first
+                raise UserError(
+                    f"{clip.archive} is packed in a way that Python cannot read ({short_message(error)}): repack it"
+                ) from None
+            except RuntimeError:  # zipfile's way to say: wrong password
+                raise UserError(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
+    return clip.video

@@ -1,0 +1,90 @@
+"""Examples into record files, each with its table of contents."""
+
+import hashlib
+import json
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from first_impression.common.errors import UserError, name_some
+from first_impression.common.files import whole_file, write_json
+from first_impression.common.parallel import progress
+from first_impression.data.records import read_table, shard_paths, table_path
+
+
+class Example(NamedTuple):
+    """What becomes one record: the clip's name, its label (float32 [5]) and where its content comes from."""
+
+    clip: str
+    label: np.ndarray
+    source: Path
+
+
+def paths_to_write(path, count, shard):
+    """The files of the record set `path` that one run writes: all `count`, or the third of 16 for the shard "3/16".
+
+    Raises `UserError` where the set is here in another number of files.
+    """
+    number, count = map(int, shard.split("/")) if shard else (0, count)
+    paths = shard_paths(path, count)
+    here = {path, *path.parent.glob(f"{path.name}-?????-of-?????")} - set(paths)
+    others = [file.name for file in here if file.exists()]
+    if others:
+        raise UserError(
+            f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; delete it, or keep to that"
+        )
+    return paths[number - 1 : number] if shard else paths
+
+
+def write(path, key, kind, examples, payloads, made_with):
+    """Write `examples`, in their order, into one record file with its table of contents, and say so.
+
+    `payloads(sources)` yields the bytes of each example's source; `made_with` is a dict of whatever else decides
+    about them, with "shard" where the examples are those of a shard. Together they identify the file: only the same
+    call finds it done.
+    Raises `UserError` where the file cannot be written.
+    """
+    start = time.monotonic()
+    fingerprint = _fingerprint(key, kind, examples, made_with)
+    if read_table(path).get("made_from") == fingerprint:
+        print(f"{path}: {len(examples)} records, were there")
+        return
+    try:
+        with whole_file(path) as tmp:
+            with tf.io.TFRecordWriter(str(tmp)) as writer, progress(len(examples), path.name, "record") as bar:
+                for example, payload in zip(examples, payloads([each.source for each in examples]), strict=True):
+                    writer.write(_serialize(key, kind, example, payload))
+                    bar.update()
+            size = tmp.stat().st_size
+            table_path(path).unlink(missing_ok=True)  # or, after a kill, an old one would stand beside the new file
+    except tf.errors.OpError as error:
+        raise UserError(f"{path} could not be written ({error.message}): mend that, and run this again") from None
+    table = {
+        "made_from": fingerprint,
+        "bytes": size,
+        "records": len(examples),
+        "shard": made_with.get("shard", ""),
+        "labels": {example.clip: example.label.tolist() for example in examples},
+    }
+    write_json(table_path(path), table)
+    of = f"{len(examples)} records of {len(table['labels'])} clips"
+    print(f"{path}: {of}, {size / 1e6:.1f} MB, {time.monotonic() - start:.0f} s")
+
+
+def _serialize(key, kind, example, payload):
+    values = {kind: payload, "label": example.label.astype("<f4").tobytes(), "video": example.clip.encode()}
+    features = {
+        f"{key}/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+        for name, value in values.items()
+    }
+    return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
+
+
+def _fingerprint(key, kind, examples, made_with):
+    digest = hashlib.sha256(json.dumps([key, kind, made_with], sort_keys=True).encode())
+    for example in examples:
+        digest.update(f"{example.clip}\0{example.source}\0".encode() + example.label.tobytes())
+    return digest.hexdigest()

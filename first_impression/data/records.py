@@ -1,0 +1,47 @@
+"""TFRecords: the schema of image and audio records, and the table of contents beside each file.
+
+A record is a `tf.train.Example` of byte strings. The split's key ("train", "val") is part of the feature
+names: the original's habit, kept so that each reads the other's files.
+
+    <key>/image   JPEG of one frame as it is on disk; or raw RGB, 224 x 224 x 3 uint8, as the original writes
+    <key>/audio   79,534 x float32, little-endian, see audio.py; the reader takes the original's float64 too
+    <key>/label   5 x float32, little-endian, in the order of chalearn.TRAITS
+    <key>/video   clip name; the original's records have none
+
+Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves reading the records to know
+how many there are and of which clips. Records without it are read through instead.
+"""
+
+import json
+
+import numpy as np
+
+from first_impression.data.chalearn import TRAITS
+
+
+def shard_paths(path, count):
+    """The files of one record set: `path` itself, or `count` shards `path`-00000-of-00016 and so on."""
+    if count == 1:
+        return [path]
+    return [path.with_name(f"{path.name}-{shard:05d}-of-{count:05d}") for shard in range(count)]
+
+
+def table_path(path):
+    """The table of contents of the record file `path`."""
+    return path.with_name(f"{path.name}.json")
+
+
+def read_table(path, of_any_size=False):
+    """The table of contents of `path`; empty if there is none, or (unless `of_any_size`) `path` changed since."""
+    try:
+        table = json.loads(table_path(path).read_text(encoding="utf-8"))
+        labels = np.array(list(table["labels"].values()), np.float32)
+        fits = (
+            (of_any_size or table["bytes"] == path.stat().st_size)
+            and isinstance(table["records"], int)
+            and "made_from" in table
+        )
+        sound = labels.shape == (len(table["labels"]), len(TRAITS)) if len(labels) else True  # a shard may be empty
+        return table if fits and sound and np.isfinite(labels).all() else {}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return {}

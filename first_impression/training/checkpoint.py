@@ -1,0 +1,90 @@
+"""What a stopped training goes on from: one file with the model, the optimizer and how far it was."""
+
+import contextlib
+import json
+from dataclasses import asdict, dataclass, field
+
+import numpy as np
+
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.files import locked, whole_file
+from first_impression.training.saved_models import check_architecture, open_whole_zip
+
+ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
+
+
+@dataclass
+class Progress:
+    """How far a training is: with the variables, all that it needs to go on as if it had not stopped."""
+
+    epoch: int = 0  # epochs that are done
+    step: int = 0  # steps done in the epoch at work
+    loss_sum: float = 0.0  # over the records of the epoch at work so far
+    losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
+    history: list = field(default_factory=list)  # the rows of history.csv, dicts
+    start: dict = field(default_factory=dict)  # what the weights at the start were
+    fingerprint: str = ""  # of the training records
+    final: str = ""  # MD5 of the whole model's file, once that is written
+
+    def end_epoch(self, row):
+        """Add the epoch's row of the history, and begin the next one."""
+        self.history.append(row)
+        self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
+
+
+def path_in(folder):
+    """The checkpoint of the run in `folder`."""
+    return folder / "checkpoint.npz"
+
+
+def save(folder, model, optimizer, progress, writes=True):
+    """Write the checkpoint of a model and its optimizer; of several workers only one `writes`."""
+    if not writes:
+        return
+    about = {"architecture": model.to_json(), "progress": asdict(progress)}
+    arrays = {variable.path: np.asarray(variable) for variable in model.variables + optimizer.variables}
+    with whole_file(path_in(folder)) as tmp, open(tmp, "wb") as file:
+        np.savez(file, **arrays, **{ABOUT: np.array(json.dumps(about))})
+
+
+def load(folder, make_optimizer):
+    """(model, optimizer, progress) as `save` was given them. `make_optimizer(model)` builds the optimizer.
+
+    Raises `UserError` for a damaged checkpoint, and for one of another model or optimizer.
+    """
+    import keras
+
+    file = path_in(folder)
+    with damage_as_user_error(f"{file} is damaged", "delete it to start the training anew"):
+        with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        about = json.loads(str(arrays.pop(ABOUT)))
+        check_architecture(json.loads(about["architecture"]))
+        model, progress = keras.models.model_from_json(about["architecture"]), Progress(**about["progress"])
+    optimizer = make_optimizer(model)
+    variables = model.variables + optimizer.variables
+    if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
+        raise UserError(f"{file} is of another model or optimizer: delete it to start the training anew")
+    for variable in variables:
+        variable.assign(arrays[variable.path])
+    return model, optimizer, progress
+
+
+@contextlib.contextmanager
+def lock(folder, writes=True):
+    """Keep a second training out of the run's `folder` in the block. Of several workers only one `writes`, and locks.
+
+    Where nothing came of the run, not even the folder above it stays.
+    """
+    if not writes:
+        yield
+        return
+    runs = folder.parent
+    new = not runs.exists()
+    try:
+        with locked(runs / f".{folder.name}.lock", f"a training of {folder}"):
+            yield
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # it holds a run
+                runs.rmdir()

@@ -1,0 +1,149 @@
+"""What a model trains and answers on: one device, all GPUs of a machine, or those of several machines.
+
+All of them are one `tf.distribute` strategy, so that one loop does for any number of devices.
+"""
+
+import contextlib
+import os
+from collections import deque
+
+import numpy as np
+import tensorflow as tf
+
+from first_impression.common.errors import UserError
+from first_impression.common.parallel import progress
+from first_impression.data import record_reader
+from first_impression.data.chalearn import TRAITS
+
+PENDING = 4  # batches that may be under way on the device while the next ones are prepared
+STEPS_PER_VOTE = 10  # steps between the moments when workers ask each other whether one of them was told to stop
+GPU_INFERENCE_BATCH, CPU_INFERENCE_BATCH = 256, 25  # records at a time; a CPU gains nothing from more
+
+
+class Devices:
+    """The devices, found when this is made, and told in a printed line.
+
+    With TF_CONFIG in the environment they are those of all the machines that it names, else all GPUs of this one, else
+    its CPU. `deterministic`: equal seeds give equal results on a GPU too, which is slower there; on a CPU they always
+    do. To be made before TensorFlow does anything else. Raises `UserError` for a TF_CONFIG that it does not take.
+    """
+
+    def __init__(self, deterministic=False):
+        gpus = tf.config.list_physical_devices("GPU")
+        if deterministic or not gpus:  # on a CPU it costs nothing
+            tf.config.experimental.enable_op_determinism()
+        self.strategy = _strategy(gpus)
+        # All workers have equally many batches: they need not ask each other before each one whether there is one
+        self.strategy.extended.experimental_enable_get_next_as_optional = False
+        self.worker, self.workers = _place_among_workers(self.strategy.cluster_resolver)
+        self.replicas = self.strategy.num_replicas_in_sync
+        self.inference_batch = GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH
+        # Whether all GPUs calculate in bfloat16 (compute capability 8 and later); False where there is none
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        self.have_bfloat16 = bool(gpus) and min(each.get("compute_capability") or (0, 0) for each in details) >= (8, 0)
+        self._sum = tf.function(self._sum_over_replicas)
+        self._votes = 0
+        names = [each.get("device_name", gpu.name) for each, gpu in zip(details, gpus, strict=True)]
+        device = f"GPU: {', '.join(names)}" if gpus else f"CPU ({os.cpu_count()} cores), since TensorFlow finds no GPU"
+        print(
+            f"running on the {device}" + f"; {self.replicas} devices share the work" * (self.replicas > 1), flush=True
+        )
+
+    @property
+    def writes(self):
+        """Whether this process writes the results: of several workers only the first does."""
+        return self.worker == 0
+
+    @contextlib.contextmanager
+    def worker_failures(self):
+        """In the block, a worker that is gone becomes a `UserError` of the others, which would wait for it for ever."""
+        try:
+            yield
+        except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
+            if self.workers == 1:
+                raise
+            raise UserError(
+                "another worker has ended: start all of them again, to go on from the last checkpoint"
+            ) from None
+
+    def batches(self, record_set, batch_size, **options):
+        """Iterate over `record_reader.batches`, as values of every replica of this worker: they split each batch.
+
+        Raises `UserError` where the records turn out to be damaged.
+        """
+        dataset = self.strategy.distribute_datasets_from_function(
+            lambda context: record_reader.batches(record_set, batch_size, context=context, **options)
+        )
+        return record_reader.translate_read_errors(dataset, record_set)
+
+    def predict(self, model, record_set, unit, title, batch_size=0):
+        """Run `model` over every record of `record_set`, each once, under a bar with `title`; float32 [n, 5], by index.
+
+        The replicas share the work, and every worker gets all predictions. A `batch_size` of 0 is the device's own.
+        """
+        batch_size = batch_size or self.inference_batch * self.replicas
+        predicted = np.zeros((record_set.size, len(TRAITS)), np.float32)
+        pending = deque()
+
+        @tf.function(reduce_retracing=True)
+        def infer(inputs):
+            return self.strategy.run(lambda inputs: model(inputs, training=False), (inputs,))
+
+        def collect():
+            for answers, indices in zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True):
+                real = indices.numpy() >= 0
+                predicted[indices.numpy()[real]] = answers.numpy()[real]
+
+        with progress(record_set.size, title, unit) as bar:
+            for inputs, _, indices, _ in self.batches(record_set, batch_size):
+                pending.append((infer(inputs), indices))
+                if len(pending) > PENDING:
+                    collect()
+                bar.update(min(batch_size, record_set.size - bar.n))
+            while pending:
+                collect()
+        return self.sum_over_workers(predicted)
+
+    def any_worker(self, flag):
+        """Whether `flag` is true on any worker. To be called once a step, by all of them; they ask every tenth time.
+
+        One that stopped alone would leave the others waiting.
+        """
+        if self.workers == 1:
+            return flag
+        self._votes += 1
+        return self._votes % STEPS_PER_VOTE == 0 and float(self.sum_over_workers(float(flag))) > 0
+
+    def sum_over_workers(self, values):
+        """The sum of all workers' `values`, an array or a number; every worker gets it."""
+        if self.workers == 1:
+            return values
+        return np.asarray(self._sum(tf.convert_to_tensor(values)))
+
+    def _sum_over_replicas(self, values):
+        here = self.replicas // self.workers  # replicas of this worker: one of them brings the values in
+
+        def own():
+            replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+            return tf.where(replica % here == 0, values, tf.zeros_like(values))
+
+        return self.strategy.reduce("SUM", self.strategy.run(own), axis=None)
+
+
+def _strategy(gpus):
+    if os.environ.get("TF_CONFIG"):
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
+            raise UserError(f"TF_CONFIG = {os.environ['TF_CONFIG']}: no group of workers ({error})") from None
+    names = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
+    return tf.distribute.OneDeviceStrategy(names[0]) if len(names) == 1 else tf.distribute.MirroredStrategy(names)
+
+
+def _place_among_workers(resolver):
+    """(number of this worker, number of workers): (0, 1) unless several processes train one model."""
+    if resolver is None or not resolver.task_type:
+        return 0, 1
+    cluster = resolver.cluster_spec().as_dict()
+    first = len(cluster.get("chief", [])) if resolver.task_type == "worker" else 0
+    return first + resolver.task_id, sum(len(cluster.get(kind, [])) for kind in ("chief", "worker"))

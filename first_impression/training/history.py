@@ -1,0 +1,63 @@
+"""What is told of a training after every epoch: scores on the validation records, a table, curves."""
+
+import numpy as np
+import pandas as pd
+
+from first_impression.common.files import whole_file
+from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation import metrics
+
+NAMES = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}  # of the scores, in tables
+
+
+def score(clips, predicted, true, label_mean):
+    """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}.
+
+    By frame, as the original counts, and by clip, as the paper does, beside a guess without a look. Without "frame"
+    where each clip is one record, as for sound.
+    """
+    scores = {} if len(set(clips)) == len(clips) > 1 else {"frame": metrics.accuracy(predicted, true)}
+    if len(clips) and all(clips):
+        (_, predicted), (_, true) = metrics.by_clip(clips, predicted), metrics.by_clip(clips, true)
+        scores["clip"] = metrics.accuracy(predicted, true)
+    scores["constant"] = metrics.accuracy(label_mean, true)
+    return scores
+
+
+def row(epoch, loss, scores):
+    """The row of an epoch in history.csv, a dict of numbers."""
+    values = {"epoch": epoch, "training_loss": loss}
+    for by, accuracies in scores.items():
+        values[f"{by}_mean"] = float(np.mean(accuracies))
+        values |= {f"{by}_{trait}": float(value) for trait, value in zip(TRAITS, accuracies, strict=True)}
+    return values
+
+
+def best_epoch(rows):
+    """The number of the epoch with the best validation accuracy, by clip where that is known; the first of equals."""
+    by = "clip_mean" if "clip_mean" in rows[0] else "frame_mean"
+    return max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"]
+
+
+def open_board(folder):
+    """The TensorBoard log of the run in `folder`, a `tf.summary` writer."""
+    import tensorflow as tf
+
+    return tf.summary.create_file_writer(str(folder / "logs"))
+
+
+def write(folder, progress, board):
+    """Write history.csv and curves.png into `folder`, and the epoch that is done to `board`."""
+    import tensorflow as tf
+
+    from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
+
+    with whole_file(folder / "history.csv") as tmp:
+        pd.DataFrame(progress.history).to_csv(tmp, index=False)
+    title = f"{folder.name}, from {progress.start['words']}"
+    plots.draw_curves(folder / "curves.png", progress.losses, progress.history, title)
+    last = progress.history[-1]
+    with board.as_default(step=last["epoch"]):
+        for name, value in last.items():
+            if name == "training_loss" or name.endswith("_mean"):
+                tf.summary.scalar(name, value)

@@ -1,0 +1,173 @@
+"""Trained models on disk: saved by training, found and opened, safely, by whoever asks them.
+
+Keras is imported where it is needed, since that takes seconds.
+"""
+
+import contextlib
+import json
+import math
+import platform
+import subprocess
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.files import md5, whole_file
+from first_impression.data.audio import FEATURES
+from first_impression.data.chalearn import FRAME_SIZE, TRAITS
+from first_impression.evaluation.predictions import read_csv
+
+FINAL = "final.keras"
+BEST = "best.keras"
+TRAINING_LABELS = "training_labels.csv"
+
+# All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
+PARTS = {("keras.src.models.functional", "Functional"), (None, "__keras_tensor__"), ("keras", "DTypePolicy")}
+PARTS |= {
+    ("keras.layers", name)
+    for name in "InputLayer Rescaling Conv2D Dense MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
+    "GlobalMaxPooling2D UnitNormalization Concatenate BatchNormalization Activation Add ZeroPadding2D".split()
+}
+PARTS |= {
+    ("keras.initializers", name)
+    for name in "Constant Zeros Ones GlorotUniform RandomUniform RandomNormal TruncatedNormal".split()
+}
+MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
+
+
+def save(model, path):
+    """Write a whole model, architecture and weights, for use anywhere; returns the file's MD5.
+
+    In float32, whatever it was trained in.
+    """
+    with whole_file(path) as tmp:
+        in_float32(model).save(tmp)
+    return md5(path)
+
+
+def is_final(folder, checksum):
+    """Whether the trained model in `folder` is the one of this MD5: a kill may have left an earlier one there."""
+    path = folder / FINAL
+    return bool(checksum) and path.exists() and md5(path) == checksum
+
+
+def in_float32(model):
+    import keras
+
+    def same(layer):
+        return layer.from_config({**layer.get_config(), "dtype": "float32"})
+
+    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
+        return model
+    copy = keras.models.clone_model(model, clone_function=same)
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def made_by():
+    """The versions of Python and the libraries, this project's revision, if git knows it, and the number format."""
+    import keras
+    import tensorflow
+
+    found = {module.__name__: module.__version__ for module in (tensorflow, keras, np)}
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        revision = subprocess.run(git, capture_output=True, text=True).stdout.strip()
+    except OSError:  # no git
+        revision = ""
+    numbers = keras.config.dtype_policy().name  # what MIXED_PRECISION = "auto" has come to
+    return {"python": platform.python_version(), **found, "revision": revision or "not known", "numbers": numbers}
+
+
+def find_trained(folder, models=""):
+    """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
+
+    Raises `UserError` where there is none, or a named one is missing.
+    """
+    trained = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FINAL}"))}
+    if not trained:
+        raise UserError(
+            f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
+            "make one from the sample and say --RUNS=sample/runs"
+        )
+    wanted = [name.strip() for name in models.split(",") if name.strip()] or list(trained)
+    missing = [name for name in wanted if name not in trained]
+    if missing:
+        raise UserError(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
+    return {name: trained[name] for name in wanted}
+
+
+def load_model(folder):
+    """(the trained model of a run, "image" or "audio"). Raises `UserError` for a file that is no such model."""
+    import keras
+
+    file = folder / FINAL
+    open(file, "rb").close()  # where that may not be read, Keras says that there is none
+    with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
+        with open_whole_zip(file) as archive:
+            check_architecture(json.loads(archive.read("config.json")))
+        model = keras.models.load_model(file, compile=False)
+        shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
+    kind = kinds.get(shapes[0])
+    if kind is None or shapes[1] != (len(TRAITS),):
+        raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: no model of train.py's")
+    return model, kind
+
+
+def training_clips(folder):
+    """The names of the clips that a run was trained on; empty where its records did not tell."""
+    file = folder / TRAINING_LABELS
+    return read_csv(file)[0].keys() if file.exists() else set()
+
+
+def start_of(folder):
+    """The weights that a run started from, as its settings.json has them: {"words", "file", "md5", "published"}."""
+    try:
+        start = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["start"]
+        return {"words": str(start["words"]), "published": start["published"], **start}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return {"words": "not known", "file": "", "md5": "", "published": None}
+
+
+@contextlib.contextmanager
+def open_whole_zip(path):
+    """The opened zip `path` of Keras or NumPy, with all its checksums compared: neither of the two does that always.
+
+    They pack nothing, so a zip of theirs never unpacks to more than its own size.
+    """
+    with zipfile.ZipFile(path) as archive:
+        if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
+            raise ValueError("it unpacks to more than its own size")
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is wrong")
+        yield archive
+
+
+def check_architecture(config):
+    """Raises `ValueError` for a model of other parts than ours have, or with so many weights that they fill the memory.
+
+    Keras makes an object of whatever class of its own a configuration names; not all are safe with a foreign file.
+    """
+    outputs, widest, joined = 0, 1, 1
+    rest = [config]
+    while rest:
+        part = rest.pop()
+        if isinstance(part, list):
+            rest.extend(part)
+        elif isinstance(part, dict):
+            rest.extend(part.values())
+            if "class_name" not in part:
+                continue
+            kind, settings = part["class_name"], part["config"]
+            if (part.get("module"), kind) not in PARTS:
+                raise ValueError(f"it has a part that none of our models has: {part.get('module')}.{kind}")
+            width = abs(settings.get("filters") or settings.get("units") or 0)
+            outputs += width * abs(math.prod(settings.get("kernel_size", [1])))
+            widest = max(widest, width, (settings.get("batch_shape") or [1])[-1])
+            if kind == "Concatenate":
+                joined *= str(part["inbound_nodes"]).count("__keras_tensor__")
+    if outputs * widest * joined > MOST_WEIGHTS:
+        raise ValueError(f"it would have up to {outputs * widest * joined:,} weights")

@@ -1,0 +1,328 @@
+"""Training: what it saves, how it resumes, what it refuses."""
+
+import hashlib
+import json
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+from conftest import PROJECT, label_of, refused, run, vgg_layers, write_annotation, write_mat
+from PIL import Image
+
+from first_impression.common import script
+from first_impression.common.errors import UserError
+from first_impression.data import record_reader, record_writer
+from first_impression.data.chalearn import TRAITS
+
+
+def write_records(path, key, clips, frames):
+    """Noise pictures; two or more clips, so that there is a constant guess and something to average."""
+    random = np.random.default_rng([len(key), clips])
+    items = []
+    for clip in range(clips):
+        for frame in range(frames):
+            source = Path(f"{key}-{clip}-{frame}.jpg")
+            Image.fromarray(random.integers(0, 256, (224, 224, 3)).astype(np.uint8)).save(source)
+            items.append(record_writer.Example(f"{key}.{clip:03d}", label_of(10 * clip).astype(np.float32), source))
+    record_writer.write(path, key, "image", items, lambda sources: (source.read_bytes() for source in sources), {})
+
+
+@pytest.fixture
+def material(folder):
+    """Six training pictures of three clips, four validation pictures of two, weights in VGG-Face's place."""
+    write_records(Path("train_full.tfrecords"), "train", 3, 2)
+    write_records(Path("val_full.tfrecords"), "val", 2, 2)
+    write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(0)))
+    return folder
+
+
+ARGUMENTS = ("--BATCH_SIZE", "2", "--N_EPOCHS", "2")
+
+
+def variables(path):
+    return [np.asarray(variable) for variable in keras.models.load_model(path).variables]
+
+
+@pytest.mark.slow
+def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
+    done = run("train.py", *ARGUMENTS, "--RUNS", "whole")
+    assert done.returncode == 0, done.stderr
+    assert "running on the CPU" in done.stdout and "NOT the published VGG-Face" in done.stdout
+    assert all(word in done.stdout for word in ("by frame", "by clip", "constant guess", "epoch 2/2", *TRAITS))
+    assert re.search(r"(image/s|s/image), step 3/3, loss 0\.\d+", done.stderr)
+
+    # The same in three runs: stopped in the first epoch, and in the second one
+    for wanted in ("epoch 1/2.*step 1/3", "epoch 2/2.*step 2/3"):
+        command = [sys.executable, str(PROJECT / "train.py"), *ARGUMENTS, "--RUNS", "parts"]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        seen = ""
+        while not re.search(wanted, seen):
+            seen += process.stderr.read(1) or pytest.fail(seen)
+        process.send_signal(signal.SIGINT)
+        rest = process.communicate()[1]
+        assert process.returncode == 130, rest
+        assert "the same command does the rest" in rest
+        assert not Path("parts/dan/final.keras").exists()
+    done = run("train.py", *ARGUMENTS, "--RUNS", "parts")
+    assert done.returncode == 0 and "going on after epoch 1, step" in done.stdout
+    for one, other in zip(variables("whole/dan/final.keras"), variables("parts/dan/final.keras"), strict=True):
+        assert (one == other).all()
+    assert Path("whole/dan/history.csv").read_text() == Path("parts/dan/history.csv").read_text()
+
+    # What a run leaves
+    history = pd.read_csv("whole/dan/history.csv")
+    assert history["epoch"].tolist() == [1, 2] and history.notna().all(axis=None)
+    constant = 1 - np.abs(
+        np.mean([label_of(0), label_of(10), label_of(20)], axis=0) - [label_of(0), label_of(10)]
+    ).mean(0)
+    assert np.allclose(history[[f"constant_{trait}" for trait in TRAITS]].iloc[0], constant, atol=1e-6)
+    settings = json.loads(Path("whole/dan/settings.json").read_text())
+    assert settings["constants"]["BATCH_SIZE"] == 2 and settings["made_by"]["tensorflow"] == tf.__version__
+    assert len(settings["made_by"]["revision"]) >= 9 and settings["made_by"]["numbers"] == "float32"
+    md5 = hashlib.md5(Path("vgg-face.mat").read_bytes()).hexdigest()
+    assert settings["weights_md5"] == {"vgg-face.mat": md5}
+    assert "NOT the published VGG-Face" in settings["start"]
+    with Image.open("whole/dan/curves.png") as picture:
+        assert picture.width > 600
+    assert list(Path("whole/dan/logs").glob("events*"))
+    best = keras.models.load_model("whole/dan/final.keras")
+    best.load_weights("whole/dan/best.keras")
+
+    # The scores are those of the saved model on the validation records
+    model = keras.models.load_model("whole/dan/final.keras")
+    contents = record_reader.open_records("val_full.tfrecords", "val", "image")
+    ((images, labels, rows),) = record_reader.batches(contents, 9)
+    names = record_reader.read_names(contents)[0][rows.numpy()]
+    predicted = model(images).numpy()
+    assert np.isclose(history["frame_mean"].iloc[1], 1 - np.abs(predicted - labels).mean(), atol=1e-6)
+    clip_errors = [np.abs(predicted[names == name].mean(0) - labels[names == name][0]) for name in set(names)]
+    assert np.isclose(history["clip_mean"].iloc[1], 1 - np.mean(clip_errors), atol=1e-6)
+
+    # A finished run says so, may be trained further, and refuses other constants
+    assert "trained, all 2 epochs" in run("train.py", *ARGUMENTS, "--RUNS", "parts").stdout
+    refused(
+        run("train.py", *ARGUMENTS, "--RUNS", "parts", "--LEARNING_RATE", "0.1"), "was made with LEARNING_RATE = 0.0005"
+    )
+    done = run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "3", "--RUNS", "parts")
+    assert done.returncode == 0 and "epoch 3/3" in done.stdout
+    assert pd.read_csv("parts/dan/history.csv")["epoch"].tolist() == [1, 2, 3]
+
+    content = Path("parts/dan/checkpoint.npz").read_bytes()
+    Path("parts/dan/checkpoint.npz").write_bytes(content[: len(content) // 2])
+    refused(run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "4", "--RUNS", "parts"), "checkpoint.npz is damaged")
+
+
+@pytest.mark.slow
+def test_dan_plus_trains_on_the_originals_records_and_the_penalty_counts(material):
+    """Raw records without clip names, as the original wrote them: scores by frame only."""
+    for path, key in (("train_full.tfrecords", "train"), ("val_full.tfrecords", "val")):
+        with tf.io.TFRecordWriter(path) as writer:
+            for n in range(2):
+                pixels = np.random.default_rng(n).integers(0, 256, 150_528).astype(np.uint8).tobytes()
+                features = {f"{key}/image": pixels, f"{key}/label": label_of(n).astype("<f4").tobytes()}
+                features = {k: tf.train.Feature(bytes_list=tf.train.BytesList(value=[v])) for k, v in features.items()}
+                writer.write(tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString())
+    losses = []
+    for penalty in ("0", "1000"):
+        done = run("train.py", "--MODEL", "dan_plus", "--N_EPOCHS", "1", "--RUNS", penalty, "--REG_PENALTY", penalty)
+        assert done.returncode == 0, done.stderr
+        assert "by frame" in done.stdout and "by clip" not in done.stdout
+        losses.append(pd.read_csv(f"{penalty}/dan_plus/history.csv")["training_loss"].iloc[0])
+    # The head's weights at the first step: a truncated normal of 0.1 has variance 0.774 * 0.1 ** 2
+    assert np.isclose(losses[1] - losses[0], 1000 * 0.00774 / 2, rtol=0.05)
+
+
+@pytest.mark.parametrize("lacking", ["train_full.tfrecords", "val_full.tfrecords", "vgg-face.mat"])
+def test_a_missing_file_is_named(material, lacking):
+    Path(lacking).unlink()
+    refused(run("train.py"), lacking, "is missing")
+    assert not Path("runs").exists()
+
+
+def test_unfit_files_end_in_a_line(material):
+    Path("vgg-face.mat").write_bytes(b"no MAT file" * 99)
+    refused(run("train.py"), "vgg-face.mat is no complete MAT file")
+    Path("val_full.tfrecords").write_bytes(Path("val_full.tfrecords").read_bytes()[:-9])
+    refused(run("train.py"), "val_full.tfrecords is damaged")
+    Path("train_full.tfrecords").write_bytes(b"")
+    refused(run("train.py"), "train_full.tfrecords is empty")
+    assert not Path("runs").exists()
+
+
+@pytest.mark.slow
+def test_training_in_bfloat16_leaves_a_float32_model(material):
+    done = run("train.py", *ARGUMENTS, "--N_EPOCHS", "1", "--MIXED_PRECISION", "bfloat16")
+    assert done.returncode == 0, done.stderr
+    with np.load("runs/dan/checkpoint.npz") as checkpoint:
+        architecture = json.loads(str(checkpoint["about"]))["architecture"]
+    assert "mixed_bfloat16" in architecture  # so that a stopped run goes on as it began
+    model = keras.models.load_model("runs/dan/final.keras")
+    assert {layer.dtype_policy.name for layer in model.layers} == {"float32"}
+    best = keras.models.load_model("runs/dan/final.keras")
+    best.load_weights("runs/dan/best.keras")
+    for one, other in zip(model.get_weights(), best.get_weights(), strict=True):
+        assert (one == other).all()
+    contents = record_reader.open_records("val_full.tfrecords", "val", "image")
+    ((images, labels, _),) = record_reader.batches(contents, 9)
+    error = np.abs(model(images).numpy() - labels).mean()
+    assert np.isclose(pd.read_csv("runs/dan/history.csv")["frame_mean"].iloc[0], 1 - error, atol=0.02)
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(folder):
+    """One clip's sound has a value that is not finite."""
+    write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    arguments = ("--MODEL", "audio", "--BATCH_SIZE", "1")
+    assert run("train.py", *arguments, "--N_EPOCHS", "1").returncode == 0
+    content = bytearray(Path("train-2.f32").read_bytes())
+    content[400:404] = np.float32(np.inf).tobytes()
+    sounds = {name: name.read_bytes() for name in Path().glob("train-*.f32")}
+    items = [
+        record_writer.Example(f"train.{clip:03d}", label_of(10 * clip).astype(np.float32), Path(f"train-{clip}.f32"))
+        for clip in range(6)
+    ]
+    sounds[Path("train-2.f32")] = bytes(content)
+    record_writer.write(Path("broken"), "train", "audio", items, lambda paths: (sounds[path] for path in paths), {})
+    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--TRAIN_RECORDS", "broken")
+    refused(done, "was made with TRAIN_RECORDS")
+    Path("broken").replace("train_audio_full.tfrecords")
+    Path("broken.json").replace("train_audio_full.tfrecords.json")
+    before = Path("runs/audio/checkpoint.npz").read_bytes()
+    done = run("train.py", *arguments, "--N_EPOCHS", "2")
+    refused(done, "epoch 2/2, step ", "not finite, on train.002.", "last good checkpoint is runs/audio/checkpoint.npz")
+    assert Path("runs/audio/checkpoint.npz").read_bytes() == before
+
+
+def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):
+    write_records(Path("val_full.tfrecords"), "val", 3, 1)
+    features = Path("train_full.tfrecords").read_bytes()  # given as validation: other keys
+    Path("copy.tfrecords").write_bytes(features)
+    refused(run("train.py", "--VAL_RECORDS", "copy.tfrecords"), "copy.tfrecords holds train/image")
+    items = [record_writer.Example("train.001", label_of(9).astype(np.float32), Path("train-0-0.jpg"))]
+    record_writer.write(Path("shared"), "val", "image", items, lambda paths: (path.read_bytes() for path in paths), {})
+    refused(run("train.py", "--VAL_RECORDS", "shared"), "training and shared share 1 clips (train.001)")
+    labels = {f"train.{clip:03d}": label_of(10 * clip)[[1, 0, 2, 3, 4]] for clip in range(3)}
+    write_annotation("Annotations/annotation_training.pkl", labels)
+    refused(run("train.py"), "train_full.tfrecords has other labels than Annotations", "another order of the traits")
+
+
+def write_sounds(path, key, clips):
+    random = np.random.default_rng(clips)
+    items = []
+    for clip in range(clips):
+        source = Path(f"{key}-{clip}.f32")
+        source.write_bytes(random.normal(9, 3, 79_534).astype("<f4").tobytes())
+        items.append(record_writer.Example(f"{key}.{clip:03d}", label_of(10 * clip).astype(np.float32), source))
+    record_writer.write(
+        Path(path), key, "audio", items, lambda sources: (source.read_bytes() for source in sources), {}
+    )
+    return np.array([np.frombuffer(item.source.read_bytes(), "<f4") for item in items], np.float64)
+
+
+def descend(inputs, labels, kernel, epochs, rate, fall=1.0, loss="squared", momentum=0.9, decay=6.5):
+    """The authors' regressor in NumPy: full batches, momentum, and a weight decay that is part of the gradient."""
+    weights = [kernel.astype(np.float64), np.zeros(5)]
+    velocity = [np.zeros_like(part) for part in weights]
+    for epoch in range(epochs):
+        predicted = 1 / (1 + np.exp(-(inputs @ weights[0] + weights[1])))
+        error = predicted - labels
+        if loss == "squared":
+            outer = 2 * error / error.size
+        else:
+            outer = error / np.linalg.norm(error, axis=1, keepdims=True) / len(error)
+        logits = outer * predicted * (1 - predicted)
+        for part, gradient in enumerate((inputs.T @ logits, logits.sum(axis=0))):
+            velocity[part] = momentum * velocity[part] - rate * fall**epoch * (gradient + decay * weights[part])
+            weights[part] = weights[part] + velocity[part]
+    return weights
+
+
+@pytest.mark.parametrize(
+    ("arguments", "options"),
+    [
+        ((), {}),
+        (
+            ("--LOSS", "euclidean", "--LEARNING_RATE_DECAY", "0.5", "--WEIGHT_DECAY", "0.5", "--MOMENTUM", "0.6"),
+            {"loss": "euclidean", "fall": 0.5, "decay": 0.5, "momentum": 0.6},
+        ),
+    ],
+)
+def test_the_audio_regressor_learns_as_numpy_does(folder, arguments, options):
+    sounds = write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    done = run("train.py", "--MODEL", "audio", "--N_EPOCHS", "4", *arguments)
+    assert done.returncode == 0, done.stderr
+    model = keras.models.load_model("runs/audio/final.keras")
+    assert model.count_params() == 397_675
+    labels = np.array([label_of(10 * clip) for clip in range(6)])
+    inputs = (sounds - sounds.mean()) / sounds.std()
+    reach = 79_534**-0.5
+    first = keras.initializers.RandomUniform(-reach, reach, seed=0)((79_534, 5)).numpy()
+    kernel, bias = descend(inputs, labels, first, 4, 8.3e-4, **options)
+    found = model.get_layer("traits").get_weights()
+    assert np.abs(found[0] - kernel).max() < 1e-6 and np.abs(found[1] - bias).max() < 1e-6
+    assert np.abs(found[0] - first).max() > 1e-4  # it did learn
+    # The mean and the deviation live in the saved model: it takes the energies as they are
+    wanted = 1 / (1 + np.exp(-(inputs @ kernel + bias)))
+    assert np.abs(model(sounds.astype(np.float32)).numpy() - wanted).max() < 1e-4
+    history = pd.read_csv("runs/audio/history.csv")
+    assert len(history) == 4 and history["training_loss"].iloc[-1] < history["training_loss"].iloc[0]
+
+
+def resolved(*arguments):
+    import train
+
+    settings = script.read_settings(vars(train), list(arguments))
+    train.follow_recipe(settings)
+    return settings
+
+
+def test_recipes_and_what_is_set_by_hand():
+    original, paper, audio = resolved(), resolved("--RECIPE", "paper"), resolved("--MODEL", "audio")
+    assert (original.OPTIMIZER, original.LEARNING_RATE, original.BATCH_SIZE, original.N_EPOCHS) == ("adam", 5e-4, 25, 2)
+    assert (original.LOSS, original.WEIGHT_DECAY, original.REG_PENALTY, original.FLIP) == ("squared", 0, 0, False)
+    assert (original.HEAD_STDDEV, original.HEAD_BIAS) == (0.1, 1)
+    assert (paper.OPTIMIZER, paper.LEARNING_RATE, paper.BATCH_SIZE, paper.N_EPOCHS) == ("sgd", 1e-3, 32, 10)
+    assert (paper.LOSS, paper.MOMENTUM, paper.WEIGHT_DECAY, paper.FLIP) == ("euclidean", 0.9, 5e-4, True)
+    assert (paper.HEAD_STDDEV, paper.HEAD_BIAS) == (0.05, 0)
+    rates = paper.LEARNING_RATE * paper.LEARNING_RATE_DECAY ** np.arange(10)
+    assert np.allclose(rates, np.logspace(-3, -6, 30)[:10])
+    assert (audio.OPTIMIZER, audio.LEARNING_RATE, audio.MOMENTUM, audio.WEIGHT_DECAY) == ("sgd", 8.3e-4, 0.9, 6.5)
+    assert (audio.LOSS, audio.BATCH_SIZE, audio.N_EPOCHS) == ("squared", 128, 100)
+    by_hand = resolved("--RECIPE", "paper", "--LEARNING_RATE", "0.0005", "--BATCH_SIZE", "25", "--FLIP", "False")
+    assert (by_hand.LEARNING_RATE, by_hand.BATCH_SIZE, by_hand.FLIP, by_hand.LOSS) == (5e-4, 25, False, "euclidean")
+    with pytest.raises(UserError, match="FLIP"):
+        resolved("--MODEL", "audio", "--FLIP", "True")
+
+
+@pytest.mark.slow
+def test_the_papers_recipe_and_resnet_train_and_resume(material):
+    arguments = ("--MODEL", "resnet", "--RECIPE", "paper", "--BATCH_SIZE", "3")
+    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--RUNS", "whole")
+    assert done.returncode == 0, done.stderr
+    assert "RANDOM, not ImageNet's" in done.stdout
+    for epochs in ("1", "2"):
+        done = run("train.py", *arguments, "--N_EPOCHS", epochs, "--RUNS", "parts")
+        assert done.returncode == 0, done.stderr
+    whole, parts = variables("whole/resnet/final.keras"), variables("parts/resnet/final.keras")
+    assert sum(values.size for values in whole) == 23_597_957
+    assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
+    refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 is missing")
+    Path("no.h5").write_bytes(b"nothing")
+    refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 does not hold")
+
+
+def test_a_run_goes_on_with_its_own_records_only(folder):
+    write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    assert run("train.py", "--MODEL", "audio", "--N_EPOCHS", "1").returncode == 0
+    write_sounds("train_audio_full.tfrecords", "train", 5)
+    refused(run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2"), "runs/audio was trained on other records")
