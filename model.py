@@ -19,17 +19,19 @@ from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 RESNET_MEAN_COLOUR = (123.68, 116.779, 103.939)  # RGB, 0..255: what keras.applications.resnet50 subtracts
 RESNET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"  # of Keras's file without the top, as keras.applications.resnet has it
 
+INITIALIZERS = {"truncated_normal": keras.initializers.TruncatedNormal, "normal": keras.initializers.RandomNormal}
+
 # Which feature maps each network describes. The authors' x31 is pool5, their x28 relu5_2.
 DESCRIBED = {"dan": ["pool5"], "dan_plus": ["pool5", "conv5_2"]}
 
 
-def build_model(name, image_size=FRAME_SIZE, head_stddev=0.1, head_bias=1.0, seed=None):
+def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None):
     """DAN ("dan", 14,719,813 parameters) or DAN+ ("dan_plus", 14,724,933), with random weights.
 
     From RGB images [batch, image_size, image_size, 3] with values 0..255 (float or uint8) to the five traits
     [batch, 5] in (0, 1). Each described feature map is averaged and maximised over its places to 512 values
-    each, each L2-normalised; together they feed one dense layer. Its weights start from a truncated normal
-    distribution of `head_stddev` (drawn with `seed`), its biases from `head_bias`: the original's values.
+    each, each L2-normalised; together they feed one dense layer. Its weights are drawn with `seed` from a normal
+    distribution of `head_stddev`, or from one that is cut at twice that, and its biases start at `head_bias`.
     Only the convolutions follow Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
@@ -49,16 +51,16 @@ def build_model(name, image_size=FRAME_SIZE, head_stddev=0.1, head_bias=1.0, see
         for source in DESCRIBED[name]
         for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D))
     ]  # [batch, 512] each
-    traits = _head(keras.initializers.TruncatedNormal(stddev=head_stddev, seed=seed), head_bias)
+    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
     return keras.Model(images, traits(layers.Concatenate(name="descriptors")(descriptors)), name=name)
 
 
-def build_resnet(image_size=FRAME_SIZE, head_stddev=0.1, head_bias=1.0, seed=None):
+def build_resnet(image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None):
     """ResNet-50 and the same head on its pooled features: 23,597,957 parameters; images and traits as `build_model`."""
     images = keras.Input((image_size, image_size, 3), name="images")
     centred = _minus(RESNET_MEAN_COLOUR)(images)
     body = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred, pooling="avg")
-    traits = _head(keras.initializers.TruncatedNormal(stddev=head_stddev, seed=seed), head_bias)
+    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
     return keras.Model(images, traits(body.output), name="resnet")
 
 

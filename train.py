@@ -4,6 +4,7 @@ Reads   train_full.tfrecords, val_full.tfrecords (step 3), vgg-face.mat
         for MODEL = "audio": train_audio_full.tfrecords, val_audio_full.tfrecords (step 4)
 Writes  runs/<NAME>/final.keras         the trained model; keras.models.load_model opens it anywhere
         runs/<NAME>/best.keras          the model of the epoch with the best validation accuracy
+        runs/<NAME>/epoch-1.keras ..    the model of each epoch
         runs/<NAME>/checkpoint.npz      what a stopped training goes on from
         runs/<NAME>/history.csv         one row per epoch
         runs/<NAME>/settings.json       every constant, the versions, the weights that it started from
@@ -36,16 +37,21 @@ NAME = ""  # of the run, its folder in RUNS; "": the recipe's file name without 
 
 # How: the numbers of the TensorFlow 1 pipeline. Those of the paper's four models stand in recipes/
 OPTIMIZER = "adam"  # "adam" or "sgd"
-LEARNING_RATE = 0.0005  # of the first epoch
+ADAM_EPSILON = 1e-8  # TensorFlow 1's; Keras' own default is ten times as large
+LEARNING_RATE = 0.0005  # of the first update
 LEARNING_RATE_DECAY = 1.0  # factor from each epoch to the next
+LEARNING_RATE_UPDATE_DECAY = 0.0  # of Torch: the rate is divided by 1 + this times the number of updates done
 MOMENTUM = 0.0  # of sgd
+DAMPENING = 0.0  # of sgd: the gradient's share of the velocity is 1 minus this, but for the very first update
+NEW_MOMENTUM_EACH_EPOCH = False  # of sgd; True: the velocity starts at 0 in every epoch, as in MatConvNet
 WEIGHT_DECAY = 0.0  # times each weight, added to its gradient
 LOSS = "squared"  # "squared": mean squared error; "euclidean": distance of the five traits, not squared
 FLIP = False  # True: one coin flip per batch mirrors all its images
 BATCH_SIZE = 25  # frames, or for audio clips, per step
 N_EPOCHS = 2  # passes over the training records; may be raised to train a finished run further
 REG_PENALTY = 0.0  # times half the mean square of the dense layer's weights, added to the loss
-HEAD_STDDEV = 0.1  # of the truncated normal distribution from which the image models' dense layer starts
+HEAD_INIT = "truncated_normal"  # or "normal": the distribution from which the image models' dense layer starts
+HEAD_STDDEV = 0.1  # its standard deviation; the truncated one is cut at twice that
 HEAD_BIAS = 1.0  # from which its biases start; the audio model's start is the paper's
 SEED = 0  # of the dense layer's first weights, the order of the records and the coin flips
 
@@ -53,6 +59,7 @@ SEED = 0  # of the dense layer's first weights, the order of the records and the
 TRAIN_RECORDS = ""  # "": those of step 3, for audio of step 4
 VAL_RECORDS = ""  # likewise
 RUNS = "runs"  # the folder of the runs
+KEEP_EPOCHS = True  # keep the model of every epoch: epoch-1.keras, epoch-2.keras ..
 
 # The machine
 CHECKPOINT_MINUTES = 10.0  # minutes of training that a crash costs at most
@@ -65,6 +72,10 @@ RULES = {
     "OPTIMIZER": script.one_of("adam", "sgd"),
     "LEARNING_RATE": script.more_than(0),
     "LEARNING_RATE_DECAY": script.more_than(0),
+    "LEARNING_RATE_UPDATE_DECAY": script.at_least(0),
+    "ADAM_EPSILON": script.more_than(0),
+    "DAMPENING": script.at_least(0, below=1),
+    "HEAD_INIT": script.one_of("truncated_normal", "normal"),
     "MOMENTUM": script.at_least(0, below=1),
     "WEIGHT_DECAY": script.at_least(0),
     "LOSS": script.one_of("squared", "euclidean"),
@@ -76,7 +87,7 @@ RULES = {
     "CHECKPOINT_MINUTES": script.more_than(0),
     "MIXED_PRECISION": script.one_of("auto", "bfloat16", "float32"),
 }
-FREE_TO_CHANGE = ("N_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a stopped run goes on
+FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a stopped run goes on
 
 # Points of the loss curve; each waits for the device
 LOSSES_PER_EPOCH = 100
@@ -85,6 +96,8 @@ LOSSES_PER_EPOCH = 100
 def main(settings):
     if settings.MODEL == "audio" and settings.FLIP:
         raise UserError("FLIP = True: sound has no mirror image; set FLIP = False for audio")
+    if settings.OPTIMIZER != "sgd" and settings.NEW_MOMENTUM_EACH_EPOCH:
+        raise UserError('NEW_MOMENTUM_EACH_EPOCH = True is of OPTIMIZER = "sgd" only')
     script.load_tensorflow()
     import keras
 
@@ -107,7 +120,8 @@ def main(settings):
         board = history.open_board(folder) if devices.writes else None
 
         for epoch in range(progress.epoch, settings.N_EPOCHS):
-            optimizer.learning_rate.assign(settings.LEARNING_RATE * settings.LEARNING_RATE_DECAY**epoch)
+            if settings.NEW_MOMENTUM_EACH_EPOCH and progress.step == 0:
+                optimizer.forget_momentum()
             train_epoch(devices, step, training, settings, progress, save)
             save()
 
@@ -119,8 +133,7 @@ def main(settings):
             progress.end_epoch(history.row(epoch + 1, loss, scores))
             if devices.writes:
                 history.write(folder, progress, board)
-                if history.best_epoch(progress.history) == epoch + 1:
-                    saved_models.save(model, folder / saved_models.BEST)
+                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS)
             save()
 
         if devices.writes:
@@ -202,9 +215,10 @@ def begin_or_resume(folder, settings, training, devices):
 
     Raises `UserError` where a stopped run had other constants or records.
     """
-    from first_impression.training import checkpoint, saved_models
+    from first_impression.training import checkpoint, optimizers, saved_models
 
-    constants, make_optimizer = settings.constants(), functools.partial(new_optimizer, settings)
+    constants, steps_per_epoch = settings.constants(), math.ceil(training.size / settings.BATCH_SIZE)
+    make_optimizer = functools.partial(optimizers.make_optimizer, settings, steps_per_epoch=steps_per_epoch)
     if checkpoint.path_in(folder).exists():
         if devices.writes:
             files.keep_settings(folder, constants, FREE_TO_CHANGE)
@@ -221,18 +235,6 @@ def begin_or_resume(folder, settings, training, devices):
             predictions.write_csv(folder / saved_models.TRAINING_LABELS, training.labels)
     print(f"first weights: {progress.start['words']}")
     return model, optimizer, progress
-
-
-def new_optimizer(settings, model):
-    """The optimizer of the constants, built for `model`."""
-    import keras
-
-    if settings.OPTIMIZER == "adam":
-        optimizer = keras.optimizers.Adam(settings.LEARNING_RATE)
-    else:
-        optimizer = keras.optimizers.SGD(settings.LEARNING_RATE, settings.MOMENTUM)
-    optimizer.build(model.trainable_variables)
-    return optimizer
 
 
 def new_model(settings, training, devices):
@@ -252,7 +254,8 @@ def new_model(settings, training, devices):
         mean, stddev = record_reader.mean_and_stddev(training)
         words = f"random; energies have mean {mean:.4f}, standard deviation {stddev:.4f}"
         return build_audio(mean, stddev, settings.SEED), {"words": words, "file": "", "md5": "", "published": None}
-    head = {"head_stddev": settings.HEAD_STDDEV, "head_bias": settings.HEAD_BIAS, "seed": settings.SEED}
+    head = {"head_init": settings.HEAD_INIT, "head_stddev": settings.HEAD_STDDEV, "head_bias": settings.HEAD_BIAS}
+    head["seed"] = settings.SEED
     if settings.MODEL == "resnet":
         model = build_resnet(**head)
         return model, load_resnet(model, settings.RESNET_WEIGHTS)

@@ -8,7 +8,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import locked, whole_file
-from first_impression.training.saved_models import check_architecture, open_whole_zip
+from first_impression.training.saved_models import check_architecture, open_whole_zip, refuse_nonfinite
 
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
@@ -38,9 +38,13 @@ def path_in(folder):
 
 
 def save(folder, model, optimizer, progress, writes=True):
-    """Write the checkpoint of a model and its optimizer; of several workers only one `writes`."""
+    """Write the checkpoint of a model and its optimizer; of several workers only one `writes`.
+
+    Raises `UserError` where a weight is not finite.
+    """
     if not writes:
         return
+    refuse_nonfinite(model, path_in(folder))
     about = {"architecture": model.to_json(), "progress": asdict(progress)}
     arrays = {variable.path: np.asarray(variable) for variable in model.variables + optimizer.variables}
     with whole_file(path_in(folder)) as tmp, open(tmp, "wb") as file:

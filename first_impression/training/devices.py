@@ -80,6 +80,7 @@ class Devices:
         """Run `model` over every record of `record_set`, each once, under a bar with `title`; float32 [n, 5], by index.
 
         The replicas share the work, and every worker gets all predictions. A `batch_size` of 0 is the device's own.
+        Raises `UserError` where an answer is not finite.
         """
         batch_size = batch_size or self.inference_batch * self.replicas
         predicted = np.zeros((record_set.size, len(TRAITS)), np.float32)
@@ -102,7 +103,10 @@ class Devices:
                 bar.update(min(batch_size, record_set.size - bar.n))
             while pending:
                 collect()
-        return self.sum_over_workers(predicted)
+        predicted = self.sum_over_workers(predicted)
+        if not np.isfinite(predicted).all():
+            raise UserError(f"{title}: the model's answers are not finite: train it with a lower LEARNING_RATE")
+        return predicted
 
     def any_worker(self, flag):
         """Whether `flag` is true on any worker. To be called once a step, by all of them; they ask every tenth time.

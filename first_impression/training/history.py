@@ -33,12 +33,6 @@ def row(epoch, loss, scores):
     return values
 
 
-def best_epoch(rows):
-    """The number of the epoch with the best validation accuracy, by clip where that is known; the first of equals."""
-    by = "clip_mean" if "clip_mean" in rows[0] else "frame_mean"
-    return max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"]
-
-
 def open_board(folder):
     """The TensorBoard log of the run in `folder`, a `tf.summary` writer."""
     import tensorflow as tf

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import md5, whole_file
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
@@ -40,11 +40,32 @@ MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50,
 def save(model, path):
     """Write a whole model, architecture and weights, for use anywhere; returns the file's MD5.
 
-    In float32, whatever it was trained in.
+    In float32, whatever it was trained in. Raises `UserError` where a weight is not finite.
     """
+    refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
         in_float32(model).save(tmp)
     return md5(path)
+
+
+def save_epoch(model, folder, rows, keep):
+    """Write the model of the epoch that is done, the last of `rows` of the history, if it is to `keep` or the best."""
+    epoch = rows[-1]["epoch"]
+    by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy; the first of equals wins
+    if keep:
+        save(model, folder / f"epoch-{epoch}.keras")
+    if max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"] == epoch:
+        save(model, folder / BEST)
+
+
+def refuse_nonfinite(model, path):
+    """Raises `UserError` where a weight of `model`, to be saved as `path`, is not finite."""
+    bad = [variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all()]
+    if bad:
+        raise UserError(
+            f"{path}: not saved, since {name_some(bad)} is not finite after the last step. What was saved before is "
+            "sound; train with a lower LEARNING_RATE under another NAME"
+        )
 
 
 def is_final(folder, checksum):
