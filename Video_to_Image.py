@@ -6,7 +6,8 @@ Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/unusable.csv, the clips that gave no frames, with the reason
 Run     python Video_to_Image.py
 
-A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
+A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
+of the unusable has its number in its name.
 """
 
 from first_impression.common import files, script
@@ -15,18 +16,17 @@ from first_impression.data import chalearn, media, steps
 
 FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
 SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": the first ones, as the original code
-FRAME_SIZE = 224  # pixels, width and height; the networks take 224
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
+PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
 RULES = {
     "FRAMES_PER_CLIP": script.whole(1, 10**6),
     "SAMPLING": script.one_of("even", "first"),
-    "FRAME_SIZE": script.whole(1, 8192),
     "SHARD": script.shard,
     "MAX_ZIP_MEGABYTES": script.more_than(0),
     "WORKERS": script.whole(0, 10000),
@@ -36,15 +36,13 @@ RULES = {
 def main(settings):
     media.ffmpeg()
     clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
-    choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING", "FRAME_SIZE")}
+    choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
     files.keep_settings(chalearn.IMAGES, choice, by=chalearn.shard_suffix(settings.SHARD))
 
-    def make(clip):
-        video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
-        with files.whole_folder(clip.frames) as tmp:
-            return media.extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, settings.FRAME_SIZE)
+    def make(video, tmp):
+        return media.extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, chalearn.FRAME_SIZE)
 
-    made = steps.for_each_clip(make, clips, "frames", chalearn.IMAGES, settings.WORKERS, settings.SHARD)
+    made = steps.for_each_clip(make, clips, "frames", files.whole_folder, chalearn.IMAGES, choice, settings)
     short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
     if short:
         print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {name_some(short)}")

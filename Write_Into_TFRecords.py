@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common import script
-from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import listed
 from first_impression.data import chalearn, steps
 
@@ -45,27 +45,34 @@ def main(settings):
 
 
 def find_frames(folder, shard=""):
-    """{clip name: its frames' paths in time order} for every clip of the shard in a split's folder of ImageData/."""
-    clips = [path for path in listed(folder, "[!.]*") if chalearn.in_shard(path.name, shard) and path.is_dir()]
-    return {clip.name: sorted(listed(clip, "frame*.jpg"), key=frame_number) for clip in clips}
+    """{clip name: the folder of its frames} for every clip of the shard in a split's folder of ImageData/."""
+    clips = listed(folder, "[!.]*")
+    return {path.name: path for path in clips if chalearn.in_shard(path.name, shard) and path.is_dir()}
 
 
-def frame_number(path):
-    return int(re.sub(r"\D", "", path.stem) or 0)
+def frames_of(clip_folder):
+    """The paths of a clip's frames, in time order."""
+    return sorted(listed(clip_folder, "frame*.jpg"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
 
 
 def write_split(split, clips, settings):
     from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
 
     examples = [
-        record_writer.Example(clip, label, frame) for clip, (label, frames) in clips.items() for frame in frames
+        record_writer.Example(name, clip.label, frame)
+        for name, clip in clips.items()
+        for frame in frames_of(clip.output)
     ]
+    without = clips.keys() - {example.clip for example in examples}
+    if without:
+        print(
+            f"{chalearn.IMAGES / split.folder}: {len(without)} clips without frames, passed over: {name_some(without)}"
+        )
     order = np.random.default_rng(settings.SEED).permutation(len(examples))
     paths = record_writer.paths_to_write(split.image_records, settings.NUM_SHARDS, settings.SHARD)
     read = pixels if settings.IMAGE_ENCODING == "raw" else jpeg
-    note = chalearn.IMAGES / "settings.json"  # frames that another program made have none
-    made_with = {"encoding": settings.IMAGE_ENCODING, "frames": note.read_text() if note.exists() else ""}
-    made_with["shard"] = settings.SHARD
+    made_with = {"encoding": settings.IMAGE_ENCODING, "shard": settings.SHARD}
+    made_with["contents"] = {name: clip.content for name, clip in clips.items()}
     for number, path in enumerate(paths):
         part = [examples[index] for index in order[number :: len(paths)]]
         record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)

@@ -41,7 +41,7 @@ def write_split(split, clips, settings):
     from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
 
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
-    examples = [record_writer.Example(clip, label, wav) for clip, (label, wav) in clips.items()]
+    examples = [record_writer.Example(name, clip.label, clip.output) for name, clip in clips.items()]
     examples = [examples[index] for index in np.random.default_rng(settings.SEED).permutation(len(examples))]
     cut, repeated = [], []
 
@@ -51,8 +51,8 @@ def write_split(split, clips, settings):
             repeated.extend([wav] if windows < audio.WINDOWS else [])
             yield features
 
-    sizes = [example.source.stat().st_size for example in examples]
-    record_writer.write(path, split.key, "audio", examples, payloads, {"sizes": sizes, "shard": settings.SHARD})
+    made_with = {"shard": settings.SHARD, "contents": {name: clip.content for name, clip in clips.items()}}
+    record_writer.write(path, split.key, "audio", examples, payloads, made_with)
     if cut or repeated:
         print(
             f"  {len(cut)} clips cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start"

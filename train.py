@@ -111,7 +111,7 @@ def main(settings):
     with checkpoint.lock(folder, devices.writes), devices.worker_failures():
         keras.utils.set_random_seed(settings.SEED)
         with devices.strategy.scope():
-            model, optimizer, progress = begin_or_resume(folder, settings, training, devices)
+            model, optimizer, progress = begin_or_resume(folder, settings, training, validation, devices)
             step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
         if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
@@ -210,30 +210,35 @@ def unit(settings):
     return "clip" if settings.MODEL == "audio" else "image"
 
 
-def begin_or_resume(folder, settings, training, devices):
+def begin_or_resume(folder, settings, training, validation, devices):
     """(model, optimizer, progress): as a stopped run left them, or new ones. In the latter case notes what they are.
 
     Raises `UserError` where a stopped run had other constants or records.
     """
     from first_impression.training import checkpoint, optimizers, saved_models
 
-    constants, steps_per_epoch = settings.constants(), math.ceil(training.size / settings.BATCH_SIZE)
+    steps_per_epoch = math.ceil(training.size / settings.BATCH_SIZE)
     make_optimizer = functools.partial(optimizers.make_optimizer, settings, steps_per_epoch=steps_per_epoch)
+    records = {"training": training.fingerprint, "validation": validation.fingerprint}
     if checkpoint.path_in(folder).exists():
-        if devices.writes:
-            files.keep_settings(folder, constants, FREE_TO_CHANGE)
         model, optimizer, progress = checkpoint.load(folder, make_optimizer)
-        if progress.fingerprint != training.fingerprint:
-            raise UserError(f"{folder} was trained on other records: bring those back, or train under another NAME")
+        other = [name for name, fingerprint in records.items() if progress.about["records"][name] != fingerprint]
+        if other:
+            raise UserError(
+                f"{folder} was trained on other {' and '.join(other)} records: bring those back, or train under "
+                "another NAME"
+            )
+        files.refuse_other_constants(folder, progress.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {progress.epoch}, step {progress.step}")
     else:
         model, start = new_model(settings, training, devices)
-        optimizer, progress = make_optimizer(model), checkpoint.Progress(start=start, fingerprint=training.fingerprint)
-        if devices.writes:
-            about = {"recipe": settings.recipe, "start": start, "made_by": saved_models.made_by()}
-            files.keep_settings(folder, constants, FREE_TO_CHANGE, **about)
-            predictions.write_csv(folder / saved_models.TRAINING_LABELS, training.labels)
-    print(f"first weights: {progress.start['words']}")
+        optimizer, progress = make_optimizer(model), checkpoint.Progress()
+        progress.about = {"records": records, "start": start, "made_by": saved_models.made_by()}
+    progress.about |= {"recipe": settings.recipe, "constants": settings.constants()}
+    if devices.writes:
+        files.write_json(folder / "settings.json", progress.about)
+        predictions.write_csv(folder / saved_models.TRAINING_LABELS, training.labels)
+    print(f"first weights: {progress.about['start']['words']}")
     return model, optimizer, progress
 
 

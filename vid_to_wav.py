@@ -5,7 +5,8 @@ Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 
         VoiceData/unusable.csv, the clips that gave no sound, with the reason
 Run     python vid_to_wav.py
 
-A second run makes what is missing. With a SHARD the list of the unusable has its number in its name.
+A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
+of the unusable has its number in its name.
 """
 
 from first_impression.common import files, script
@@ -15,6 +16,7 @@ SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of the
 DATA = "data"  # folder of the zips
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
+PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
 WORKERS = 0  # clips converted at a time; 0: one per core
 
 RULES = {"SHARD": script.shard, "MAX_ZIP_MEGABYTES": script.more_than(0), "WORKERS": script.whole(0, 10000)}
@@ -24,12 +26,7 @@ def main(settings):
     media.ffmpeg()
     clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
 
-    def make(clip):
-        video = chalearn.unzip(clip, settings.ZIP_PASSWORD)
-        with files.whole_file(clip.wav) as tmp:
-            media.extract_sound(video, tmp)
-
-    steps.for_each_clip(make, clips, "wav", chalearn.VOICES, settings.WORKERS, settings.SHARD)
+    steps.for_each_clip(media.extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, {}, settings)
 
 
 if __name__ == "__main__":

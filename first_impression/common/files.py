@@ -16,13 +16,18 @@ from pathlib import Path
 
 from first_impression.common.errors import UserError
 
+LONGEST_NAME = 255  # bytes, of a file on all common file systems
+
 
 def partial(path, by=""):
     """The temporary name under which the output `path` is written: hidden, so that no listing takes it for a clip.
 
-    Where several processes may write the same file, `by` tells them apart.
+    Where several processes may write the same output, `by` tells them apart.
     """
-    return path.with_name(f".partial.{path.name}{by}")
+    name = f".partial.{path.name}{by}"
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        name = f".partial.{hashlib.sha256(os.fsencode(name)).hexdigest()}{path.suffix}"
+    return path.with_name(name)
 
 
 @contextlib.contextmanager
@@ -40,22 +45,34 @@ def whole_file(path, by=""):
 
 
 @contextlib.contextmanager
-def whole_folder(path):
-    """Give an empty temporary folder to fill; rename it to `path`, which must not exist, when the block ends well."""
+def whole_folder(path, by=""):
+    """Give an empty temporary folder to fill; rename it to `path`, replacing that, when the block ends well."""
     path = Path(path)
-    tmp = partial(path)
-    while tmp.exists():
-        try:
-            shutil.rmtree(tmp)
-        except OSError as error:  # as above, one that still adds files: it soon ends
-            if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
-                raise
+    tmp, old = partial(path, by), partial(path, f"{by}-old")
+    for stale in (tmp, old):
+        while stale.exists():
+            try:
+                remove(stale)
+            except OSError as error:  # as above, one that still adds files: it soon ends
+                if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
+                    raise
     tmp.mkdir(parents=True)
     try:
         yield tmp
+        if path.exists():  # a folder that holds something cannot be replaced, nor removed at once
+            os.replace(path, old)
         os.replace(tmp, path)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(path):
+    """Remove a file, or a folder with all that is in it; nothing happens where there is none."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -112,29 +129,35 @@ def write_json(path, value, by=""):
         tmp.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
 
 
-def keep_settings(folder, constants, free=(), by="", **about):
-    """Hold `folder` to one set of constants, noted in its `settings.json` with whatever else is `about` it.
+def keep_settings(folder, constants, by=""):
+    """Hold `folder` to one set of constants, noted in its `settings.json`.
 
-    Constants named in `free` may differ from the note, which is renewed; what was `about` it before stays.
     Several processes may do this at a time, each with another text `by`.
     Raises `UserError` where others made the work in the folder: the two must not be mixed.
     """
     note = Path(folder) / "settings.json"
-    before = None
     if note.exists():
         try:
-            before = json.loads(note.read_text(encoding="utf-8"))
-            old = before["constants"]
-            was = [f"{name} = {old[name]!r}" for name in constants if old[name] != constants[name] and name not in free]
-            about = {**before, **about}
-        except (ValueError, KeyError, TypeError):
+            before = json.loads(note.read_text(encoding="utf-8"))["constants"]
+            refuse_other_constants(folder, before, constants)
+        except (ValueError, KeyError, TypeError, AttributeError):
             raise UserError(f"{note} is damaged: delete the folder {folder} and run this step again") from None
-        if was:
-            raise UserError(
-                f"{folder} was made with {', '.join(was)}: set that again, or delete the folder to start anew"
-            )
-    value = {**about, "constants": constants}
-    if value == before:  # left alone, others may be reading it
         partial(note, by).unlink(missing_ok=True)  # of a run that was killed
     else:
-        write_json(note, value, by)
+        write_json(note, {"constants": constants}, by)
+
+
+def refuse_other_constants(folder, before, constants, free=()):
+    """Raises `UserError` where `folder` was made with other constants, {name: value}, than it is to be used with now.
+
+    Those in `free` may differ.
+    """
+    was = [
+        f"{name} = {before.get(name)!r}"
+        for name, value in constants.items()
+        if before.get(name) != value and name not in free
+    ]
+    if was:
+        raise UserError(
+            f"{folder} was made with {', '.join(was)}: set that again, or choose another folder (a run: another NAME)"
+        )

@@ -15,12 +15,13 @@ from first_impression.common.errors import BadClipError, UserError
 from first_impression.common.script import STOPPING
 
 
-def progress(total, what, unit, done=0):
-    """A progress bar on stderr with rate and time left; `done` units were there before this run."""
-    on_screen = sys.stderr.isatty()
-    return tqdm(
-        total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=0.5 if on_screen else 15
-    )
+def progress(total, what, unit, done=0, **options):
+    """A progress bar on stderr with rate and time left; `done` units were there before this run.
+
+    `options` are those of tqdm: `delay=2` shows the bar only where the work takes longer than two seconds.
+    """
+    interval = 0.5 if sys.stderr.isatty() else 15
+    return tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=interval, **options)
 
 
 def in_order(task, items, workers, processes=False):

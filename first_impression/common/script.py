@@ -114,6 +114,7 @@ def run(main, inputs="", recipes=False, single_instance=None):
     traceback.
     """
     name = Path(main.__globals__["__file__"]).name
+    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     for number in STOPPING:
         signal.signal(number, _stop)
     try:

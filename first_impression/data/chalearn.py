@@ -11,6 +11,7 @@ from pathlib import Path
 
 from first_impression.common.errors import UserError, damage_as_user_error, short_message
 from first_impression.common.files import listed, whole_file
+from first_impression.common.provenance import content_name, content_of
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -66,6 +67,7 @@ class Clip:
     video: Path  # unzippedData/<zip>/<name>.mp4, whether or not it is there yet
     archive: Path | None = None
     entry: str = ""
+    content: str = ""  # of the video as the zip's directory has it, see provenance.content_of; "" where there is no zip
 
     @property
     def frames(self):
@@ -77,29 +79,43 @@ class Clip:
 
 
 def find_clips(data="data", most_megabytes=2000.0):
-    """Every clip of every split: from the zips in the folder `data`, else those already unzipped.
+    """Every clip of every split: from the zips in the folder `data`, and what is unpacked of other zips.
 
-    Returns a list of `Clip`, sorted by split, zip and name. Entries that are no clips (`__MACOSX/`, text
-    files, folders) are passed over. A clip that stands twice counts once, the first time.
+    Returns a list of `Clip`, sorted by split, zip and name. Entries that are not clips (`__MACOSX/`, text
+    files, folders) are passed over. A video that stands twice counts once, the first time.
     Raises `UserError` where there is neither zip nor clip, where a zip is damaged or its clips unpack to more than
-    `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), or where an entry's path leaves the zip's folder.
+    `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), where an entry's path leaves the zip's folder, and where two
+    different videos have one name.
     """
-    data = Path(data)
     clips = {}
     for split in SPLITS:
-        for archive in listed(data, f"{split.zip_prefix}*.zip"):
-            for clip in _clips_of_zip(split, archive, most_megabytes):
-                clips.setdefault((split, clip.name), clip)
+        archives = listed(data, f"{split.zip_prefix}*.zip")
+        found = [clip for archive in archives for clip in _clips_of_zip(split, archive, most_megabytes)]
         for folder in filter(Path.is_dir, listed(UNZIPPED, f"{split.zip_prefix}*")):
-            for video in listed(folder, "[!.]*.[mM][pP]4"):
-                clips.setdefault((split, video.stem), Clip(video.stem, split, video))
+            if folder.name not in {archive.stem for archive in archives}:  # else the zip alone says what is in it
+                videos = listed(folder, "[!.]*.[mM][pP]4")
+                found += [Clip(clip_name(video), split, video) for video in videos]
+        for clip in found:
+            first = clips.setdefault((split, clip.name), clip)
+            if first is not clip and _content(first) != _content(clip):
+                places = " and ".join(str(each.archive or each.video) for each in (first, clip))
+                raise UserError(f"two different videos have the name {clip.name}, in {places}: keep one of them")
     if not clips:
         patterns = " or ".join(f"{split.zip_prefix}*.zip" for split in SPLITS)
         raise UserError(
-            f"no clips: {data.absolute()} holds no {patterns} with videos in it. "
+            f"no clips: {Path(data).absolute()} holds no {patterns} with videos in it. "
             "Put ChaLearn's zips there, or make a sample with sample_data.py"
         )
     return list(clips.values())
+
+
+def _content(clip):
+    return clip.content or content_of(clip.video)
+
+
+def clip_name(path):
+    """The name of the clip that a video, a sound or a folder of frames is of."""
+    return path.stem if path.suffix.lower() in (".mp4", ".wav") else path.name
 
 
 def in_shard(name, shard):
@@ -139,14 +155,20 @@ def _clips_of_zip(split, archive, most_megabytes):
             entry = info.filename
             parts = re.split(r"[/\\]", entry)
             if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", entry):
-                raise UserError(f"{archive}: the entry {entry!r} would leave its folder; this is no zip of ChaLearn's")
+                raise UserError(
+                    f"{archive}: the entry {entry!r} would leave its folder; this is not a zip of ChaLearn's"
+                )
             video = UNZIPPED / archive.stem / parts[-1]
             is_clip = parts[-1].lower().endswith(".mp4") and not parts[-1].startswith(".") and "__MACOSX" not in parts
+            clip = Clip(video.stem, split, video, archive, entry, content_name(info.file_size, info.CRC))
             if is_clip and video.stem not in clips:
-                clips[video.stem] = Clip(video.stem, split, video, archive, entry)
+                clips[video.stem] = clip
                 size += info.file_size
-            else:
-                _check_name(archive, opened, info)
+                continue
+            _check_name(archive, opened, info)
+            if is_clip and clips[video.stem].content != clip.content:
+                entries = f"{clips[video.stem].entry} and {entry}"
+                raise UserError(f"{archive}: two different videos have one name, {entries}: keep one of them")
     # Here for all clips together, since entries may share their bytes. None unpacks to more than the zip declares:
     # zipfile reads no further, and compares the checksum there
     if size > most_megabytes * 1e6:
@@ -172,15 +194,17 @@ def _open_zip(archive):
         return zipfile.ZipFile(archive)
 
 
-def unzip(clip, password=""):
-    """Make sure that `clip.video` is there, whole; returns its path. `password` opens encrypted zips.
+def unzip(clip, ledger, password="", by=""):
+    """Make sure that `clip.video` is there, whole and as the zip has it; returns its path.
 
+    `ledger` is one of unzippedData/, `password` opens encrypted zips; several processes may do this side by side,
+    each with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    if clip.archive is None or clip.video.exists():
+    if clip.archive is None or ledger.content(clip.video) == clip.content:
         return clip.video
     password = password or os.environ.get(PASSWORD_VARIABLE, "")
-    with _open_zip(clip.archive) as opened, whole_file(clip.video) as tmp:
+    with _open_zip(clip.archive) as opened, whole_file(clip.video, by) as tmp:
         if opened.getinfo(clip.entry).flag_bits & 0x1 and not password:
             raise UserError(
                 f"{clip.archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "

@@ -12,7 +12,7 @@ import tensorflow as tf
 from first_impression.common.errors import UserError, name_some, short_message
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
-from first_impression.data.records import read_table, shard_paths
+from first_impression.data.records import content_with_progress, read_table, shard_paths
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
@@ -34,6 +34,7 @@ class RecordSet:
     encoding: str  # of the inputs, a key of DECODERS
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
+    contents: list  # of each file, see provenance.content_of
 
     @property
     def size(self):
@@ -42,11 +43,8 @@ class RecordSet:
 
     @property
     def fingerprint(self):
-        """A text that differs where the kind, the number of records, the clips or their labels do."""
-        digest = hashlib.sha256(f"{self.kind} {self.size} {self.label_mean.tolist()}".encode())
-        for clip in sorted(self.labels):
-            digest.update(clip.encode(errors="replace") + self.labels[clip].tobytes())
-        return digest.hexdigest()
+        """A text that differs where the records, or how they are dealt to files, do."""
+        return hashlib.sha256(f"{self.kind} {self.contents}".encode()).hexdigest()
 
 
 def open_records(path, key, kind):
@@ -74,7 +72,8 @@ def open_records(path, key, kind):
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
         label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
-    return RecordSet([str(file) for file in files], counts, key, kind, encodings.pop(), labels, label_mean)
+    contents = [table["content"] for table in tables]
+    return RecordSet([str(file) for file in files], counts, key, kind, encodings.pop(), labels, label_mean, contents)
 
 
 def _files(path, kind):
@@ -141,10 +140,12 @@ def _read_through(file, key, kind):
     except tf.errors.OpError as error:
         again = "delete it and make it again with its step"
         raise UserError(f"{file} is damaged, or not of this kind: {_tensorflow_message(error)}; {again}") from None
-    table = read_table(file, of_any_size=True)  # other records may have come into the file's place
+    table = read_table(file, of_any_file=True)  # other records may have come into the file's place
     if table and labels and labels.keys() <= table["labels"].keys() and records < table["records"]:
         raise UserError(f"{file} has lost {table['records'] - records} of its records: make it again with its step")
-    return {"records": records, "labels": labels, "label_sum": label_sum}
+    if table:
+        print(f"{file}: other records than its table of contents tells of; they count as they are")
+    return {"records": records, "labels": labels, "label_sum": label_sum, "content": content_with_progress(file)}
 
 
 def _without_inputs(files, key, kind):

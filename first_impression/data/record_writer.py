@@ -12,7 +12,8 @@ import tensorflow as tf
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
-from first_impression.data.records import read_table, shard_paths, table_path
+from first_impression.common.provenance import signs_of
+from first_impression.data.records import content_with_progress, read_table, shard_paths, table_path
 
 
 class Example(NamedTuple):
@@ -43,8 +44,8 @@ def write(path, key, kind, examples, payloads, made_with):
     """Write `examples`, in their order, into one record file with its table of contents, and say so.
 
     `payloads(sources)` yields the bytes of each example's source; `made_with` is a dict of whatever else decides
-    about them, with "shard" where the examples are those of a shard. Together they identify the file: only the same
-    call finds it done.
+    about them, the "contents" of the sources above all, with "shard" where the examples are those of a shard.
+    Together they identify the file: only the same call finds it done.
     Raises `UserError` where the file cannot be written.
     """
     start = time.monotonic()
@@ -58,13 +59,14 @@ def write(path, key, kind, examples, payloads, made_with):
                 for example, payload in zip(examples, payloads([each.source for each in examples]), strict=True):
                     writer.write(_serialize(key, kind, example, payload))
                     bar.update()
-            size = tmp.stat().st_size
+            size, signs, content = tmp.stat().st_size, signs_of(tmp), content_with_progress(tmp)
             table_path(path).unlink(missing_ok=True)  # or, after a kill, an old one would stand beside the new file
     except tf.errors.OpError as error:
         raise UserError(f"{path} could not be written ({error.message}): mend that, and run this again") from None
     table = {
         "made_from": fingerprint,
-        "bytes": size,
+        "signs": signs,
+        "content": content,
         "records": len(examples),
         "shard": made_with.get("shard", ""),
         "labels": {example.clip: example.label.tolist() for example in examples},
@@ -75,7 +77,11 @@ def write(path, key, kind, examples, payloads, made_with):
 
 
 def _serialize(key, kind, example, payload):
-    values = {kind: payload, "label": example.label.astype("<f4").tobytes(), "video": example.clip.encode()}
+    values = {
+        kind: payload,
+        "label": example.label.astype("<f4").tobytes(),
+        "video": example.clip.encode(errors="surrogateescape"),
+    }
     features = {
         f"{key}/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
         for name, value in values.items()
@@ -86,5 +92,6 @@ def _serialize(key, kind, example, payload):
 def _fingerprint(key, kind, examples, made_with):
     digest = hashlib.sha256(json.dumps([key, kind, made_with], sort_keys=True).encode())
     for example in examples:
-        digest.update(f"{example.clip}\0{example.source}\0".encode() + example.label.tobytes())
+        name = f"{example.clip}\0{example.source.name}\0".encode(errors="surrogateescape")
+        digest.update(name + example.label.tobytes())
     return digest.hexdigest()

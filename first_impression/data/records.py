@@ -12,10 +12,14 @@ Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves
 how many there are and of which clips. Records without it are read through instead.
 """
 
+import contextlib
 import json
 
 import numpy as np
 
+from first_impression.common.files import write_json
+from first_impression.common.parallel import progress
+from first_impression.common.provenance import content_of, signs_of
 from first_impression.data.chalearn import TRAITS
 
 
@@ -31,17 +35,37 @@ def table_path(path):
     return path.with_name(f"{path.name}.json")
 
 
-def read_table(path, of_any_size=False):
-    """The table of contents of `path`; empty if there is none, or (unless `of_any_size`) `path` changed since."""
+def read_table(path, of_any_file=False):
+    """The table of contents of `path`; empty if there is none, or (unless `of_any_file`) if it is of another file.
+
+    Whether it is of this one is told by the file's size and time, or where the time differs, as that of a copy does,
+    by its content: that is read once, and the table written anew.
+    """
+    table = _read_json(table_path(path))
+    signs = signs_of(path)
+    if not table or of_any_file or table["signs"] == signs:
+        return table
+    if table["content"] != content_with_progress(path):
+        return {}
+    table["signs"] = signs
+    with contextlib.suppress(PermissionError):  # in a folder of others, the next run reads it again
+        write_json(table_path(path), table)
+    return table
+
+
+def content_with_progress(path):
+    """The content of a record file, see provenance.content_of, read under a progress bar."""
+    options = {"unit_scale": True, "delay": 2}
+    with progress(path.stat().st_size, f"checking {path.name}", "B", **options) as bar:
+        return content_of(path, bar.update)
+
+
+def _read_json(path):
     try:
-        table = json.loads(table_path(path).read_text(encoding="utf-8"))
+        table = json.loads(path.read_text(encoding="utf-8"))
         labels = np.array(list(table["labels"].values()), np.float32)
-        fits = (
-            (of_any_size or table["bytes"] == path.stat().st_size)
-            and isinstance(table["records"], int)
-            and "made_from" in table
-        )
         sound = labels.shape == (len(table["labels"]), len(TRAITS)) if len(labels) else True  # a shard may be empty
+        fits = isinstance(table["records"], int) and table.keys() >= {"made_from", "signs", "content"}
         return table if fits and sound and np.isfinite(labels).all() else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

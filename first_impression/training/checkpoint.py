@@ -22,8 +22,7 @@ class Progress:
     loss_sum: float = 0.0  # over the records of the epoch at work so far
     losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
     history: list = field(default_factory=list)  # the rows of history.csv, dicts
-    start: dict = field(default_factory=dict)  # what the weights at the start were
-    fingerprint: str = ""  # of the training records
+    about: dict = field(default_factory=dict)  # the constants, the records, and what else settings.json has
     final: str = ""  # MD5 of the whole model's file, once that is written
 
     def end_epoch(self, row):
@@ -65,6 +64,7 @@ def load(folder, make_optimizer):
         about = json.loads(str(arrays.pop(ABOUT)))
         check_architecture(json.loads(about["architecture"]))
         model, progress = keras.models.model_from_json(about["architecture"]), Progress(**about["progress"])
+        progress.about["start"]["words"], progress.about["records"]["training"], progress.about["constants"].keys()
     optimizer = make_optimizer(model)
     variables = model.variables + optimizer.variables
     if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:

@@ -48,7 +48,7 @@ def write(folder, progress, board):
 
     with whole_file(folder / "history.csv") as tmp:
         pd.DataFrame(progress.history).to_csv(tmp, index=False)
-    title = f"{folder.name}, from {progress.start['words']}"
+    title = f"{folder.name}, from {progress.about['start']['words']}"
     plots.draw_curves(folder / "curves.png", progress.losses, progress.history, title)
     last = progress.history[-1]
     with board.as_default(step=last["epoch"]):

@@ -1,0 +1,120 @@
+"""What outputs were made from, by content: noted when they are made, compared before they are taken for done.
+
+The content of a file is its size and CRC-32, as a zip's directory has it for each entry. Reading is saved where the
+cheap signs (names, sizes, times in nanoseconds) are those that were noted with a content; where they differ, as those
+of a copy do, the files are read once and noted anew. Times alone never decide that two things are the same.
+"""
+
+import hashlib
+import json
+import os
+import stat
+import zlib
+from pathlib import Path
+
+CHUNK = 1 << 20  # bytes read at a time
+
+
+class Ledger:
+    """The notes on the outputs in `folder`: JSON lines in `provenance.jsonl`, of which the last one on a name counts.
+
+    Processes that work in one folder side by side each have a `suffix` and a file of their own; all of them are read.
+    A line is {"name", "signs", "content"}, with "made_from" for what this project has made.
+    """
+
+    def __init__(self, folder, suffix=""):
+        self._folder, self._file = Path(folder), Path(folder) / f"provenance{suffix}.jsonl"
+        self._notes = {}  # name -> its notes
+        for file in sorted(self._folder.glob("provenance*.jsonl")):
+            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+                self._take(line)
+
+    def _take(self, line):
+        try:
+            note = json.loads(line)
+            self._notes.setdefault(note["name"], []).append(
+                {"signs": note["signs"], "content": note["content"], "made_from": note.get("made_from")}
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return  # the line that a killed process was at: what it noted counts as not noted
+
+    def content(self, path):
+        """The content of a file or a folder of files, as text; "" where there is none. Read only if it is not known."""
+        signs = signs_of(path)
+        if not signs:
+            return ""
+        notes = self._notes.get(self._name(path), [])
+        known = [note["content"] for note in notes if note["signs"] == signs]
+        if known:
+            return known[-1]
+        content = content_of(path)
+        made_from = [note["made_from"] for note in notes if note["content"] == content]
+        self._add(path, signs, content, made_from[-1] if made_from else None)
+        return content
+
+    def is_made_from(self, path, made_from):
+        """Whether `path` is there as it was when it was made from `made_from`, a value that JSON can hold."""
+        notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] == made_from]
+        return bool(notes) and self.content(path) in [note["content"] for note in notes]
+
+    def is_as_made(self, path):
+        """Whether `path` is as it was made, from whatever; None where this ledger knows nothing of its making."""
+        notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] is not None]
+        return self.content(path) in [note["content"] for note in notes] if notes else None
+
+    def note(self, path, tmp, made_from):
+        """Note that `tmp`, which is about to be renamed to `path`, was made from `made_from`.
+
+        Before the renaming: a kill between the two leaves a note without its output, which is then made again.
+        """
+        self._add(path, signs_of(tmp), content_of(tmp), made_from)
+
+    def _add(self, path, signs, content, made_from):
+        note = {"signs": signs, "content": content, "made_from": made_from}
+        self._notes.setdefault(self._name(path), []).append(note)
+        line = json.dumps({"name": self._name(path), **note}) + "\n"
+        self._file.parent.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(file, line.encode())  # one call, so that lines of threads do not mix
+        finally:
+            os.close(file)
+
+    def _name(self, path):
+        return os.path.relpath(path, self._folder)
+
+
+def signs_of(path):
+    """The names, sizes and times in nanoseconds of a file, or of the files in a folder, as text; "" if not there."""
+    try:
+        here = os.stat(path)
+        if not stat.S_ISDIR(here.st_mode):
+            return f"{here.st_size} {here.st_mtime_ns}"
+        with os.scandir(path) as entries:
+            files = sorted((entry.name, of.st_size, of.st_mtime_ns) for entry in entries for of in [entry.stat()])
+    except FileNotFoundError:
+        return ""
+    return hashlib.blake2b(repr(files).encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def content_of(path, tell=lambda count: None):
+    """The content of a file: "<size>-<CRC-32>"; of a folder: that of the list of its files' names and contents.
+
+    `tell` is called with the number of bytes of a file as they are read.
+    """
+    path = Path(path)
+    if path.is_dir():
+        lines = [f"{name} {content_of(path / name)}\n" for name in sorted(os.listdir(path))]
+        listing = "".join(lines).encode(errors="surrogateescape")
+        return content_name(len(listing), zlib.crc32(listing))
+    size = checksum = 0
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK):
+            size, checksum = size + len(chunk), zlib.crc32(chunk, checksum)
+            tell(len(chunk))
+    return content_name(size, checksum)
+
+
+def content_name(size, crc32):
+    """What `content_of` gives for a file of this size and CRC-32."""
+    return f"{size}-{crc32:08x}"
