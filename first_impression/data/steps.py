@@ -136,6 +136,11 @@ def labelled_clips(folder, find, maker, shard=""):
         }
 
 
+def shuffled(examples, seed):
+    """The examples in an order that follows from the seed alone."""
+    return [examples[index] for index in np.random.default_rng(seed).permutation(len(examples))]
+
+
 class LabelledClip(NamedTuple):
     """A clip that has a label and files."""
 

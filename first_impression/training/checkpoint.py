@@ -64,7 +64,8 @@ def load(folder, make_optimizer):
         about = json.loads(str(arrays.pop(ABOUT)))
         check_architecture(json.loads(about["architecture"]))
         model, progress = keras.models.model_from_json(about["architecture"]), Progress(**about["progress"])
-        progress.about["start"]["words"], progress.about["records"]["training"], progress.about["constants"].keys()
+        if not progress.about.keys() >= {"constants", "records", "start"}:
+            raise ValueError("it does not say what it was made from")
     optimizer = make_optimizer(model)
     variables = model.variables + optimizer.variables
     if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
