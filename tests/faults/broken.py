@@ -236,14 +236,14 @@ class Keras(Reader):
         global runs
         from first_impression.training import saved_models
 
-        self.weights = [values.tobytes() for values in saved_models.load_model(specimen.parent)[0].get_weights()]
+        self.weights = [values.tobytes() for values in saved_models.load_model(specimen)[0].get_weights()]
 
     def place(self, number):
         Path(f"{number}_run").mkdir()
         return Path(f"{number}_run/final.keras")
 
     def read(self, path):
-        model, kind = saved_models.load_model(path.parent)
+        model, kind = saved_models.load_model(path)
         assert kind == "audio"
         assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
         finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))

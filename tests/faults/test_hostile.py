@@ -479,7 +479,7 @@ HOSTILE_PARTS = {
 def answer_of(run_folder):
     """What loading the model of `run_folder` says, when it is refused."""
     with pytest.raises(UserError) as refusal:
-        saved_models.load_model(run_folder)
+        saved_models.load_model(run_folder / saved_models.FINAL)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
     return str(refusal.value)
 
