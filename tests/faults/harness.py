@@ -103,7 +103,7 @@ def all_steps(folder):
 
 
 def tree(folder):
-    """{path: digest of the content} of every file, the hidden ones too, but TensorBoard's and the notes: they hold times."""
+    """{path: digest of the content} of every file, the hidden ones too, but not TensorBoard's or the notes."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "logs"]
     files = [path for path in files if not path.name.startswith("provenance")]
     return {str(path.relative_to(folder)): _digest(path) for path in files}
