@@ -1,6 +1,10 @@
 """What the tests share: clips whose content says which frame it is, datasets made of them, scripts run."""
 
+import contextlib
+import io
 import pickle
+import runpy
+import signal
 import subprocess
 import sys
 import zipfile
@@ -40,16 +44,45 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
-def run(name, *arguments, **options):
-    """Run a script as a user does; returns the completed process with text output."""
+def run(name, *arguments):
+    """Run a script with this command line, in this process; returns what `run_alone` does, and nearly as much.
+
+    What a process of its own adds, at 4 s each, is the start of Python and TensorFlow, signals, and a fresh memory.
+    """
+    streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2)]
+    handlers, path, status = {number: signal.getsignal(number) for number in script.STOPPING}, list(sys.path), 0
+    if "keras" in sys.modules:  # names of layers and the number format, as a new process has them
+        sys.modules["keras"].backend.clear_session()
+    command, sys.argv = sys.argv, [name, *map(str, arguments)]
+    try:
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            runpy.run_path(str(PROJECT / name), run_name="__main__")
+    except SystemExit as end:  # whose code may be a text, which Python prints
+        status = end.code if isinstance(end.code, int) else 1
+        streams[1].write("" if isinstance(end.code, int) else f"{end.code}\n")
+    finally:
+        sys.argv, sys.path[:] = command, path
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    out, error = (stream.buffer.getvalue().decode() for stream in streams)
+    return subprocess.CompletedProcess([name, *arguments], status, out, error)
+
+
+def run_alone(name, *arguments, **options):
+    """Run a script as a user does, in a process of its own; returns the completed process with text output."""
     command = [sys.executable, str(PROJECT / name), *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
 
 
 def call(module, *arguments):
-    """Call a script's main in this process, with the command line's `arguments`."""
-    rules = getattr(module, "RULES", {})
-    module.main(script.read_settings(vars(module), list(arguments), **rules))
+    """A script's main in this process, with the command line's `arguments`; it raises its errors."""
+    module.main(script.read_settings(vars(module), arguments))
+
+
+def ok(done):
+    """Assert that a run ended well; returns what it printed."""
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def refused(done, *words):

@@ -42,6 +42,17 @@ REMEDIES |= {errno.EFBIG: "allow larger ones (ulimit -f)"}
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and shutdowns send
 
 
+def _say_stopped(kind, error, trace):
+    """Ctrl-C before `run` listens, while a script still imports its libraries: a line in place of a traceback."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        os.write(2, b"\nstopped before anything was begun\n")
+
+
+sys.excepthook = _say_stopped
+
+
 class Stopped(KeyboardInterrupt):
     """Somebody wants the script to end: raised by a signal of STOPPING, `number`."""
 

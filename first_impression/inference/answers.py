@@ -61,7 +61,7 @@ def load_models(folders):
     models = Models()
     models.labels = _training_labels(folders.values())
     for name, folder in folders.items():
-        model, kind = saved_models.load_model(folder)
+        model, kind = saved_models.load_model(folder / saved_models.FINAL)
         infer = tf.function(lambda inputs, model=model: model(inputs, training=False), reduce_retracing=True)
         start = saved_models.start_of(folder)
         models.append(Model(name, kind, start, model, infer, bool(evidence.described(model))))

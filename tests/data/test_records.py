@@ -8,7 +8,7 @@ import tensorflow as tf
 from conftest import label_of
 
 from first_impression.common.errors import UserError
-from first_impression.data import record_reader, records
+from first_impression.data import record_reader, record_writer
 
 
 def write(path, examples):
@@ -31,24 +31,24 @@ def label(number):
 
 def read(path, key="train", kind="image", **options):
     contents = record_reader.open_records(path, key, kind)
-    return contents, list(records.watched(record_reader.batches(contents, 4, **options), contents))
+    return contents, list(record_reader.translate_read_errors(record_reader.batches(contents, 4, **options), contents))
 
 
 def test_the_originals_raw_images_without_clip_names():
     images = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3)).astype(np.uint8)
     write("t.tfrecords", [{"train/image": im.tobytes(), "train/label": label(i)} for i, im in enumerate(images)])
-    contents, batches = read("t.tfrecords")
-    assert contents.records == 6 and contents.labels == {}
+    contents, batches = read("t.tfrecords", pad=False)
+    assert contents.size == 6 and contents.labels == {}
     assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(6)], axis=0))
-    assert [len(inputs) for inputs, _, _ in batches] == [4, 2]
-    assert (np.concatenate([inputs for inputs, _, _ in batches]) == images).all()
-    assert np.concatenate([labels for _, labels, _ in batches]).tolist() == [label_of(i).tolist() for i in range(6)]
+    assert [len(inputs) for inputs, *_ in batches] == [4, 2]
+    assert (np.concatenate([inputs for inputs, *_ in batches]) == images).all()
+    assert np.concatenate([labels for _, labels, *_ in batches]).tolist() == [label_of(i).tolist() for i in range(6)]
 
 
 def test_the_originals_float64_sound():
     sounds = np.random.default_rng(0).normal(size=(3, 79_534))
     write("t.tfrecords", [{"val/audio": s.tobytes(), "val/label": label(i)} for i, s in enumerate(sounds)])
-    _, ((inputs, _, _),) = read("t.tfrecords", "val", "audio")
+    _, ((inputs, *_),) = read("t.tfrecords", "val", "audio")
     assert inputs.dtype == tf.float32 and (inputs.numpy() == sounds.astype(np.float32)).all()
 
 
@@ -62,7 +62,8 @@ def named(count, **change):
 
 
 def levels(batches):
-    return [int(image.numpy().mean().round()) for inputs, _, _ in batches for image in inputs]
+    real = [(image, index) for inputs, _, indices, _ in batches for image, index in zip(inputs, indices, strict=True)]
+    return [int(image.numpy().mean().round()) for image, index in real if index >= 0]
 
 
 def test_order_follows_the_seed_and_a_skip_finds_its_place():
@@ -82,8 +83,10 @@ def test_labels_and_names_stay_with_their_pictures_in_any_order():
     write("t.tfrecords", [{**row, "train/video": f"clip{i}".encode()} for i, row in enumerate(named(30))])
     contents, batches = read("t.tfrecords", shuffle_seed=5)
     names, true = record_reader.read_names(contents)
-    for inputs, labels, rows in batches:
-        for image, values, row in zip(inputs, labels, rows, strict=True):
+    for inputs, labels, indices, _ in batches:
+        for image, values, row in zip(inputs, labels, indices, strict=True):
+            if row < 0:
+                continue
             number = int(image.numpy().mean().round())
             assert values.numpy().tolist() == true[row].tolist() == label_of(number).tolist()
             assert names[row] == f"clip{number}"
@@ -99,32 +102,68 @@ def test_replicas_get_the_batches_of_one_process_between_them(sizes, workers, re
         write(f"t.tfrecords{suffix}", rows[sum(sizes[:number]) :][:size])
     contents = record_reader.open_records("t.tfrecords", "train", "image")
     options = {"shuffle_seed": 3, "skip": 1}
-    whole = [sorted(batch) for _, _, batch in record_reader.batches(contents, batch_size, **options)]
+    whole = [sorted(batch) for _, _, batch, _ in record_reader.batches(contents, batch_size, pad=False, **options)]
     assert sorted(len(batch) for batch in whole)[1:] == [batch_size] * (len(whole) - 1)
 
-    found = [[] for _ in whole]
+    found, sums = [[] for _ in whole], np.zeros(len(whole))
     for worker in range(workers):
-        share = records.Share(worker, workers, replicas)
-        parts = list(record_reader.batches(contents, batch_size, share=share, **options))
-        assert len(parts) == len(whole) * replicas // workers and len({len(part) for _, _, part in parts}) == 1
-        for number, (inputs, labels, part) in enumerate(parts):
+        context = tf.distribute.InputContext(workers, worker, replicas)
+        parts = list(record_reader.batches(contents, batch_size, context=context, **options))
+        assert len(parts) == len(whole) * replicas // workers and len({len(part) for _, _, part, _ in parts}) == 1
+        for number, (inputs, labels, part, weights) in enumerate(parts):
+            sums[number * workers // replicas] += weights.numpy().sum()
             found[number * workers // replicas] += [row for row in part.numpy() if row >= 0]
             for image, label, row in zip(inputs, labels, part.numpy(), strict=True):  # rows tell the truth
                 assert (
                     row < 0 or image.numpy().mean().round() == row and label.numpy().tolist() == label_of(row).tolist()
                 )
     assert [sorted(rows) for rows in found] == [[int(row) for row in batch] for batch in whole]
+    assert np.allclose(sums, 1)
 
 
 def test_a_worker_reads_its_own_files_only(folder):
     for number in range(4):
         write(f"t.tfrecords-{number:05d}-of-00004", named(6))
     contents = record_reader.open_records("t.tfrecords", "train", "image")
-    for number in (0, 2):  # the other worker's
+    ours, theirs = (tf.distribute.InputContext(2, worker, 2) for worker in (1, 0))
+    options = {"shuffle_seed": 0}
+    read = {
+        int(i) // 6 for *_, indices, _ in record_reader.batches(contents, 4, context=ours, **options) for i in indices
+    }
+    assert len(read) == 2
+    for number in set(range(4)) - read:  # the other worker's
         Path(contents.files[number]).unlink()
-    assert len(list(record_reader.batches(contents, 4, shuffle_seed=0, share=records.Share(1, 2, 2)))) == 6
-    with pytest.raises(tf.errors.NotFoundError):
-        list(record_reader.batches(contents, 4, shuffle_seed=0, share=records.Share(0, 2, 2)))
+    assert len(list(record_reader.batches(contents, 4, context=ours, **options))) == 6
+    with pytest.raises((tf.errors.NotFoundError, FileNotFoundError)):
+        list(record_reader.batches(contents, 4, context=theirs, **options))
+
+
+def test_a_padded_batch_repeats_its_own_records_without_weight():
+    write("t.tfrecords", named(6))
+    contents, batches = read("t.tfrecords")
+    assert [len(inputs) for inputs, *_ in batches] == [4, 4] and contents.size == 6
+    *_, indices, weights = batches[1]
+    assert indices.numpy().tolist() == [4, 5, -1, -1] and weights.numpy().tolist() == [0.5, 0.5, 0, 0]
+    assert {int(image.numpy().mean().round()) for image in batches[1][0]} == {4, 5}
+    alone = next(iter(record_reader.batches(contents, 100)))  # no batch is larger than the set
+    assert len(alone[0]) == 6
+
+
+def test_the_flip_follows_from_the_seed_and_the_number_of_the_batch():
+    half = np.zeros((224, 224, 3), np.uint8)
+    half[:, 112:] = 255
+    row = {"train/image": tf.io.encode_jpeg(half).numpy(), "train/label": label(0), "train/video": b"clip"}
+    write("t.tfrecords", [row] * 20)
+    contents = record_reader.open_records("t.tfrecords", "train", "image")
+
+    def flipped(**options):
+        batches = record_reader.batches(contents, 1, flip=True, **options)
+        return [bool(inputs.numpy()[0, :, :112].mean() > 128) for inputs, *_ in batches]
+
+    first = flipped(shuffle_seed=1)
+    assert 3 < sum(first) < 17 and flipped(shuffle_seed=1) == first != flipped(shuffle_seed=2)
+    assert flipped(shuffle_seed=1, skip=7) == first[7:]
+    assert not any(inputs.numpy()[0, :, :112].mean() > 128 for inputs, *_ in record_reader.batches(contents, 1))
 
 
 @pytest.mark.parametrize(
@@ -170,7 +209,7 @@ def test_shards_are_read_together_and_must_be_complete():
     for shard in range(3):
         write(f"t.tfrecords-{shard:05d}-of-00003", named(2 + shard))
     contents, batches = read("t.tfrecords")
-    assert contents.records == 9 and set(contents.labels) == {"clip"} and len(levels(batches)) == 9
+    assert contents.size == 9 and set(contents.labels) == {"clip"} and len(levels(batches)) == 9
     Path("t.tfrecords-00001-of-00003").unlink()
     with pytest.raises(UserError, match="2 shards are here, of 3"):
         read("t.tfrecords")
@@ -181,9 +220,9 @@ def test_shards_are_read_together_and_must_be_complete():
 
 def test_another_number_of_shards_is_told_before_it_is_mixed():
     write("t.tfrecords", named(2))
-    records.refuse_other_shards(Path("t.tfrecords"), 1)
+    record_writer.paths_to_write(Path("t.tfrecords"), 1, "")
     with pytest.raises(UserError, match="t.tfrecords: a set of another NUM_SHARDS"):
-        records.refuse_other_shards(Path("t.tfrecords"), 2)
+        record_writer.paths_to_write(Path("t.tfrecords"), 2, "")
     Path("t.tfrecords").rename("t.tfrecords-00000-of-00002")
     write("t.tfrecords-00000-of-00003", named(2))
     with pytest.raises(UserError, match="shards of several sets are here"):

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import GREY, PROJECT, call, label_of, make_clip, make_zip, refused, run, write_annotation
+from conftest import FFMPEG, GREY, PROJECT, call, label_of, make_clip, make_zip, refused, run, write_annotation
 from test_steps import examples, ok, tree
 
 import feat_extraction_from_wav
@@ -37,21 +37,20 @@ def ended(process):
     return out
 
 
-def killed_at_work(name, shard, video):
-    """Kill a step while it reads `video`, the file of a clip of its shard that is not made yet: a pipe lets it wait."""
-    video.parent.mkdir(parents=True, exist_ok=True)
-    os.mkfifo(video)
-    process = start(name, shard)
-    pipe = os.open(video, os.O_RDWR)  # nobody waits at its opening
-    tmp = chalearn.IMAGES / "trainingData" / f".partial.{video.stem}"
-    while not tmp.exists():
-        assert process.poll() is None, process.stderr.read()
+def killed_at_work(name, shard):
+    """Kill a step that is at a clip of its shard: its ffmpeg sleeps, but for the question of its version."""
+    sleeper = Path("sleeping/ffmpeg").absolute()
+    sleeper.parent.mkdir()
+    sleeper.write_text(f'#!/bin/sh\ncase "$*" in *-version*) exec {FFMPEG} "$@";; esac\nexec sleep 20\n')
+    sleeper.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{sleeper.parent}:{os.environ['PATH']}", "FFMPEG": str(sleeper)}
+    command = [sys.executable, str(PROJECT / name), "--SHARD", shard, "--WORKERS", "1"]
+    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
+    while not any(chalearn.IMAGES.glob("*/.partial.*")):
+        assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
+    os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    os.close(pipe)  # ffmpeg, which waits for the video, ends
-    video.unlink()
-    assert tmp.exists()
 
 
 def clips_of_records(name):
@@ -90,8 +89,7 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
 
     two_folders("apart")
     order = random.Random(0).sample(SHARDS, 3)
-    victim = next(clip for clip in [*MORE, *GREY] if chalearn.in_shard(clip, order[1]))
-    killed_at_work("Video_to_Image.py", order[1], video_of(victim))
+    killed_at_work("Video_to_Image.py", order[1])
     assert not Path(f"ImageData/unusable{chalearn.shard_suffix(order[1])}.csv").exists()
     for step in (Write_Into_TFRecords, feat_extraction_from_wav):  # what is half done is not gone on with
         with pytest.raises(UserError, match="run .*py( --SHARD 3/3)? first"):
@@ -146,11 +144,6 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
     next(path for path in files_of_set if path.stat().st_size).write_bytes(b"")
     with pytest.raises(UserError, match="is empty: delete it and run feat_extraction_from_wav.py again"):
         record_reader.open_records("val_audio_full.tfrecords", "val", "audio")
-
-
-def video_of(clip):
-    archive = "training80_03" if clip in MORE else "training80_01" if clip in list(GREY)[:3] else "training80_02"
-    return chalearn.UNZIPPED / archive / f"{clip}.mp4"
 
 
 def test_shards_at_the_same_time_do_not_disturb_each_other(two_folders):

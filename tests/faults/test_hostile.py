@@ -26,7 +26,7 @@ import Write_Into_TFRecords
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, records
 from first_impression.data import mat as matlab
-from first_impression.training import saved_models
+from first_impression.training import checkpoint, saved_models
 
 MARK = "harm.txt"  # what a file's code would write, if it ran
 
@@ -112,7 +112,7 @@ def test_no_way_round_by_dots_in_a_name(folder):
 def test_no_pickle_fills_the_memory(folder, code):
     (folder / "a.pkl").write_bytes(code)
     said, peak = limited(
-        "from first_impression import UserError, chalearn\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import annotations\n"
         "try: annotations.read_annotation('a.pkl')\nexcept UserError as problem: print(problem)"
     )
     assert said.startswith("a.pkl ") and peak < 0.5
@@ -215,7 +215,8 @@ def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, pa
     assert lie != content
     path.write_bytes(lie)
     said, peak = limited(
-        "from first_impression import UserError, chalearn\n(clip,) = chalearn.find_clips()\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import chalearn\n"
+        "(clip,) = chalearn.find_clips()\n"
         "try: chalearn.unzip(clip)\nexcept UserError as problem: print(problem)"
     )
     assert "training80_01.zip is damaged at a.mp4" in said and peak < 1
@@ -479,7 +480,7 @@ HOSTILE_PARTS = {
 def answer_of(run_folder):
     """What loading the model of `run_folder` says, when it is refused."""
     with pytest.raises(UserError) as refusal:
-        saved_models.load_model(run_folder)
+        saved_models.load_model(run_folder / saved_models.FINAL)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -507,13 +508,13 @@ def test_no_foreign_part_of_a_model_is_made(folder, part):
         about = {"architecture": archive.read("config.json").decode(), "progress": {}}
     np.savez("checkpoint.npz", about=np.array(json.dumps(about)))
     with pytest.raises(UserError, match="checkpoint.npz is damaged .*none of our models has"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_no_object_in_a_checkpoint_is_unpickled(folder):
     np.savez("checkpoint.npz", about=np.array([Runs(os.system, f"touch {MARK}")], object))
     with pytest.raises(UserError, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_model_that_would_fill_the_memory_is_not_built(folder):
@@ -543,7 +544,7 @@ def test_a_model_or_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(folde
     assert "unpacks to more" in answer_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
     with pytest.raises(UserError, match="checkpoint.npz .*unpacks to more"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
@@ -552,7 +553,7 @@ def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
     with zipfile.ZipFile("checkpoint.npz", "w") as archive:
         archive.writestr("a.npy", head.getvalue())
     with pytest.raises(UserError, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_flipped_weight_in_a_model_is_noticed(folder):
@@ -624,7 +625,7 @@ def bomb(path, megabytes):
 
 def test_a_matlab_file_neither_fills_the_memory_nor_runs_code(folder):
     code = (
-        "import sys\nfrom first_impression import mat\n"
+        "import sys\nfrom first_impression.data import mat\n"
         "try: print(mat.read(sys.argv[1], ['layers']))\nexcept Exception as error: print('refused', error)"
     )
     bomb(folder / "bomb.mat", 2400)
@@ -701,7 +702,7 @@ def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     pictures = iter([jpeg_of_size(224), jpeg_of_size(side)])
     record_writer.write(folder / "t.tfrecords", "train", "image", items, lambda _: pictures, {})
     code = (
-        "from first_impression import UserError, records\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import record_reader\n"
         "contents = record_reader.open_records('t.tfrecords', 'train', 'image')\n"
         "try: print(len(list(records.watched(record_reader.batches(contents, 1), contents))))\n"
         "except UserError as problem: print(problem)"

@@ -1,0 +1,113 @@
+"""The plan of the house: who may import whom."""
+
+import ast
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+ROOMS = ("sample", "inference", "training", "evaluation", "data", "common")  # imports only go down, or stay
+MAY_IMPORT = ("train", "model")  # of scripts: model.py is layers alone, of which train.py builds its networks
+
+
+def complaints(root):
+    """What is wrong with the imports of the project in `root`: a list of texts."""
+    scripts = {path.stem: path for path in root.glob("*.py")}
+    package = {
+        ".".join(path.relative_to(root).with_suffix("").parts): path
+        for path in (root / "first_impression").rglob("*.py")
+    }
+    found = []
+    for name, path in scripts.items():
+        for other in imports(path, name, scripts) - {name}:
+            if (name, other) != MAY_IMPORT:
+                found.append(f"the script {name} imports the script {other}")
+    beside = {}  # what each module imports of its own room
+    for name, path in package.items():
+        found += [f"{name} imports the script {other}" for other in imports(path, name, scripts)]
+        room, others = room_of(name), imports(path, name, package)
+        beside[name] = {other for other in others if room_of(other) == room}
+        if room not in ROOMS and (others or name != "first_impression.__init__"):
+            found.append(f"{name} is in no room")
+        for other in others if room in ROOMS else ():
+            if room_of(other) not in ROOMS[ROOMS.index(room) :]:
+                found.append(f"{name} imports {other}, which is above it")
+    try:
+        TopologicalSorter(beside).prepare()
+    except CycleError as error:
+        found.append(f"a circle: {' -> '.join(error.args[1])}")
+    return found
+
+
+def room_of(name):
+    """The room of a module of the package; "" for the package itself."""
+    parts = name.split(".")
+    return parts[1] if len(parts) > 2 else ""
+
+
+def imports(path, name, known):
+    """The `known` modules that the file of the module `name` imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = name.split(".")[: -node.level] if node.level else []
+            origin = ".".join(base + (node.module.split(".") if node.module else []))
+            found |= {origin} | {f"{origin}.{alias.name}" for alias in node.names}
+    found |= {f"{each}.__init__" for each in found}
+    return found & known.keys()
+
+
+def test_imports_go_down_and_no_script_is_imported():
+    assert complaints(PROJECT) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "line", "words"),
+    [
+        ("first_impression/data/a.py", "from first_impression.training.b import x", "which is above it"),
+        ("first_impression/data/a.py", "import first_impression.training.b", "which is above it"),
+        ("first_impression/data/a.py", "from first_impression.training import b as c", "which is above it"),
+        ("first_impression/data/a.py", "from ..training import b", "which is above it"),
+        ("first_impression/data/a.py", "def f():\n    from first_impression.training import b", "which is above it"),
+        ("first_impression/data/a.py", "from first_impression import training", "which is above it"),
+        ("first_impression/common/a.py", "from first_impression.common import c", "a circle"),
+        ("first_impression/training/c.py", "from first_impression.training.b import x", "a circle"),
+        ("first_impression/data/a.py", "import train", "first_impression.data.a imports the script train"),
+        ("first_impression/data/a.py", "from model import build", "first_impression.data.a imports the script model"),
+        ("evaluate.py", "import train", "the script evaluate imports the script train"),
+        ("evaluate.py", "def main(): from model import build", "the script evaluate imports the script model"),
+        ("model.py", "import train", "the script model imports the script train"),
+        ("first_impression/a.py", "", "first_impression.a is in no room"),
+        ("first_impression/attic/a.py", "", "first_impression.attic.a is in no room"),
+        ("first_impression/__init__.py", "import first_impression.data.a", "is in no room"),
+    ],
+)
+def test_each_breach_would_be_found(folder, file, line, words):
+    sound = {
+        "train.py": "from model import build\nfrom first_impression.training import b",
+        "model.py": "from first_impression.common import a",
+        "evaluate.py": "from first_impression.common import a",
+        "first_impression/__init__.py": "",
+        "first_impression/data/__init__.py": "",
+        "first_impression/data/a.py": "from first_impression.common.a import x",
+        "first_impression/common/__init__.py": "",
+        "first_impression/common/a.py": "",
+        "first_impression/common/c.py": "from .a import x",
+        "first_impression/training/__init__.py": "",
+        "first_impression/training/b.py": "from first_impression.data import a\nfrom . import c",
+        "first_impression/training/c.py": "import os",
+    }
+    write(sound)
+    assert complaints(folder) == []
+    write({file: line})
+    found = complaints(folder)
+    assert found and all(words in complaint for complaint in found)
+
+
+def write(files):
+    for file, content in files.items():
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(content)
