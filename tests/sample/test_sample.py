@@ -190,7 +190,7 @@ def test_the_whole_pipeline_on_a_smaller_sample(folder):
     done = run("predict.py", "--FRAMES_PER_CLIP", "2", "--EVIDENCE", "True", f"./{clip}", "--JSON", "answer.json")
     assert done.returncode == 0, done.stderr
     assert "extraversion" in done.stdout and "NOT the published VGG-Face" in done.stdout
-    assert Path("answer.json").exists() and list(Path("predictions").glob("*.png"))
+    assert Path("answer.json").exists() and list(Path("predictions").rglob("*.png"))
     assert not list(folder.rglob(".partial*"))
 
 
