@@ -93,7 +93,8 @@ def name_gone(clips, output, folder, settings):
     """Name the outputs and unpacked videos whose clip is in no source any more; with PRUNE, remove them."""
     known = {path for clip in clips for path in (getattr(clip, output), clip.video)}
     there = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
-    there += [path for each in files.listed(chalearn.UNZIPPED, "[!.]*") for path in files.listed(each, "[!.]*")]
+    unpacked = [path for path in files.listed(chalearn.UNZIPPED, "[!.]*") if path.is_dir()]
+    there += [path for each in unpacked for path in files.listed(each, "[!.]*")]
     gone = [path for path in there if path not in known and chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
     if not gone:
         return

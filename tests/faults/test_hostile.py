@@ -44,7 +44,7 @@ def limited(code, *arguments):
     """Run Python code in a child that gets 2 GB at most; returns its (output, peak in GB)."""
     before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9,) * 2)\n"
     after = "\nprint(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
-    environment = {**os.environ, "PYTHONPATH": str(Path(media.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(media.__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", before + code + after, *map(str, arguments)],
         capture_output=True,
@@ -694,7 +694,7 @@ def jpeg_of_size(side):
 @pytest.mark.parametrize("side", [225, 13_000, 60_000, 65_535])
 def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     Path("frame1.jpg").write_bytes(jpeg_of_size(side))
-    with pytest.raises(UserError, match="frame1.jpg is no usable frame"):
+    with pytest.raises(UserError, match="frame1.jpg is not a usable frame"):
         Write_Into_TFRecords.pixels(Path("frame1.jpg"))
     Path("frame1.jpg").write_bytes(jpeg_of_size(224))
     assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == records.RAW_BYTES
@@ -719,7 +719,7 @@ def test_records_that_lost_their_end_are_not_taken_for_all(folder):
     with pytest.raises(UserError, match="t.tfrecords has lost 1 of its records"):
         record_reader.open_records("t.tfrecords", "train", "image")
     Path("t.tfrecords.json").unlink()
-    assert record_reader.open_records("t.tfrecords", "train", "image").records == 3
+    assert record_reader.open_records("t.tfrecords", "train", "image").size == 3
 
 
 def test_labels_that_are_none_are_refused_by_the_step(folder):
