@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import FFMPEG, GREY, PROJECT, label_of, make_clip, make_zip, refused, run, write_annotation
+from conftest import FFMPEG, GREY, PROJECT, call, label_of, make_clip, make_zip, refused, run, write_annotation
 from test_steps import examples, ok, tree
 
 import feat_extraction_from_wav
@@ -35,11 +35,6 @@ def ended(process):
     out, error = process.communicate()
     assert process.returncode == 0, error
     return out
-
-
-def call(module, *arguments):
-    """A script's main in this process, with the command line's `arguments`; it raises its errors."""
-    module.main(script.read_settings(vars(module), arguments))
 
 
 def killed_at_work(name, shard):

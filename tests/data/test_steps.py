@@ -11,7 +11,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GREY, PROJECT, label_of, make_clip, make_zip, number_of, numbered, refused, run, write_annotation
+from conftest import (
+    GREY,
+    PROJECT,
+    label_of,
+    make_clip,
+    make_zip,
+    number_of,
+    numbered,
+    refused,
+    run,
+    run_alone,
+    write_annotation,
+)
 from PIL import Image
 
 from first_impression.data import audio, record_reader, record_writer
@@ -89,7 +101,7 @@ def test_every_image_record_carries_its_own_clips_label(dataset):
     assert [name for name, _, _ in found] != sorted(name for name, _, _ in found)  # shuffled over all clips
 
     contents = record_reader.open_records("train_full.tfrecords", "train", "image")
-    assert contents.records == 43 and set(contents.labels) == set(counts)
+    assert contents.size == 43 and set(contents.labels) == set(counts)
     assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
 
 
@@ -143,7 +155,7 @@ def test_the_seed_decides_the_order_and_the_number_of_shards_only_the_files(data
     ]
     contents = record_reader.open_records("train_full.tfrecords", "train", "image")
     clips = record_reader.read_names(contents)[0].tolist()
-    assert len(clips) == contents.records == 19 and len(set(clips)) == 5
+    assert len(clips) == contents.size == 19 and len(set(clips)) == 5
 
 
 def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
@@ -157,7 +169,9 @@ def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
 def test_a_broken_frame_is_named(dataset):
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
     Path("ImageData/trainingData/plain.000/frame2.jpg").write_bytes(b"")
-    refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is no whole JPEG file")
+    refused(run("Write_Into_TFRecords.py"), "plain.000 is not as Video_to_Image.py made it: run that again")
+    Path("ImageData/provenance.jsonl").unlink()  # as if another program had made the frames
+    refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is not a whole JPEG file")
     assert not Path("train_full.tfrecords").exists()
 
 
@@ -236,8 +250,7 @@ def test_no_ffmpeg_is_said_at_once(dataset, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
-        done = run(name)
-        refused(done, "ffmpeg")
+        refused(run_alone(name), "ffmpeg")
     assert not Path("ImageData").exists() and not Path("VoiceData").exists()
 
 
