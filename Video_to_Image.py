@@ -15,7 +15,7 @@ from first_impression.common.errors import name_some
 from first_impression.data import chalearn, media, steps
 
 FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
-SAMPLING = "even"  # "even": spread over the whole clip, as the paper; "first": the first ones, as the original code
+SAMPLING = "even"  # "even": spread over the whole clip, so that all of it is seen; "first": the first ones
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips

@@ -52,7 +52,7 @@ N_EPOCHS = 2  # passes over the training records; may be raised to train a finis
 REG_PENALTY = 0.0  # times half the mean square of the dense layer's weights, added to the loss
 HEAD_INIT = "truncated_normal"  # or "normal": the distribution from which the image models' dense layer starts
 HEAD_STDDEV = 0.1  # its standard deviation; the truncated one is cut at twice that
-HEAD_BIAS = 1.0  # from which its biases start; the audio model's start is the paper's
+HEAD_BIAS = 1.0  # from which its biases start; the audio model's start is its own, see docs/faithfulness.md
 SEED = 0  # of the dense layer's first weights, the order of the records and the coin flips
 
 # Where

@@ -1,4 +1,4 @@
-"""A ResNet beside the DANs, as the paper has one, whose details are not published.
+"""A ResNet beside the DANs, as the paper has one, with the numbers of the DANs: its own training script is not published.
 
 python train.py recipes/paper_resnet.py --RESNET_WEIGHTS resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5
 """
@@ -13,7 +13,7 @@ WEIGHT_DECAY = 0.0005
 LOSS = "euclidean"
 FLIP = True
 BATCH_SIZE = 32
-N_EPOCHS = 1  # the published scripts score epoch 1, their README suggests to try 2; the training ran for 10
+N_EPOCHS = 1  # the published script scores epoch 1
 HEAD_INIT = "normal"
 HEAD_STDDEV = 0.05
 HEAD_BIAS = 0.0

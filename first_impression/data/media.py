@@ -73,8 +73,8 @@ def ffmpeg():
 def frame_indices(total, count, sampling):
     """Which of a clip's `total` frames to keep: a sorted list of distinct indices, at most `count` of them.
 
-    "even" spreads them from the first frame to the last, as the paper's authors do; "first" takes the first
-    `count`, as the original TensorFlow code does. A clip with fewer than `count` frames gives them all.
+    "even" spreads them from the first frame to the last; "first" takes the first `count`, as the original
+    TensorFlow code does. A clip with fewer than `count` frames gives them all.
     """
     count = min(count, total)
     if sampling == "first":
