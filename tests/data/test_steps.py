@@ -11,15 +11,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GREY, PROJECT, label_of, make_clip, make_zip, number_of, numbered, refused, run, write_annotation
+from conftest import (
+    GREY,
+    PROJECT,
+    label_of,
+    make_clip,
+    make_zip,
+    number_of,
+    numbered,
+    ok,
+    refused,
+    run,
+    run_alone,
+    write_annotation,
+)
 from PIL import Image
 
 from first_impression.data import audio, chalearn, record_reader, record_writer
-
-
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def examples(path, key):
@@ -87,9 +95,9 @@ def test_every_image_record_carries_its_own_clips_label(dataset):
         assert content in {path.read_bytes() for path in Path("ImageData/trainingData", clip).iterdir()}
     assert [name for name, _, _ in found] != sorted(name for name, _, _ in found)  # shuffled over all clips
 
-    contents = record_reader.open_records("train_full.tfrecords", "train", "image")
-    assert contents.records == 43 and set(contents.labels) == set(counts)
-    assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
+    record_set = record_reader.open_records("train_full.tfrecords", "train", "image")
+    assert record_set.size == 43 and set(record_set.labels) == set(counts)
+    assert np.allclose(record_set.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
 
 
 def test_every_audio_record_carries_its_own_clips_label(dataset):
@@ -140,9 +148,9 @@ def test_the_seed_decides_the_order_and_the_number_of_shards_only_the_files(data
     assert [path.name for path in sorted(Path().glob("train_full.tfrecords*[0-9]"))] == [
         f"train_full.tfrecords-0000{n}-of-00003" for n in range(3)
     ]
-    contents = record_reader.open_records("train_full.tfrecords", "train", "image")
-    clips = record_reader.read_names(contents)[0].tolist()
-    assert len(clips) == contents.records == 19 and len(set(clips)) == 5
+    record_set = record_reader.open_records("train_full.tfrecords", "train", "image")
+    clips = record_reader.read_names(record_set)[0].tolist()
+    assert len(clips) == record_set.size == 19 and len(set(clips)) == 5
 
 
 def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
@@ -156,7 +164,7 @@ def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
 def test_a_broken_frame_is_named(dataset):
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
     Path("ImageData/trainingData/plain.000/frame2.jpg").write_bytes(b"")
-    refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is no whole JPEG file")
+    refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is not a whole JPEG file")
     assert not Path("train_full.tfrecords").exists()
 
 
@@ -170,38 +178,30 @@ def test_a_changed_label_is_written_anew(dataset):
         assert label.tolist() == label_of(list(GREY).index(clip) + 20).tolist()
 
 
-def test_a_record_file_that_was_cut_short_in_the_making_is_continued(dataset, monkeypatch):
-    split, sounds = chalearn.TRAINING, [Path(f"source{n}") for n in range(7)]
-    items = [
-        record_writer.Example(f"clip{n}", label_of(n).astype(np.float32), source) for n, source in enumerate(sounds)
-    ]
+def test_of_a_record_file_that_was_cut_short_in_the_making_nothing_stays(folder):
+    examples = [record_writer.Example(f"clip{n}", label_of(n).astype(np.float32), Path(f"source{n}")) for n in range(7)]
 
-    def payload(source):
-        return source.name.encode() * 1000
-
-    record_writer.write(Path("whole.tfrecords"), split.key, "audio", items, lambda sources: map(payload, sources), {})
-    made = []
-
-    def breaks_after(count):
+    def write(path, stop=99, **made_with):
         def payloads(sources):
-            for source in sources:
-                if len(made) == count:
+            for number, source in enumerate(sources):
+                if number == stop:
                     raise KeyboardInterrupt
-                made.append(source)
-                yield payload(source)
+                yield source.name.encode() * 1000
 
-        return payloads
+        record_writer.write(Path(path), "train", "audio", examples, payloads, made_with)
 
-    for stop in (2, 5):
+    write("whole")
+    for stop in (0, 5):
         with pytest.raises(KeyboardInterrupt):
-            record_writer.write(Path("cut.tfrecords"), split.key, "audio", items, breaks_after(stop), {})
-        assert not Path("cut.tfrecords").exists()
-        (partial,) = Path().glob(".partial.cut.tfrecords.*")
-        partial.write_bytes(partial.read_bytes() + b"half a record")  # as a kill leaves it
-    record_writer.write(Path("cut.tfrecords"), split.key, "audio", items, breaks_after(99), {})
-    assert made == sounds  # each once
-    assert Path("cut.tfrecords").read_bytes() == Path("whole.tfrecords").read_bytes()
-    assert not list(Path().glob(".partial*"))
+            write("cut", stop)
+        assert sorted(path.name for path in folder.iterdir()) == ["whole", "whole.json"]
+    write("cut")
+    assert Path("cut").read_bytes() == Path("whole").read_bytes()
+    # Cut short while another one is there, that one stays as it was
+    before = tree(".")
+    with pytest.raises(KeyboardInterrupt):
+        write("cut", 5, contents="others")
+    assert tree(".") == before
 
 
 def test_unusable_clips_are_listed_and_passed_over(dataset):
@@ -256,8 +256,7 @@ def test_no_ffmpeg_is_said_at_once(dataset, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
-        done = run(name)
-        refused(done, "ffmpeg")
+        refused(run_alone(name), "ffmpeg")
     assert not Path("ImageData").exists() and not Path("VoiceData").exists()
 
 
