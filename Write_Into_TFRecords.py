@@ -14,9 +14,6 @@ A second run writes only what is not there for these frames, labels and constant
 import io
 import re
 
-import numpy as np
-from PIL import Image
-
 from first_impression.common import script
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import listed
@@ -33,6 +30,8 @@ RULES = {
     "NUM_SHARDS": script.whole(1, 99999),
     "SHARD": script.shard,
 }
+
+REMAKE = "delete its folder and run Video_to_Image.py again"
 
 
 def main(settings):
@@ -68,32 +67,44 @@ def write_split(split, clips, settings):
         print(
             f"{chalearn.IMAGES / split.folder}: {len(without)} clips without frames, passed over: {name_some(without)}"
         )
-    order = np.random.default_rng(settings.SEED).permutation(len(examples))
+    examples = steps.shuffled(examples, settings.SEED)
     paths = record_writer.paths_to_write(split.image_records, settings.NUM_SHARDS, settings.SHARD)
     read = pixels if settings.IMAGE_ENCODING == "raw" else jpeg
     made_with = {"encoding": settings.IMAGE_ENCODING, "shard": settings.SHARD}
     made_with["contents"] = {name: clip.content for name, clip in clips.items()}
     for number, path in enumerate(paths):
-        part = [examples[index] for index in order[number :: len(paths)]]
+        part = examples[number :: len(paths)]
         record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
 
 
 def jpeg(frame):
-    """The bytes of a frame as they are. Raises `UserError` where they are no whole JPEG file."""
+    """The bytes of a frame as they are. Raises `UserError` where they are not a whole JPEG file of the right size."""
     content = frame.read_bytes()
     if not (content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")):
         raise UserError(f"{frame} is not a whole JPEG file: delete its folder and run Video_to_Image.py again")
+    if frame.stem == "frame1":  # one of each clip tells the size of all
+        decoded(frame, content).close()
     return content
 
 
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
-    content = jpeg(frame)
-    with damage_as_user_error(f"{frame} is not a usable frame", "delete its folder and run Video_to_Image.py again"):
-        with Image.open(io.BytesIO(content)) as image:
-            if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
-                raise ValueError(f"its size is {image.size}, not {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}")
-            return image.convert("RGB").tobytes()
+    with damage_as_user_error(f"{frame} is not a usable frame", REMAKE), decoded(frame, jpeg(frame)) as image:
+        return image.convert("RGB").tobytes()
+
+
+def decoded(frame, content):
+    """The opened image. Raises `UserError` where it is damaged, or not 224 x 224."""
+    from PIL import Image
+
+    with damage_as_user_error(f"{frame} is not a usable frame", REMAKE):
+        image = Image.open(io.BytesIO(content))
+        if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
+            width, height = image.size
+            raise ValueError(
+                f"it has {width} x {height} pixels; the networks take {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}"
+            )
+        return image
 
 
 if __name__ == "__main__":

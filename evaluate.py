@@ -105,7 +105,7 @@ def run_models(folder, split, settings):
     answers, by_frame = {}, {}
     for name, run in trained.items():
         with devices.strategy.scope():
-            model, kind = saved_models.load_model(run)
+            model, kind = saved_models.load_model(run / saved_models.FINAL)
         print(f"{name}: first weights: {saved_models.start_of(run)['words']}")
         records = record_reader.open_records(getattr(split, f"{kind}_records"), split.key, kind)
         if not records.labels:

@@ -12,8 +12,6 @@ train_audio_full.tfrecords-00002-of-00016 for 3/16.
 A second run writes only what is not there for these sounds, labels and constants.
 """
 
-import numpy as np
-
 from first_impression.common import parallel, script
 from first_impression.common.files import listed
 from first_impression.data import audio, chalearn, steps
@@ -42,7 +40,7 @@ def write_split(split, clips, settings):
 
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
     examples = [record_writer.Example(name, clip.label, clip.output) for name, clip in clips.items()]
-    examples = [examples[index] for index in np.random.default_rng(settings.SEED).permutation(len(examples))]
+    examples = steps.shuffled(examples, settings.SEED)
     cut, repeated = [], []
 
     def payloads(wavs):

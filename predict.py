@@ -1,25 +1,27 @@
 """Step 7: the five traits of any video, from the trained runs.
 
 Reads   the videos or sound files on the command line, or those in the folders there; runs/<MODEL>/final.keras
-Writes  predictions/<clip>.png: frames, traits, traits over time, loudness
-        with --JSON out.json and --CSV out.csv, the answers as such (the CSV in ChaLearn's columns)
+Writes  predictions/<clip's path>.png: frames, traits, traits over time, loudness
+        with --JSON out.json everything that is known of the answers, with --CSV out.csv ChaLearn's columns,
+        with --TIMES_CSV times.csv the answers over time
 Run     python predict.py clip.mp4
 
 Several runs are fused by the plain mean of their answers. A clip without sound is answered by the visual models
 alone, one without pictures by the audio model alone. A clip whose name starts with a dash is given as ./-clip.mp4.
 """
 
+import hashlib
 import os
 import shutil
 import tempfile
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from first_impression.common import files, script
 from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.data import media
-from first_impression.evaluation import predictions
-from first_impression.inference import answers
+from first_impression.inference import answers, tables
 from first_impression.inference.clip import decode_clip
 from first_impression.training import saved_models
 
@@ -27,16 +29,18 @@ from first_impression.training import saved_models
 RUNS = "runs"  # folder of the trained runs
 MODELS = ""  # the runs to ask, by name, commas between them; empty: all that are trained
 
-# How
+# What is asked for
+RECURSIVE = False  # True: the folders' subfolders are searched too
 FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip; a shorter clip gives all it has
 BATCH_SIZE = 25  # frames at a time
 
 # What comes out besides the table
 JSON = ""  # file for everything that is known about the answers
 CSV = ""  # file for the fused answers as ChaLearn takes them
+TIMES_CSV = ""  # file for each model's answers over time, one value per row
 PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
-EVIDENCE = False  # True: the pictures also show where in the middle frame DAN's answers come from
+EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
 RULES = {"FRAMES_PER_CLIP": script.whole(1, 10**6), "BATCH_SIZE": script.whole(1, 10**6)}
 
@@ -46,12 +50,13 @@ SUFFIXES = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .3g
 
 
 def main(settings):
-    if settings.EVIDENCE and not settings.PICTURE:
-        raise UserError("EVIDENCE is drawn into the picture: leave PICTURE = True")
-    clips = find_clips(settings.CLIPS)
+    clips, unusable = find_clips(settings.CLIPS, settings.RECURSIVE)
+    remove_earlier(settings, clips)
+    if not clips:
+        raise UserError(as_complaint(unusable, len(unusable)))
     folders = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
     media.ffmpeg()
-    answered, unusable = {}, {}
+    answered = {}
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered
         decode = [(path, tempfile.mkdtemp(dir=scratch), settings.FRAMES_PER_CLIP) for path in clips.values()]
@@ -61,57 +66,103 @@ def main(settings):
         if settings.EVIDENCE:
             without = [model.name for model in models if not model.has_evidence]
             cautions += [f"{name} has no evidence maps, since it is not a DAN" for name in without]
-        print(f"{len(clips)} clips, {len(models)} models: {', '.join(folders)}", answers.REMINDER, *cautions, sep="\n")
+        heading = f"{tables.counted(len(clips), 'clip')}, {tables.counted(len(models), 'model')}: {', '.join(folders)}"
+        print(heading, answers.REMINDER, *cautions, sep="\n")
         for name, following in zip(clips, [*decode[1:], None], strict=True):
             this, coming = coming, reader.submit(decode_clip, *following) if following else None
             try:
                 clip = this.result()
                 answered[name] = answer = answers.answer_clip(clip, models, settings.BATCH_SIZE)
             except BadClipError as reason:
-                unusable[str(clips[name])] = str(reason)
-                print(f"\n{clips[name]}: cannot be used: {reason}")
+                unusable[as_text(clips[name])] = str(reason)
+                print(f"\n{as_text(clips[name])}: cannot be used: {reason}")
                 continue
-            print(f"\n{clip.path}: {answer.frames} frames, {answer.sound_seconds:.1f} s of sound")
-            print(answers.as_table(answer, len(models.labels)))
+            frames = tables.counted(answer.frames, "frame")
+            print(f"\n{as_text(clips[name])}: {frames}, {answer.sound_seconds:.1f} s of sound")
+            print(tables.as_table(answer, len(models.labels)))
             if settings.PICTURE:
                 from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
-                answer.picture = str(Path(settings.PICTURES) / f"{name}.png")
-                report.draw(answer.picture, name, clip, answer, models, settings.EVIDENCE)
+                picture = picture_of(clips[name], settings.PICTURES)
+                report.draw(picture, name, clip, answer, models, settings.EVIDENCE)
+                answer.picture = as_text(picture)
             print("".join(f"  {line}\n" for line in (*answer.warnings, answer.picture) if line), end="", flush=True)
             shutil.rmtree(clip.folder)
     if settings.JSON:
         files.write_json(settings.JSON, answers.as_json(answered, models, unusable, cautions))
     if settings.CSV and answered:
-        predictions.write_csv(settings.CSV, {name: answer.fused for name, answer in answered.items()})
+        tables.write_csv(settings.CSV, answered)
+    if settings.TIMES_CSV and answered:
+        tables.write_times_csv(settings.TIMES_CSV, answered)
     if unusable:
-        raise UserError(
-            f"{len(unusable)} of {len(clips)} clips could not be used: "
-            + name_some(f"{path} ({reason})" for path, reason in unusable.items())
-        )
+        raise UserError(as_complaint(unusable, len(answered) + len(unusable)))
 
 
-def find_clips(inputs):
-    """The clips named, and those in the folders named: {file name without suffix: path}, each file once.
+def find_clips(inputs, recursive=False):
+    """The clips named, and those in the folders named: ({what to call it: path}, {what cannot be used: reason}).
 
-    Raises `UserError` for what is not there, for a folder without clips, and for two files of one name.
+    A clip is called by its file's name, or by its path where another one has that name. Each path comes once.
     """
-    missing = [path for path in inputs if not os.path.exists(path)]
-    if missing:
-        raise UserError(f"not there: {', '.join(missing)}")
-    clips = {}
+    found, unusable = {}, {}
     for path in map(Path, inputs):
         if path.is_dir():
-            found = sorted(p for p in path.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith("."))
-            if not found:
-                raise UserError(f"{path.absolute()} holds no video or sound file of the usual suffixes: name the files")
+            clips = sorted(clips_in(path, recursive))
+            if not clips:
+                where = "in it or its subfolders" if recursive else "in it; RECURSIVE = True searches its subfolders"
+                unusable[as_text(path)] = f"no video or sound file of the usual suffixes {where}"
+        elif path.exists():
+            clips = [path]
         else:
-            found = [path]
-        for clip in found:
-            name = os.fsencode(clip.stem).decode(errors="replace")  # a file's name need not be text
-            if not os.path.samefile(clips.setdefault(name, clip), clip):
-                raise UserError(f"{clips[name]} and {clip} have one name, {name!r}: ask for them one by one")
-    return clips
+            clips, unusable[as_text(path)] = [], "not there"
+        for clip in clips:
+            found.setdefault(os.path.abspath(clip), clip)
+    times = Counter(clip.name for clip in found.values())
+    return {as_text(clip if times[clip.name] > 1 else clip.name): clip for clip in found.values()}, unusable
+
+
+def clips_in(folder, recursive):
+    """The paths of the video and sound files in `folder`, known by their suffixes; hidden ones are passed over."""
+    for here, below, names in os.walk(folder):
+        below[:] = [name for name in below if recursive and not name.startswith(".")]
+        yield from (Path(here, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != ".")
+
+
+def picture_of(clip, pictures):
+    """The path of a clip's picture: that of the clip itself, below the folder `pictures`, so that no two share one."""
+    path = os.path.abspath(clip)
+    below_here = os.path.relpath(path)
+    inside = not below_here.startswith("..")
+    picture = Path(pictures, f"{below_here if inside else path.lstrip(os.sep)}.png")
+    if len(os.fsencode(picture.name)) > files.LONGEST_NAME:
+        picture = picture.with_name(f"{hashlib.sha256(os.fsencode(picture.name)).hexdigest()}.png")
+    return picture
+
+
+def remove_earlier(settings, clips):
+    """Remove what an earlier run has left where this one will write: nobody shall take it for the answer of this one.
+
+    Raises `UserError` where an output would replace a clip, or another output.
+    """
+    wanted = [path for path in (settings.JSON, settings.CSV, settings.TIMES_CSV) if path]
+    taken = {os.path.realpath(clip) for clip in clips.values()}
+    for path in wanted:
+        if os.path.realpath(path) in taken or os.path.isdir(path):
+            raise UserError(f"{path}: an output needs a file name of its own, which no clip and no other output has")
+        taken.add(os.path.realpath(path))
+    if settings.PICTURE:
+        wanted += [picture_of(clip, settings.PICTURES) for clip in clips.values()]
+    for path in wanted:
+        Path(path).unlink(missing_ok=True)
+
+
+def as_text(path):
+    """A path as text that any file can hold: a file's name need not be text."""
+    return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def as_complaint(unusable, count):
+    reasons = name_some(f"{path} ({reason})" for path, reason in unusable.items())
+    return f"{len(unusable)} of {tables.counted(count, 'clip')} could not be used: {reasons}"
 
 
 if __name__ == "__main__":

@@ -74,6 +74,11 @@ def run_alone(name, *arguments, **options):
     return subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL, **options)
 
 
+def call(module, *arguments):
+    """A script's main in this process, with the command line's `arguments`; it raises its errors."""
+    module.main(script.read_settings(vars(module), arguments))
+
+
 def ok(done):
     """Assert that a run ended well; returns what it printed."""
     assert done.returncode == 0, done.stderr

@@ -20,6 +20,7 @@ import ast
 import contextlib
 import errno
 import io
+import itertools
 import math
 import os
 import re
@@ -40,6 +41,17 @@ REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "get the rig
 REMEDIES |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more (ulimit -n), or lower WORKERS")
 REMEDIES |= {errno.EFBIG: "allow larger ones (ulimit -f)"}
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and shutdowns send
+
+
+def _say_stopped(kind, error, trace):
+    """Ctrl-C before `run` listens, while a script still imports its libraries: a line in place of a traceback."""
+    if not issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error, trace)
+    else:
+        os.write(2, b"\nstopped before anything was begun\n")
+
+
+sys.excepthook = _say_stopped
 
 
 class Stopped(KeyboardInterrupt):
@@ -221,13 +233,14 @@ class Settings(argparse.Namespace):
 def read_settings(script_globals, arguments=(), inputs="", recipes=False):
     """The script's constants with a recipe and the command line's `arguments` applied, checked by its RULES.
 
-    `script_globals` is `vars(module)` of the script. Accepts `--NAME value` and `--NAME=value`. What differs from the
-    file is told in a printed line, with where it comes from.
+    `script_globals` is `vars(module)` of the script. Accepts `--NAME value` and `--NAME=value`, and `--NAME` alone
+    for True. What differs from the file is told in a printed line, with where it comes from.
     Raises `UserError` for an unknown name, a value of the wrong type, or one that its rule refuses.
     """
     constants = _constants(script_globals)
     parser = _parser(script_globals["__doc__"], constants, inputs, recipes)
-    settings = Settings(_names=frozenset(constants), **vars(parser.parse_intermixed_args(list(arguments))))
+    arguments = _switches_as_flags(arguments, constants)
+    settings = Settings(_names=frozenset(constants), **vars(parser.parse_intermixed_args(arguments)))
     flags = {name: value for name in constants if (value := getattr(settings, name)) is not None}
     of_recipe = read_recipe(settings.recipe, constants) if recipes and settings.recipe else {}
     for name, (value, kind, _) in constants.items():
@@ -323,7 +336,20 @@ class _Parser(argparse.ArgumentParser):
         raise UserError(f"{message.removeprefix('argument ')} (--help lists the names and what they take)")
 
 
+def _switches_as_flags(arguments, constants):
+    """The arguments with `--NAME=True` for each `--NAME` of a truth value that stands alone.
+
+    That is at the end, before another flag, or before a file, which is an input and not its value.
+    """
+    switches = {f"--{name}" for name, (_, kind, _) in constants.items() if kind is bool}
+    spelt = []
+    for word, following in itertools.pairwise([*arguments, "--"]):
+        alone = following.startswith("--") or os.path.exists(following)
+        spelt.append(f"{word}=True" if word in switches and alone else word)
+    return spelt
+
+
 def _truth(text):
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False, nor a file")
     return text.lower() == "true"

@@ -49,12 +49,9 @@ def log_filterbank(samples):
     signal = np.pad(signal, (0, length - len(signal)))
     # As the library cuts them, which copies each window; and without their ends, which its FFT drops
     power = sigproc.powspec(np.lib.stride_tricks.sliding_window_view(signal, FFT)[::STEP], FFT)
-    energies = _above_zero(_above_zero(power) @ _filterbanks().T)
+    energies = power @ _filterbanks().T
+    energies[energies == 0] = np.finfo(float).eps  # as the library, before the logarithm
     return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
-
-
-def _above_zero(values):
-    return np.where(values == 0, np.finfo(float).eps, values)  # as the library, before the logarithm
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from first_impression.common.errors import UserError, damage_as_user_error, short_message
 from first_impression.common.files import listed, whole_file
-from first_impression.common.provenance import content_name, content_of
+from first_impression.common.provenance import Ledger, content_name, content_of
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -194,14 +194,14 @@ def _open_zip(archive):
         return zipfile.ZipFile(archive)
 
 
-def unzip(clip, ledger, password="", by=""):
+def unzip(clip, password="", ledger=None, by=""):
     """Make sure that `clip.video` is there, whole and as the zip has it; returns its path.
 
-    `ledger` is one of unzippedData/, `password` opens encrypted zips; several processes may do this side by side,
-    each with another text `by`.
+    `password` opens encrypted zips, `ledger` is one of unzippedData/. Several processes may do this side by side, each
+    with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    if clip.archive is None or ledger.content(clip.video) == clip.content:
+    if clip.archive is None or (ledger or Ledger(UNZIPPED)).content(clip.video) == clip.content:
         return clip.video
     password = password or os.environ.get(PASSWORD_VARIABLE, "")
     with _open_zip(clip.archive) as opened, whole_file(clip.video, by) as tmp:

@@ -45,7 +45,7 @@ def read_table(path, of_any_file=False):
     signs = signs_of(path)
     if not table or of_any_file or table["signs"] == signs:
         return table
-    if table["content"] != content_with_progress(path):
+    if not signs or table["content"] != content_with_progress(path):
         return {}
     table["signs"] = signs
     with contextlib.suppress(PermissionError):  # in a folder of others, the next run reads it again

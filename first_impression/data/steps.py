@@ -52,7 +52,7 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
         if target.exists() and outputs.is_as_made(target) is None:
             raise UserError(f"{target} is in the place of an output, and this step did not make it: move it away")
         try:
-            video = chalearn.unzip(clip, videos, settings.ZIP_PASSWORD, by=f"-{output}{shard}")
+            video = chalearn.unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
             with whole(target, by=shard) as tmp:
                 made = make(video, tmp)
                 outputs.note(target, tmp, made_from)
@@ -93,7 +93,8 @@ def name_gone(clips, output, folder, settings):
     """Name the outputs and unpacked videos whose clip is in no source any more; with PRUNE, remove them."""
     known = {path for clip in clips for path in (getattr(clip, output), clip.video)}
     there = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
-    there += [path for each in files.listed(chalearn.UNZIPPED, "[!.]*") for path in files.listed(each, "[!.]*")]
+    unpacked = [path for path in files.listed(chalearn.UNZIPPED, "[!.]*") if path.is_dir()]
+    there += [path for each in unpacked for path in files.listed(each, "[!.]*")]
     gone = [path for path in there if path not in known and chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
     if not gone:
         return
@@ -134,6 +135,11 @@ def labelled_clips(folder, find, maker, shard=""):
             }
             for split in splits
         }
+
+
+def shuffled(examples, seed):
+    """The examples in an order that follows from the seed alone."""
+    return [examples[index] for index in np.random.default_rng(seed).permutation(len(examples))]
 
 
 class LabelledClip(NamedTuple):

@@ -14,6 +14,7 @@ from first_impression.common import script
 from first_impression.common.errors import BadClipError
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation.predictions import read_csv
+from first_impression.evaluation.traits import by_trait
 from first_impression.training import saved_models
 
 REMINDER = (
@@ -61,7 +62,7 @@ def load_models(folders):
     models = Models()
     models.labels = _training_labels(folders.values())
     for name, folder in folders.items():
-        model, kind = saved_models.load_model(folder)
+        model, kind = saved_models.load_model(folder / saved_models.FINAL)
         infer = tf.function(lambda inputs, model=model: model(inputs, training=False), reduce_retracing=True)
         start = saved_models.start_of(folder)
         models.append(Model(name, kind, start, model, infer, bool(evidence.described(model))))
@@ -87,7 +88,7 @@ class Answer:
     frames: int  # how many the visual models looked at
     sound_seconds: float  # how much the audio model listened to
     percentile: np.ndarray | None  # [5], per cent of the training clips with a lower label
-    by_frame: np.ndarray | None  # [n, 5], mean of the visual models
+    over_time: dict  # model -> (times in seconds [n], values [n, 5]); a visual model's are those of the frames
     warnings: list
     picture: str = ""  # the file of its report
 
@@ -108,7 +109,8 @@ def answer_clip(clip, models, batch_size=25):
         raise BadClipError("; ".join(dict.fromkeys(clip.missing.values())) + no_other)
     scores = {name: values.mean(axis=0, dtype=np.float64) for name, values in rows.items()}
     fused = np.mean(list(scores.values()), axis=0)
-    visual = [rows[model.name] for model in models if model.kind == "image" and model.name in rows]
+    visual = [model.name for model in models if model.kind == "image" and model.name in rows]
+    of_sound = np.array([clip.sound_seconds / 2])
     return Answer(
         file=str(clip.path),
         scores=scores,
@@ -116,7 +118,7 @@ def answer_clip(clip, models, batch_size=25):
         frames=len(clip.frames) if visual else 0,
         sound_seconds=clip.sound_seconds if len(rows) > len(visual) else 0.0,
         percentile=100 * (models.labels < fused).mean(axis=0) if len(models.labels) else None,
-        by_frame=np.mean(visual, axis=0) if visual else None,
+        over_time={name: (clip.times if name in visual else of_sound, values) for name, values in rows.items()},
         warnings=[f"{reason}; answered by {', '.join(rows)} alone" for reason in clip.missing.values()],
     )
 
@@ -128,24 +130,8 @@ def read_images(paths):
     return np.stack([tf.io.decode_jpeg(path.read_bytes(), channels=3).numpy() for path in paths])
 
 
-def as_table(answer, training_clips):
-    """The answer as text, a line per trait."""
-    columns = {"fused": answer.fused, **answer.scores} if len(answer.scores) > 1 else answer.scores
-    widths = {name: max(8, len(name)) for name in columns}
-    lines = [" " * 19 + "".join(f"  {name:>{width}}" for name, width in widths.items())]
-    if training_clips:
-        lines[0] += f"  higher than, of {training_clips:,} training clips"
-    for row, trait in enumerate(TRAITS):
-        line = f"  {trait:<17}" + "".join(f"  {values[row]:{widths[name]}.4f}" for name, values in columns.items())
-        lines.append(line + (f"  {answer.percentile[row]:.1f} %" if training_clips else ""))
-    return "\n".join(lines)
-
-
 def as_json(answers, models, unusable=None, cautions=()):
     """All that is known about the answers {clip: Answer}, as what JSON can hold. `unusable`: {file: reason}."""
-
-    def named(values):
-        return None if values is None else dict(zip(TRAITS, map(float, values), strict=True))
 
     return {
         "note": " ".join(REMINDER.split()),
@@ -155,9 +141,9 @@ def as_json(answers, models, unusable=None, cautions=()):
         "clips": {
             name: {
                 "file": answer.file,
-                "fused": named(answer.fused),
-                "models": {model: named(values) for model, values in answer.scores.items()},
-                "percentile": named(answer.percentile),
+                "fused": by_trait(answer.fused),
+                "models": {model: by_trait(values) for model, values in answer.scores.items()},
+                "percentile": None if answer.percentile is None else by_trait(answer.percentile),
                 "frames": answer.frames,
                 "sound_seconds": answer.sound_seconds,
                 "warnings": answer.warnings,

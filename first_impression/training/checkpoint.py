@@ -57,21 +57,32 @@ def load(folder, make_optimizer):
     """
     import keras
 
+    architecture, arrays, progress = read(folder)
+    model = keras.models.model_from_json(architecture)
+    optimizer = make_optimizer(model)
+    variables = model.variables + optimizer.variables
+    if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
+        raise UserError(f"{path_in(folder)} is of another model or optimizer: train under another NAME, or delete it")
+    for variable in variables:
+        variable.assign(arrays[variable.path])
+    return model, optimizer, progress
+
+
+def read(folder):
+    """(the model's architecture as JSON, its and the optimizer's arrays by variable path, the `Progress`) of a run.
+
+    Raises `UserError` for a damaged checkpoint, and for a model of other parts than ours have.
+    """
     file = path_in(folder)
     with damage_as_user_error(f"{file} is damaged", "delete it to start the training anew"):
         with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop(ABOUT)))
         check_architecture(json.loads(about["architecture"]))
-        model, progress = keras.models.model_from_json(about["architecture"]), Progress(**about["progress"])
-        progress.about["start"]["words"], progress.about["records"]["training"], progress.about["constants"].keys()
-    optimizer = make_optimizer(model)
-    variables = model.variables + optimizer.variables
-    if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
-        raise UserError(f"{file} is of another model or optimizer: delete it to start the training anew")
-    for variable in variables:
-        variable.assign(arrays[variable.path])
-    return model, optimizer, progress
+        progress = Progress(**about["progress"])
+        if not progress.about.keys() >= {"constants", "records", "start"}:
+            raise ValueError("it does not say what it was made from")
+        return about["architecture"], arrays, progress
 
 
 @contextlib.contextmanager

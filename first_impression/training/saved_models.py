@@ -7,6 +7,7 @@ import contextlib
 import json
 import math
 import platform
+import re
 import subprocess
 import zipfile
 from pathlib import Path
@@ -120,11 +121,55 @@ def find_trained(folder, models=""):
     return {name: trained[name] for name in wanted}
 
 
-def load_model(folder):
-    """(the trained model of a run, "image" or "audio"). Raises `UserError` for a file that is no such model."""
+def epochs_rule(value):
+    """A rule for a script's EPOCHS: the value is "", "best", or the numbers of epochs with commas between."""
+    numbers = [part.strip() for part in value.split(",")] if isinstance(value, str) else [""]
+    if value in ("", "best") or all(re.fullmatch("[1-9][0-9]*", part) for part in numbers):
+        return "names an epoch twice" if len(set(numbers)) < len(numbers) else None
+    return 'must be "" (the last), "best", or epochs as "1" or "1,2"'
+
+
+def epoch_files(folder, epochs=""):
+    """The models of the run in `folder` that the text `epochs` names: paths. The text is one that `epochs_rule` takes.
+
+    "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs.
+    Raises `UserError` where one is missing.
+    """
+    names = {"": [FINAL], "best": [BEST]}.get(epochs) or [f"epoch-{part.strip()}.keras" for part in epochs.split(",")]
+    missing = [name for name in names if not (folder / name).exists()]
+    if missing:
+        here = [path.name for path in folder.glob("*.keras") if not path.name.startswith(".")]
+        raise UserError(
+            f"EPOCHS = {epochs!r}: {folder} has no {', '.join(missing)}, only {name_some(here) or 'no model at all'}; "
+            "train.py keeps every epoch's model with KEEP_EPOCHS = True"
+        )
+    return [folder / name for name in names]
+
+
+def load_networks(folder, epochs=""):
+    """(the networks of a run's epochs, a list as of `epoch_files`; "image" or "audio").
+
+    Raises `UserError` for a missing file, and for one that is not a model of train.py's.
+    """
+    loaded = [load_model(file) for file in epoch_files(folder, epochs)]
+    if len({kind for _, kind in loaded}) > 1:
+        raise UserError(f"{folder} holds models of images and of sound: they are of different runs")
+    return [network for network, _ in loaded], loaded[0][1]
+
+
+def mean_of(networks):
+    """A function of inputs [n, ...] in the place of `networks`: the plain mean of their answers, tensor [n, 5]."""
+
+    def answer(inputs, training=False):
+        return sum(network(inputs, training=training) for network in networks) / len(networks)
+
+    return answer
+
+
+def load_model(file):
+    """(the trained model in `file`, "image" or "audio"). Raises `UserError` for a file that is not such a model."""
     import keras
 
-    file = folder / FINAL
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
     with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
         with open_whole_zip(file) as archive:

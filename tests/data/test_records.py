@@ -142,6 +142,17 @@ def test_replicas_get_the_batches_of_one_device_between_them(sizes, workers, rep
     assert [sorted(part) for part in found] == [sorted(indices.numpy()) for _, _, indices, _ in whole]
 
 
+def test_a_padded_batch_repeats_its_own_records_without_weight():
+    write("t.tfrecords", named(6))
+    record_set, batches = read("t.tfrecords", pad=True)
+    assert [len(inputs) for inputs, *_ in batches] == [4, 4] and record_set.size == 6
+    inputs, _, indices, weights = batches[1]
+    assert indices.numpy().tolist() == [4, 5, -1, -1] and weights.numpy().tolist() == [0.5, 0.5, 0, 0]
+    assert {int(image.mean().round()) for image in inputs.numpy()} == {4, 5}
+    (alone,) = record_reader.batches(record_set, 100)  # no batch is larger than the set
+    assert len(alone[0]) == 6
+
+
 def test_unpadded_batches_have_their_records_alone_on_several_replicas_too():
     write("t.tfrecords", named(7))  # batches of 4 and 3
     record_set = record_reader.open_records("t.tfrecords", "train", "image")

@@ -7,7 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import PROJECT, label_of, refused, run, write_annotation
+from conftest import PROJECT, label_of, refused, run, run_alone, write_annotation
 from PIL import Image
 
 from first_impression.common.errors import UserError
@@ -85,7 +85,7 @@ def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     predictions.write_csv("a.csv", first)
     predictions.write_csv("b.csv", second)
     arguments = ("--PREDICTIONS", "a.csv,b.csv", "--ANNOTATION", "Annotations/annotation_validation.pkl")
-    done = run("evaluate.py", *arguments, env=without_tensorflow(annotated))
+    done = run_alone("evaluate.py", *arguments, env=without_tensorflow(annotated))
     assert done.returncode == 0, done.stderr
     report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
     assert list(report["models"]) == ["a.csv", "b.csv", "fusion"]
@@ -200,5 +200,5 @@ def test_trained_runs_are_scored_on_their_records(annotated):
 
 def test_no_script_imports_tensorflow_for_its_help():
     for name in ("evaluate.py", "train.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
-        done = run(name, "--help", env=without_tensorflow(Path().absolute()))
+        done = run_alone(name, "--help", env=without_tensorflow(Path().absolute()))
         assert done.returncode == 0 and (PROJECT / name).exists(), done.stderr

@@ -66,7 +66,7 @@ def broken(content, random):
 
 
 class Reader:
-    """What a script does with a file of this kind. `read` raises `UserError` or `BadClipError`, or asserts what it got."""
+    """What a script does with a file of this kind: `read` raises `UserError` or `BadClipError`, or asserts."""
 
     suffix = ""
     workers = 1
@@ -233,17 +233,18 @@ class Records(Reader):
 class Keras(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
-        global runs
         from first_impression.training import saved_models
 
-        self.weights = [values.tobytes() for values in saved_models.load_model(specimen.parent)[0].get_weights()]
+        self.weights = [values.tobytes() for values in saved_models.load_model(specimen)[0].get_weights()]
 
     def place(self, number):
         Path(f"{number}_run").mkdir()
         return Path(f"{number}_run/final.keras")
 
     def read(self, path):
-        model, kind = saved_models.load_model(path.parent)
+        from first_impression.training import saved_models
+
+        model, kind = saved_models.load_model(path)
         assert kind == "audio"
         assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
         finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))
@@ -254,12 +255,16 @@ class Checkpoint(Reader):
 
     def __init__(self, specimen):
         super().__init__(specimen)
-        global runs
-
         self.expected = self.content(specimen)
 
+    def place(self, number):
+        Path(f"{number}_run").mkdir()
+        return Path(f"{number}_run/checkpoint.npz")
+
     def content(self, path):
-        arrays, (architecture, progress) = checkpoint._read(path)
+        from first_impression.training import checkpoint
+
+        architecture, arrays, progress = checkpoint.read(path.parent)
         return {name: values.tobytes() for name, values in arrays.items()}, architecture, progress
 
     def read(self, path):

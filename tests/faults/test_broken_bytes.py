@@ -20,6 +20,7 @@ from PIL import Image
 
 from first_impression.data import audio, media, record_writer
 from first_impression.evaluation import predictions
+from first_impression.training import checkpoint
 
 COUNT = 500 * int(os.environ.get("FAULTS_TIMES", "1"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
@@ -65,10 +66,11 @@ def make_specimen(kind, folder):
     if kind == "keras":
         model.save(folder / "final.keras")
         return folder / "final.keras"
-    run = runs.Run(folder, {}, ())
-    run._model, run._variables = model, model.variables
-    run.save()
-    return run.checkpoint
+    optimizer = keras.optimizers.SGD(0.1)
+    optimizer.build(model.trainable_variables)
+    about = {"constants": {}, "records": {}, "start": {}}
+    checkpoint.save(folder, model, optimizer, checkpoint.Progress(about=about))
+    return checkpoint.path_in(folder)
 
 
 @pytest.mark.parametrize("kind", READERS)

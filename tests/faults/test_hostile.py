@@ -26,7 +26,7 @@ import Write_Into_TFRecords
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, records
 from first_impression.data import mat as matlab
-from first_impression.training import saved_models
+from first_impression.training import checkpoint, saved_models
 
 MARK = "harm.txt"  # what a file's code would write, if it ran
 
@@ -44,7 +44,7 @@ def limited(code, *arguments):
     """Run Python code in a child that gets 2 GB at most; returns its (output, peak in GB)."""
     before = "import resource; resource.setrlimit(resource.RLIMIT_DATA, (2 * 10**9,) * 2)\n"
     after = "\nprint(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])"
-    environment = {**os.environ, "PYTHONPATH": str(Path(media.__file__).parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(Path(media.__file__).parents[2])}
     done = subprocess.run(
         [sys.executable, "-c", before + code + after, *map(str, arguments)],
         capture_output=True,
@@ -112,7 +112,7 @@ def test_no_way_round_by_dots_in_a_name(folder):
 def test_no_pickle_fills_the_memory(folder, code):
     (folder / "a.pkl").write_bytes(code)
     said, peak = limited(
-        "from first_impression import UserError, chalearn\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import annotations\n"
         "try: annotations.read_annotation('a.pkl')\nexcept UserError as problem: print(problem)"
     )
     assert said.startswith("a.pkl ") and peak < 0.5
@@ -215,7 +215,8 @@ def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, pa
     assert lie != content
     path.write_bytes(lie)
     said, peak = limited(
-        "from first_impression import UserError, chalearn\n(clip,) = chalearn.find_clips()\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import chalearn\n"
+        "(clip,) = chalearn.find_clips()\n"
         "try: chalearn.unzip(clip)\nexcept UserError as problem: print(problem)"
     )
     assert "training80_01.zip is damaged at a.mp4" in said and peak < 1
@@ -479,7 +480,7 @@ HOSTILE_PARTS = {
 def answer_of(run_folder):
     """What loading the model of `run_folder` says, when it is refused."""
     with pytest.raises(UserError) as refusal:
-        saved_models.load_model(run_folder)
+        saved_models.load_model(run_folder / saved_models.FINAL)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -507,13 +508,13 @@ def test_no_foreign_part_of_a_model_is_made(folder, part):
         about = {"architecture": archive.read("config.json").decode(), "progress": {}}
     np.savez("checkpoint.npz", about=np.array(json.dumps(about)))
     with pytest.raises(UserError, match="checkpoint.npz is damaged .*none of our models has"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_no_object_in_a_checkpoint_is_unpickled(folder):
     np.savez("checkpoint.npz", about=np.array([Runs(os.system, f"touch {MARK}")], object))
     with pytest.raises(UserError, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_model_that_would_fill_the_memory_is_not_built(folder):
@@ -543,7 +544,7 @@ def test_a_model_or_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(folde
     assert "unpacks to more" in answer_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
     with pytest.raises(UserError, match="checkpoint.npz .*unpacks to more"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
@@ -552,7 +553,7 @@ def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
     with zipfile.ZipFile("checkpoint.npz", "w") as archive:
         archive.writestr("a.npy", head.getvalue())
     with pytest.raises(UserError, match="checkpoint.npz is damaged"):
-        runs.Run(folder, {}, ()).__enter__()
+        checkpoint.read(folder)
 
 
 def test_a_flipped_weight_in_a_model_is_noticed(folder):
@@ -624,7 +625,7 @@ def bomb(path, megabytes):
 
 def test_a_matlab_file_neither_fills_the_memory_nor_runs_code(folder):
     code = (
-        "import sys\nfrom first_impression import mat\n"
+        "import sys\nfrom first_impression.data import mat\n"
         "try: print(mat.read(sys.argv[1], ['layers']))\nexcept Exception as error: print('refused', error)"
     )
     bomb(folder / "bomb.mat", 2400)
@@ -693,7 +694,7 @@ def jpeg_of_size(side):
 @pytest.mark.parametrize("side", [225, 13_000, 60_000, 65_535])
 def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     Path("frame1.jpg").write_bytes(jpeg_of_size(side))
-    with pytest.raises(UserError, match="frame1.jpg is no usable frame"):
+    with pytest.raises(UserError, match="frame1.jpg is not a usable frame"):
         Write_Into_TFRecords.pixels(Path("frame1.jpg"))
     Path("frame1.jpg").write_bytes(jpeg_of_size(224))
     assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == records.RAW_BYTES
@@ -701,7 +702,7 @@ def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     pictures = iter([jpeg_of_size(224), jpeg_of_size(side)])
     record_writer.write(folder / "t.tfrecords", "train", "image", items, lambda _: pictures, {})
     code = (
-        "from first_impression import UserError, records\n"
+        "from first_impression.common.errors import UserError\nfrom first_impression.data import record_reader\n"
         "contents = record_reader.open_records('t.tfrecords', 'train', 'image')\n"
         "try: print(len(list(records.watched(record_reader.batches(contents, 1), contents))))\n"
         "except UserError as problem: print(problem)"
@@ -718,7 +719,7 @@ def test_records_that_lost_their_end_are_not_taken_for_all(folder):
     with pytest.raises(UserError, match="t.tfrecords has lost 1 of its records"):
         record_reader.open_records("t.tfrecords", "train", "image")
     Path("t.tfrecords.json").unlink()
-    assert record_reader.open_records("t.tfrecords", "train", "image").records == 3
+    assert record_reader.open_records("t.tfrecords", "train", "image").size == 3
 
 
 def test_labels_that_are_none_are_refused_by_the_step(folder):

@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from conftest import refused, run
+from conftest import refused, run_alone
 from harness import STEPS, check, finish, leftovers, start, tree
 
 LOCKS = {
@@ -74,12 +74,12 @@ def test_the_second_one_gives_way_and_a_dead_one_is_no_obstacle(done, folder, st
     script, arguments = STEPS[step].script, STEPS[step].arguments
     first = start(step, place)
     lock = held(first, place, step)
-    refused(run(script, *arguments, cwd=place), "is at work here already", f"process {first.process.pid}")
+    refused(run_alone(script, *arguments, cwd=place), "is at work here already", f"process {first.process.pid}")
     assert first.strike(signal.SIGKILL) and lock.exists()
 
     again = start(step, place)
     held(again, place, step)
-    refused(run(script, *arguments, cwd=place), f"process {again.process.pid}")
+    refused(run_alone(script, *arguments, cwd=place), f"process {again.process.pid}")
     again.strike(signal.SIGCONT)
     assert again.end() == 0, again.text()
     check(done, step, place, before)

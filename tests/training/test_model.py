@@ -9,7 +9,7 @@ import pytest
 from conftest import BLOCKS, vgg_layers, write_mat
 
 from first_impression.common.errors import UserError
-from model import build_model, build_resnet, load_vggface, mean_colour
+from model import build_model, build_resnet, load_resnet, load_vggface, mean_colour
 
 SIDE = 64  # pixels: a small picture for a slow forward pass; pool5 is 2 x 2
 
@@ -89,7 +89,8 @@ def test_all_three_layouts_fill_the_same_network(folder, layout):
     layers = vgg_layers(np.random.default_rng(4))
     write_mat("weights.mat", layers, layout)
     model = build_model("dan", image_size=SIDE)
-    assert load_vggface(model, "weights.mat").startswith("NOT the published VGG-Face")
+    start = load_vggface(model, "weights.mat")
+    assert start["published"] is False and "NOT the published VGG-Face" in start["words"]
     assert mean_colour(model) == [120.0, 110.0, 100.0]
     for name, (kernel, bias) in layers.items():
         found_kernel, found_bias = model.get_layer(name).get_weights()
@@ -179,7 +180,9 @@ def test_resnet_sees_colours_as_kerass_own_does(folder):
     theirs = resnet50.ResNet50(include_top=False, weights=None, pooling="avg")
     with h5py.File("notop.h5", "w") as file:
         legacy_h5_format.save_weights_to_hdf5_group(file, theirs)
-    ours = build_resnet("notop.h5", image_size=SIDE)
+    ours = build_resnet(image_size=SIDE)
+    start = load_resnet(ours, "notop.h5")
+    assert start["published"] is False and "NOT the file that Keras publishes" in start["words"]
     images = np.random.default_rng(0).integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.float32)
     features = keras.Model(ours.input, ours.layers[-2].output)
     wanted = theirs(resnet50.preprocess_input(images.copy())).numpy()

@@ -1,0 +1,19 @@
+"""How the five traits are shown to people: in one order, each in one colour, in every table and picture.
+
+Arrays keep the order of `TRAITS`, the annotation's; `SHOWN` is that of ChaLearn's CSV files and of the word "EACNO".
+"""
+
+import numpy as np
+
+from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation.predictions import COLUMNS
+
+SHOWN = tuple(COLUMNS.values())
+ROWS = tuple(TRAITS.index(trait) for trait in SHOWN)  # where each of them lies in an array
+# Okabe and Ito's, which colour-blind people can tell apart; their yellow darkened for lines on white
+COLOURS = dict(zip(SHOWN, ("#0072B2", "#009E73", "#CC79A7", "#D55E00", "#B8860B"), strict=True))
+
+
+def by_trait(values):
+    """Values [5, ...] in the order of TRAITS as {trait: value}, in the order of SHOWN; numbers become Python's own."""
+    return {trait: np.asarray(values[row]).tolist() for trait, row in zip(SHOWN, ROWS, strict=True)}
