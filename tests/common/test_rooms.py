@@ -36,7 +36,7 @@ def complaints(root):
     try:
         TopologicalSorter(beside).prepare()
     except CycleError as error:
-        found.append(f"a circle: {' -> '.join(error.args[1])}")
+        found.append(f"a cycle: {' -> '.join(error.args[1])}")
     return found
 
 
@@ -73,8 +73,8 @@ def test_imports_go_down_and_no_script_is_imported():
         ("first_impression/data/a.py", "from ..training import b", "which is above it"),
         ("first_impression/data/a.py", "def f():\n    from first_impression.training import b", "which is above it"),
         ("first_impression/data/a.py", "from first_impression import training", "which is above it"),
-        ("first_impression/common/a.py", "from first_impression.common import c", "a circle"),
-        ("first_impression/training/c.py", "from first_impression.training.b import x", "a circle"),
+        ("first_impression/common/a.py", "from first_impression.common import c", "a cycle"),
+        ("first_impression/training/c.py", "from first_impression.training.b import x", "a cycle"),
         ("first_impression/data/a.py", "import train", "first_impression.data.a imports the script train"),
         ("first_impression/data/a.py", "from model import build", "first_impression.data.a imports the script model"),
         ("evaluate.py", "import train", "the script evaluate imports the script train"),

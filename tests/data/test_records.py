@@ -29,17 +29,18 @@ def label(number):
     return label_of(number).astype("<f4").tobytes()
 
 
-def read(path, key="train", kind="image", **options):
-    contents = record_reader.open_records(path, key, kind)
-    return contents, list(record_reader.translate_read_errors(record_reader.batches(contents, 4, **options), contents))
+def read(path, key="train", kind="image", pad=False, **options):
+    record_set = record_reader.open_records(path, key, kind)
+    batches = record_reader.batches(record_set, 4, pad=pad, **options)
+    return record_set, list(record_reader.translate_read_errors(batches, record_set))
 
 
 def test_the_originals_raw_images_without_clip_names():
     images = np.random.default_rng(0).integers(0, 256, (6, 224, 224, 3)).astype(np.uint8)
     write("t.tfrecords", [{"train/image": im.tobytes(), "train/label": label(i)} for i, im in enumerate(images)])
-    contents, batches = read("t.tfrecords", pad=False)
-    assert contents.size == 6 and contents.labels == {}
-    assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(6)], axis=0))
+    record_set, batches = read("t.tfrecords")
+    assert record_set.size == 6 and record_set.labels == {}
+    assert np.allclose(record_set.label_mean, np.mean([label_of(i) for i in range(6)], axis=0))
     assert [len(inputs) for inputs, *_ in batches] == [4, 2]
     assert (np.concatenate([inputs for inputs, *_ in batches]) == images).all()
     assert np.concatenate([labels for _, labels, *_ in batches]).tolist() == [label_of(i).tolist() for i in range(6)]
@@ -57,13 +58,12 @@ def grey_jpeg(level, size=224):
 
 
 def named(count, **change):
-    rows = [{"train/image": grey_jpeg(i), "train/label": label(i), "train/video": b"clip"} for i in range(count)]
-    return [{**row, **change} for row in rows]
+    found = [{"train/image": grey_jpeg(i), "train/label": label(i), "train/video": b"clip"} for i in range(count)]
+    return [{**example, **change} for example in found]
 
 
 def levels(batches):
-    real = [(image, index) for inputs, _, indices, _ in batches for image, index in zip(inputs, indices, strict=True)]
-    return [int(image.numpy().mean().round()) for image, index in real if index >= 0]
+    return [int(image.numpy().mean().round()) for inputs, *_ in batches for image in inputs]
 
 
 def test_order_follows_the_seed_and_a_skip_finds_its_place():
@@ -80,90 +80,114 @@ def test_order_follows_the_seed_and_a_skip_finds_its_place():
 
 
 def test_labels_and_names_stay_with_their_pictures_in_any_order():
-    write("t.tfrecords", [{**row, "train/video": f"clip{i}".encode()} for i, row in enumerate(named(30))])
-    contents, batches = read("t.tfrecords", shuffle_seed=5)
-    names, true = record_reader.read_names(contents)
+    write("t.tfrecords", [{**example, "train/video": f"clip{i}".encode()} for i, example in enumerate(named(30))])
+    record_set, batches = read("t.tfrecords", shuffle_seed=5)
+    names, true = record_reader.read_names(record_set)
     for inputs, labels, indices, _ in batches:
-        for image, values, row in zip(inputs, labels, indices, strict=True):
-            if row < 0:
-                continue
+        for image, values, index in zip(inputs, labels, indices, strict=True):
             number = int(image.numpy().mean().round())
-            assert values.numpy().tolist() == true[row].tolist() == label_of(number).tolist()
-            assert names[row] == f"clip{number}"
+            assert values.numpy().tolist() == true[index].tolist() == label_of(number).tolist()
+            assert names[index] == f"clip{number}"
+
+
+def two_toned(count):
+    """Records whose pictures tell their number and whether they were flipped, for `seen`."""
+    level = np.full((224, 224, 3), 200, np.uint8)
+    pictures = []
+    for number in range(count):
+        level[:, :112] = 4 * number
+        pictures.append(tf.io.encode_jpeg(level, quality=100).numpy())
+    return [{**example, "train/image": picture} for example, picture in zip(named(count), pictures, strict=True)]
+
+
+def seen(image):
+    """(number, whether it was flipped) of a picture of `two_toned`."""
+    left, right = image[:, :112].mean(), image[:, 112:].mean()
+    return round(min(left, right) / 4), bool(left > right)
 
 
 @pytest.mark.parametrize("sizes", [[23], [6, 6, 6, 5], [2, 9, 1, 11]], ids=["one file", "even files", "uneven files"])
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4)])
 @pytest.mark.parametrize("batch_size", [4, 5])
-def test_replicas_get_the_batches_of_one_process_between_them(sizes, workers, replicas, batch_size, folder):
-    rows = named(sum(sizes))
+def test_replicas_get_the_batches_of_one_device_between_them(sizes, workers, replicas, batch_size, folder):
+    examples = two_toned(sum(sizes))
     for number, size in enumerate(sizes):
         suffix = f"-{number:05d}-of-{len(sizes):05d}" if len(sizes) > 1 else ""
-        write(f"t.tfrecords{suffix}", rows[sum(sizes[:number]) :][:size])
-    contents = record_reader.open_records("t.tfrecords", "train", "image")
-    options = {"shuffle_seed": 3, "skip": 1}
-    whole = [sorted(batch) for _, _, batch, _ in record_reader.batches(contents, batch_size, pad=False, **options)]
-    assert sorted(len(batch) for batch in whole)[1:] == [batch_size] * (len(whole) - 1)
+        write(f"t.tfrecords{suffix}", examples[sum(sizes[:number]) :][:size])
+    record_set = record_reader.open_records("t.tfrecords", "train", "image")
+    options = {"shuffle_seed": 3, "skip": 1, "flip": True}
+    whole = list(record_reader.batches(record_set, batch_size, pad=False, **options))
+    counts = [len(indices) for _, _, indices, _ in whole]
+    assert counts[:-1] == [batch_size] * (len(whole) - 1) and sum(counts) == sum(sizes) - batch_size
+    flipped = [seen(inputs.numpy()[0])[1] for inputs, *_ in whole]
+    assert len(set(flipped)) == 2  # so that a wrong coin would be noticed
 
-    found, sums = [[] for _ in whole], np.zeros(len(whole))
+    found, total = [[] for _ in whole], np.zeros(len(whole))
     for worker in range(workers):
         context = tf.distribute.InputContext(workers, worker, replicas)
-        parts = list(record_reader.batches(contents, batch_size, context=context, **options))
-        assert len(parts) == len(whole) * replicas // workers and len({len(part) for _, _, part, _ in parts}) == 1
-        for number, (inputs, labels, part, weights) in enumerate(parts):
-            sums[number * workers // replicas] += weights.numpy().sum()
-            found[number * workers // replicas] += [row for row in part.numpy() if row >= 0]
-            for image, label, row in zip(inputs, labels, part.numpy(), strict=True):  # rows tell the truth
-                assert (
-                    row < 0 or image.numpy().mean().round() == row and label.numpy().tolist() == label_of(row).tolist()
-                )
-    assert [sorted(rows) for rows in found] == [[int(row) for row in batch] for batch in whole]
-    assert np.allclose(sums, 1)
+        parts = list(record_reader.batches(record_set, batch_size, context=context, **options))
+        assert len(parts) == len(whole) * replicas // workers and len({len(labels) for _, labels, *_ in parts}) == 1
+        for number, (inputs, labels, indices, weights) in enumerate(parts):
+            batch = number * workers // replicas
+            total[batch] += weights.numpy().sum()
+            for image, values, index, weight in zip(inputs.numpy(), labels.numpy(), indices, weights, strict=True):
+                number_seen, coin = seen(image)
+                assert coin == flipped[batch] and values.tolist() == label_of(number_seen).tolist()
+                if index >= 0:  # else it fills up the batch
+                    found[batch].append(int(index))
+                    assert number_seen == index and np.isclose(weight, 1 / counts[batch])
+                else:
+                    assert index == -1 and weight == 0
+    assert np.allclose(total, 1)
+    assert [sorted(part) for part in found] == [sorted(indices.numpy()) for _, _, indices, _ in whole]
+
+
+def test_a_padded_batch_repeats_its_own_records_without_weight():
+    write("t.tfrecords", named(6))
+    record_set, batches = read("t.tfrecords", pad=True)
+    assert [len(inputs) for inputs, *_ in batches] == [4, 4] and record_set.size == 6
+    inputs, _, indices, weights = batches[1]
+    assert indices.numpy().tolist() == [4, 5, -1, -1] and weights.numpy().tolist() == [0.5, 0.5, 0, 0]
+    assert {int(image.mean().round()) for image in inputs.numpy()} == {4, 5}
+    (alone,) = record_reader.batches(record_set, 100)  # no batch is larger than the set
+    assert len(alone[0]) == 6
+
+
+def test_unpadded_batches_have_their_records_alone_on_several_replicas_too():
+    write("t.tfrecords", named(7))  # batches of 4 and 3
+    record_set = record_reader.open_records("t.tfrecords", "train", "image")
+    parts = list(record_reader.batches(record_set, 4, pad=False, context=tf.distribute.InputContext(1, 0, 2)))
+    assert [indices.numpy().tolist() for _, _, indices, _ in parts] == [[0, 2], [1, 3], [4, 6], [5, -1]]
+    assert np.allclose(np.concatenate([weights for *_, weights in parts]), [1 / 4] * 4 + [1 / 3] * 3 + [0])
+
+
+def test_one_coin_flips_a_batch_and_follows_from_the_seed_and_its_number():
+    write("t.tfrecords", two_toned(36))
+
+    def coins(**options):
+        _, batches = read("t.tfrecords", **options)
+        drawn = [{seen(image)[1] for image in inputs.numpy()} for inputs, *_ in batches]
+        assert all(len(coin) == 1 for coin in drawn)
+        return [coin.pop() for coin in drawn]
+
+    first = coins(shuffle_seed=1, flip=True)
+    assert len(first) == 9 and set(first) == {True, False}
+    assert first == coins(shuffle_seed=1, flip=True) != coins(shuffle_seed=2, flip=True)
+    for skip in (1, 4):  # as a stopped epoch goes on
+        assert coins(shuffle_seed=1, flip=True, skip=skip) == first[skip:]
+    assert not any(coins(shuffle_seed=1))
 
 
 def test_a_worker_reads_its_own_files_only(folder):
     for number in range(4):
         write(f"t.tfrecords-{number:05d}-of-00004", named(6))
-    contents = record_reader.open_records("t.tfrecords", "train", "image")
-    ours, theirs = (tf.distribute.InputContext(2, worker, 2) for worker in (1, 0))
-    options = {"shuffle_seed": 0}
-    read = {
-        int(i) // 6 for *_, indices, _ in record_reader.batches(contents, 4, context=ours, **options) for i in indices
-    }
-    assert len(read) == 2
-    for number in set(range(4)) - read:  # the other worker's
-        Path(contents.files[number]).unlink()
-    assert len(list(record_reader.batches(contents, 4, context=ours, **options))) == 6
-    with pytest.raises((tf.errors.NotFoundError, FileNotFoundError)):
-        list(record_reader.batches(contents, 4, context=theirs, **options))
-
-
-def test_a_padded_batch_repeats_its_own_records_without_weight():
-    write("t.tfrecords", named(6))
-    contents, batches = read("t.tfrecords")
-    assert [len(inputs) for inputs, *_ in batches] == [4, 4] and contents.size == 6
-    *_, indices, weights = batches[1]
-    assert indices.numpy().tolist() == [4, 5, -1, -1] and weights.numpy().tolist() == [0.5, 0.5, 0, 0]
-    assert {int(image.numpy().mean().round()) for image in batches[1][0]} == {4, 5}
-    alone = next(iter(record_reader.batches(contents, 100)))  # no batch is larger than the set
-    assert len(alone[0]) == 6
-
-
-def test_the_flip_follows_from_the_seed_and_the_number_of_the_batch():
-    half = np.zeros((224, 224, 3), np.uint8)
-    half[:, 112:] = 255
-    row = {"train/image": tf.io.encode_jpeg(half).numpy(), "train/label": label(0), "train/video": b"clip"}
-    write("t.tfrecords", [row] * 20)
-    contents = record_reader.open_records("t.tfrecords", "train", "image")
-
-    def flipped(**options):
-        batches = record_reader.batches(contents, 1, flip=True, **options)
-        return [bool(inputs.numpy()[0, :, :112].mean() > 128) for inputs, *_ in batches]
-
-    first = flipped(shuffle_seed=1)
-    assert 3 < sum(first) < 17 and flipped(shuffle_seed=1) == first != flipped(shuffle_seed=2)
-    assert flipped(shuffle_seed=1, skip=7) == first[7:]
-    assert not any(inputs.numpy()[0, :, :112].mean() > 128 for inputs, *_ in record_reader.batches(contents, 1))
+    record_set = record_reader.open_records("t.tfrecords", "train", "image")
+    for number in (0, 2):  # the other worker's
+        Path(record_set.files[number]).unlink()
+    first, second = (tf.distribute.InputContext(2, worker, 2) for worker in (0, 1))
+    assert len(list(record_reader.batches(record_set, 4, context=second))) == 6
+    with pytest.raises(tf.errors.NotFoundError):
+        list(record_reader.batches(record_set, 4, context=first))
 
 
 @pytest.mark.parametrize(
@@ -208,8 +232,8 @@ def test_missing_cut_and_foreign_files_are_named():
 def test_shards_are_read_together_and_must_be_complete():
     for shard in range(3):
         write(f"t.tfrecords-{shard:05d}-of-00003", named(2 + shard))
-    contents, batches = read("t.tfrecords")
-    assert contents.size == 9 and set(contents.labels) == {"clip"} and len(levels(batches)) == 9
+    record_set, batches = read("t.tfrecords")
+    assert record_set.size == 9 and set(record_set.labels) == {"clip"} and len(levels(batches)) == 9
     Path("t.tfrecords-00001-of-00003").unlink()
     with pytest.raises(UserError, match="2 shards are here, of 3"):
         read("t.tfrecords")
@@ -220,9 +244,10 @@ def test_shards_are_read_together_and_must_be_complete():
 
 def test_another_number_of_shards_is_told_before_it_is_mixed():
     write("t.tfrecords", named(2))
-    record_writer.paths_to_write(Path("t.tfrecords"), 1, "")
-    with pytest.raises(UserError, match="t.tfrecords: a set of another NUM_SHARDS"):
-        record_writer.paths_to_write(Path("t.tfrecords"), 2, "")
+    assert record_writer.paths_to_write(Path("t.tfrecords"), 1, "") == [Path("t.tfrecords")]
+    for count, shard in ((2, ""), (1, "1/2")):
+        with pytest.raises(UserError, match="t.tfrecords: a set of another NUM_SHARDS"):
+            record_writer.paths_to_write(Path("t.tfrecords"), count, shard)
     Path("t.tfrecords").rename("t.tfrecords-00000-of-00002")
     write("t.tfrecords-00000-of-00003", named(2))
     with pytest.raises(UserError, match="shards of several sets are here"):

@@ -3,6 +3,7 @@
 import csv
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,46 +12,48 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from conftest import FFMPEG, GREY, PROJECT, call, label_of, make_clip, make_zip, refused, run, write_annotation
-from test_steps import examples, ok, tree
+from conftest import FFMPEG, GREY, PROJECT, label_of, make_clip, make_zip, ok, refused, run, write_annotation
+from test_steps import examples, tree
 
-import feat_extraction_from_wav
-import Write_Into_TFRecords
 from first_impression.common import files, script
 from first_impression.common.errors import UserError
 from first_impression.data import chalearn, record_reader
 
 STEPS = ("Video_to_Image.py", "vid_to_wav.py")
+WRITERS = ("Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
 SETS = ("train_full", "val_full", "train_audio_full", "val_audio_full")
 SHARDS = ("1/3", "2/3", "3/3")
 MORE = [f"more.{number:03d}" for number in range(6)]
 
 
-def start(name, shard, *arguments):
-    command = [sys.executable, str(PROJECT / name), "--SHARD", shard, "--WORKERS", "1", *arguments]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+def start(name, shard, **options):
+    command = [sys.executable, str(PROJECT / name), "--SHARD", shard, "--WORKERS", "1"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
 
 
 def ended(process):
-    out, error = process.communicate()
+    out, error = process.communicate(timeout=120)
     assert process.returncode == 0, error
     return out
 
 
-def killed_at_work(name, shard):
-    """Kill a step that is at a clip of its shard: its ffmpeg sleeps, but for the question of its version."""
-    sleeper = Path("sleeping/ffmpeg").absolute()
-    sleeper.parent.mkdir()
-    sleeper.write_text(f'#!/bin/sh\ncase "$*" in *-version*) exec {FFMPEG} "$@";; esac\nexec sleep 20\n')
-    sleeper.chmod(0o755)
-    environment = {**os.environ, "PATH": f"{sleeper.parent}:{os.environ['PATH']}", "FFMPEG": str(sleeper)}
-    command = [sys.executable, str(PROJECT / name), "--SHARD", shard, "--WORKERS", "1"]
-    process = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.DEVNULL)
-    while not any(chalearn.IMAGES.glob("*/.partial.*")):
-        assert process.poll() is None
+def killed_at_work(name, shard, clip):
+    """Kill a step while ffmpeg is at work on this clip of its shard: a stand-in for ffmpeg stops itself there."""
+    stand_in = Path("bin/ffmpeg").absolute()
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\ncase "$*" in *{clip}.mp4*) kill -STOP $$;; esac\nexec {FFMPEG} "$@"\n')
+    stand_in.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{stand_in.parent}:{os.environ['PATH']}", "FFMPEG": str(stand_in)}
+    process = start(name, shard, env=environment, start_new_session=True)
+    half_made, until = [], time.monotonic() + 60
+    while not half_made:
+        assert process.poll() is None and time.monotonic() < until
+        half_made = list(Path().glob(f"*/*/.partial.{clip}*"))
         time.sleep(0.02)
     os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    process.communicate()
+    shutil.rmtree(stand_in.parent)
+    assert half_made[0].exists()
 
 
 def clips_of_records(name):
@@ -78,27 +81,27 @@ def two_folders(dataset, monkeypatch):
     return lambda name: monkeypatch.chdir(dataset / name)
 
 
-def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two_folders, capsys):
+def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two_folders):
     two_folders("one")
     for name in STEPS:
         ok(run(name))
-    for step in (Write_Into_TFRecords, feat_extraction_from_wav):
-        call(step)
+    for name in WRITERS:
+        ok(run(name))
     whole = {name: clips_of_records(name) for name in SETS}
     made = tree("unzippedData", "ImageData", "VoiceData")
 
     two_folders("apart")
     order = random.Random(0).sample(SHARDS, 3)
-    killed_at_work("Video_to_Image.py", order[1])
+    victim = next(clip for clip in [*MORE, *GREY] if chalearn.in_shard(clip, order[1]))
+    killed_at_work("Video_to_Image.py", order[1], victim)
     assert not Path(f"ImageData/unusable{chalearn.shard_suffix(order[1])}.csv").exists()
-    for step in (Write_Into_TFRecords, feat_extraction_from_wav):  # what is half done is not gone on with
-        with pytest.raises(UserError, match="run .*py( --SHARD 3/3)? first"):
-            call(step, "--SHARD", order[1])
+    for name in WRITERS:  # what is half done is not gone on with
+        refused(run(name, "--SHARD", order[1]), "run vid_to_wav.py" if "wav" in name else f"--SHARD {order[1]} first")
     for shard in order:  # each from the first step to the last before the next one begins
         for name in STEPS:
             ended(start(name, shard))
-        for step in (Write_Into_TFRecords, feat_extraction_from_wav):
-            call(step, "--SHARD", shard)
+        for name in WRITERS:
+            ok(run(name, "--SHARD", shard))
     apart = tree("unzippedData", "ImageData", "VoiceData")
     lists = {path for path in {*made, *apart} if "unusable" in path}
     assert {path: apart[path] for path in apart if path not in lists} == {
@@ -117,25 +120,23 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
     assert empty  # two clips in three shards: at least one has none of them
     for name in SETS:
         key, kind = name.split("_")[0], "audio" if "audio" in name else "image"
-        contents = record_reader.open_records(f"{name}.tfrecords", key, kind)
-        assert contents.records == len(whole[name]) and set(contents.labels) == {clip for clip, _, _ in whole[name]}
+        record_set = record_reader.open_records(f"{name}.tfrecords", key, kind)
+        assert record_set.size == len(whole[name]) and set(record_set.labels) == {clip for clip, _, _ in whole[name]}
         assert len(list(Path().glob(f"{name}.tfrecords-0000?-of-00003"))) == 3
-        assert len(contents.files) == (3 - len(empty) if key == "val" else 3)
-        assert sum(len(rows) for _, _, rows in record_reader.batches(contents, 4, shuffle_seed=1)) == contents.records
+        assert len(record_set.files) == (3 - len(empty) if key == "val" else 3)
+        batches = record_reader.batches(record_set, 4, shuffle_seed=1, pad=False)
+        assert sum(len(indices) for _, _, indices, _ in batches) == record_set.size
     assert not list(Path().rglob(".*"))
 
     # Nothing is made twice, and neither another number nor the other way of sharding is mixed in
-    capsys.readouterr()
-    call(feat_extraction_from_wav, "--SHARD", order[0])
-    assert capsys.readouterr().out.count("were there") == 2
+    assert ok(run("feat_extraction_from_wav.py", "--SHARD", order[0])).count("were there") == 2
     for folder in ("ImageData", "VoiceData"):
         Path(folder, "unusable.csv").touch()  # as after a run over all clips, which does for any shard
     for arguments in ((), ("--SHARD", "1/4")):
-        for step in (Write_Into_TFRecords, feat_extraction_from_wav):
-            with pytest.raises(UserError, match="another NUM_SHARDS or SHARD is here"):
-                call(step, *arguments)
-    call(Write_Into_TFRecords, "--NUM_SHARDS", "3")
-    call(Write_Into_TFRecords, "--SHARD", "1/3")
+        for name in WRITERS:
+            refused(run(name, *arguments), "another NUM_SHARDS or SHARD is here")
+    ok(run("Write_Into_TFRecords.py", "--NUM_SHARDS", "3"))
+    ok(run("Write_Into_TFRecords.py", "--SHARD", "1/3"))
     with pytest.raises(UserError, match="some shards are of NUM_SHARDS, some of SHARD"):
         record_reader.open_records("train_full.tfrecords", "train", "image")
 
@@ -162,8 +163,8 @@ def test_a_shard_without_any_clip_says_so_and_is_no_error(dataset):
     shard = next(f"{n}/40" for n in range(1, 41) if not any(chalearn.in_shard(name, f"{n}/40") for name in names))
     for name in STEPS:
         assert f"none is in shard {shard}: nothing to do" in ok(run(name, "--SHARD", shard))
-    for step in (Write_Into_TFRecords, feat_extraction_from_wav):
-        call(step, "--SHARD", shard)
+    for name in WRITERS:
+        ok(run(name, "--SHARD", shard))
     for name in SETS:
         (path,) = Path().glob(f"{name}.tfrecords-?????-of-00040")
         assert path.stat().st_size == 0
@@ -196,7 +197,7 @@ def test_a_senseless_shard_is_refused(text):
 
 def test_senseless_shards_are_refused_by_every_step(dataset):
     assert not script.shard("") and not script.shard("1/1") and not script.shard("16/16") and script.shard(3)
-    for name in (*STEPS, "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
+    for name in (*STEPS, *WRITERS):
         refused(run(name, "--SHARD", "4/3"), name, "SHARD = '4/3': must be as 3/16")
     refused(run("Write_Into_TFRecords.py", "--SHARD", "1/3", "--NUM_SHARDS", "3"), "do not go together")
 

@@ -19,6 +19,7 @@ from conftest import (
     make_zip,
     number_of,
     numbered,
+    ok,
     refused,
     run,
     run_alone,
@@ -27,11 +28,6 @@ from conftest import (
 from PIL import Image
 
 from first_impression.data import audio, record_reader, record_writer
-
-
-def ok(done):
-    assert done.returncode == 0, done.stderr
-    return done.stdout
 
 
 def examples(path, key):
@@ -100,9 +96,9 @@ def test_every_image_record_carries_its_own_clips_label(dataset):
         assert content in {path.read_bytes() for path in Path("ImageData/trainingData", clip).iterdir()}
     assert [name for name, _, _ in found] != sorted(name for name, _, _ in found)  # shuffled over all clips
 
-    contents = record_reader.open_records("train_full.tfrecords", "train", "image")
-    assert contents.size == 43 and set(contents.labels) == set(counts)
-    assert np.allclose(contents.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
+    record_set = record_reader.open_records("train_full.tfrecords", "train", "image")
+    assert record_set.size == 43 and set(record_set.labels) == set(counts)
+    assert np.allclose(record_set.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
 
 
 def test_every_audio_record_carries_its_own_clips_label(dataset):
@@ -153,9 +149,9 @@ def test_the_seed_decides_the_order_and_the_number_of_shards_only_the_files(data
     assert [path.name for path in sorted(Path().glob("train_full.tfrecords*[0-9]"))] == [
         f"train_full.tfrecords-0000{n}-of-00003" for n in range(3)
     ]
-    contents = record_reader.open_records("train_full.tfrecords", "train", "image")
-    clips = record_reader.read_names(contents)[0].tolist()
-    assert len(clips) == contents.size == 19 and len(set(clips)) == 5
+    record_set = record_reader.open_records("train_full.tfrecords", "train", "image")
+    clips = record_reader.read_names(record_set)[0].tolist()
+    assert len(clips) == record_set.size == 19 and len(set(clips)) == 5
 
 
 def test_records_with_raw_pixels_as_the_original_writes_them(dataset):
@@ -185,17 +181,30 @@ def test_a_changed_label_is_written_anew(dataset):
         assert label.tolist() == label_of(list(GREY).index(clip) + 20).tolist()
 
 
-def test_a_record_file_that_is_stopped_in_the_making_leaves_nothing(dataset):
-    sounds = [Path(f"source{n}") for n in range(7)]
-    made = [record_writer.Example(f"clip{n}", label_of(n).astype(np.float32), path) for n, path in enumerate(sounds)]
+def test_of_a_record_file_that_was_cut_short_in_the_making_nothing_stays(folder):
+    examples = [record_writer.Example(f"clip{n}", label_of(n).astype(np.float32), Path(f"source{n}")) for n in range(7)]
 
-    def payloads(sources):
-        yield b"one"
-        raise KeyboardInterrupt
+    def write(path, stop=99, **made_with):
+        def payloads(sources):
+            for number, source in enumerate(sources):
+                if number == stop:
+                    raise KeyboardInterrupt
+                yield source.name.encode() * 1000
 
+        record_writer.write(Path(path), "train", "audio", examples, payloads, made_with)
+
+    write("whole")
+    for stop in (0, 5):
+        with pytest.raises(KeyboardInterrupt):
+            write("cut", stop)
+        assert sorted(path.name for path in folder.iterdir()) == ["whole", "whole.json"]
+    write("cut")
+    assert Path("cut").read_bytes() == Path("whole").read_bytes()
+    # Cut short while another one is there, that one stays as it was
+    before = tree(".")
     with pytest.raises(KeyboardInterrupt):
-        record_writer.write(Path("cut.tfrecords"), "train", "audio", made, payloads, {})
-    assert not list(Path().glob("*cut.tfrecords*")) + list(Path().glob(".*cut.tfrecords*"))
+        write("cut", 5, contents="others")
+    assert tree(".") == before
 
 
 def test_unusable_clips_are_listed_and_passed_over(dataset):
