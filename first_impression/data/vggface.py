@@ -1,24 +1,57 @@
-"""VGG-Face: its convolutions, and the MatConvNet file that they come in."""
+"""VGG-Face: its convolutions, and the MatConvNet file that they come in.
 
+SciPy reads that file. Damaged ones can crash its reader, and small ones can make it fill the memory, so only the
+published file is read in this process. Any other is read in a child with limits, which is this module as a program:
+
+    python -m first_impression.data.vggface < vgg-face.mat > arrays.npz
+"""
+
+import contextlib
+import os
+import resource
+import signal
+import subprocess
+import sys
+import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from scipy.io import loadmat
 
 from first_impression.common.errors import UserError, damage_as_user_error, short_message
 from first_impression.common.files import md5
-from first_impression.data import mat
 
 BYTES, MD5 = 1_086_058_494, "3d6cd504bf9c98af4a561aad059565d1"  # of vgg-face.mat, as MatConvNet's pages have it
 MEAN_COLOUR = (129.1863, 104.7624, 93.5940)  # RGB, 0..255, as vgg-face.mat has it
 
-# VGG-16's convolutions, {name: shape of the kernel [height, width, in, out]}, in blocks, each followed by 2 x 2 max
-# pooling (Simonyan and Zisserman 2014, configuration D)
-_FILTERS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-BLOCKS = [[f"conv{block}_{n}" for n in range(1, len(filters) + 1)] for block, filters in enumerate(_FILTERS, 1)]
-_OUT = [count for filters in _FILTERS for count in filters]
-_NAMES = [name for block in BLOCKS for name in block]
-CONVOLUTIONS = {name: (3, 3, *ends) for name, *ends in zip(_NAMES, [3, *_OUT[:-1]], _OUT, strict=True)}
+# VGG-16's convolutions: the shapes of the kernels [height, width, in, out] (Simonyan and Zisserman 2014,
+# configuration D). 2 x 2 max pooling follows each block
+CONVOLUTIONS = {
+    "conv1_1": (3, 3, 3, 64),
+    "conv1_2": (3, 3, 64, 64),
+    "conv2_1": (3, 3, 64, 128),
+    "conv2_2": (3, 3, 128, 128),
+    "conv3_1": (3, 3, 128, 256),
+    "conv3_2": (3, 3, 256, 256),
+    "conv3_3": (3, 3, 256, 256),
+    "conv4_1": (3, 3, 256, 512),
+    "conv4_2": (3, 3, 512, 512),
+    "conv4_3": (3, 3, 512, 512),
+    "conv5_1": (3, 3, 512, 512),
+    "conv5_2": (3, 3, 512, 512),
+    "conv5_3": (3, 3, 512, 512),
+}
+BLOCKS = [[name for name in CONVOLUTIONS if name.startswith(f"conv{block}_")] for block in range(1, 6)]
+
+READER = (sys.executable, "-m", "first_impression.data.vggface")
+READER_LIMITS = {
+    # bytes: SciPy keeps all layers. VGG-16's 145 million weights are 0.6 GB, 2.3 GB in double precision with momentum
+    resource.RLIMIT_AS: 3 * 2**30,
+    resource.RLIMIT_CPU: 300,  # seconds; 1 GB takes about ten
+    resource.RLIMIT_CORE: 0,  # bytes: a crash leaves no dump
+}
+REMEDY = "fetch it again and compare its size and MD5"
 
 
 class Weights(NamedTuple):
@@ -36,13 +69,81 @@ def read(path):
 
     Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters`
     and `biases`, `normalization` beside them) and the Oxford release (all under `net`). Layers are matched by
-    name and shape; fully connected ones are ignored.
+    name and shape; fully connected ones are ignored. A file that is not the published one is announced in a printed
+    line before any of it is interpreted.
     Raises `UserError` for a missing or unreadable file, and for one whose convolutions are not VGG-16's: all
     that are missing, misshapen or too many are named at once.
     """
     path = Path(path)
-    root = _read_mat(path)
-    found = _convolutions(path, root)
+    if not path.exists():
+        raise UserError(
+            f"{path.absolute()} is missing: it comes from www.vlfeat.org/matconvnet/models/vgg-face.mat "
+            f"({BYTES:,} bytes, MD5 {MD5})"
+        )
+    checksum = md5(path)
+    published = (path.stat().st_size, checksum) == (BYTES, MD5)
+    if not published:
+        print(f"{path}: NOT the published VGG-Face, its size or MD5 differs", flush=True)
+    try:
+        with open(path, "rb") as file:
+            arrays = _parse(file) if published else _parse_in_child(file)
+    except UserError as reason:
+        raise UserError(f"{path} {reason}") from None
+    convolutions = {name: [arrays[f"{name}_kernel"], arrays[f"{name}_bias"]] for name in CONVOLUTIONS}
+    other = str(arrays["note"]) or "size or MD5 differ"
+    words = "VGG-Face, as published" if published else f"NOT the published VGG-Face: {other}"
+    return Weights(convolutions, arrays["mean_colour"].tolist() or None, published, words, checksum)
+
+
+def _parse_in_child(file):
+    """`_parse` in a process of its own, so that no crash and no lack of memory is this one's."""
+    with tempfile.TemporaryFile() as arrays:  # it has no name: nothing is left of it, however this process ends
+        child = subprocess.run(
+            READER,
+            stdin=file,
+            stdout=arrays,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            cwd=Path(__file__).parents[2],  # where Python finds the package
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread would take 40 MB of the memory allowed
+        )
+        if child.returncode == 0:
+            arrays.seek(0)
+            with np.load(arrays, allow_pickle=False) as content:
+                return dict(content)
+    if child.returncode == -signal.SIGKILL:
+        raise UserError("could not be read: the process that reads it was killed, perhaps for want of memory")
+    if child.returncode < 0:
+        raise UserError(f"crashes SciPy ({signal.strsignal(-child.returncode)}): {REMEDY}")
+    raise UserError(child.stderr.strip().rpartition("\n")[2])
+
+
+def _main():
+    """The child: reads a MAT file from stdin, writes its arrays to stdout, or to stderr a line that refuses it."""
+    for limit, most in READER_LIMITS.items():
+        with contextlib.suppress(ValueError):  # the limit is lower already
+            resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
+    try:
+        with damage_as_user_error("is not a readable MAT file", REMEDY):
+            arrays = _parse(sys.stdin.buffer)
+        np.savez(sys.stdout.buffer, **arrays)
+    except UserError as reason:
+        sys.exit(str(reason))
+    except OSError as error:
+        sys.exit(f"could not be read: {error}")
+
+
+def _parse(file):
+    """What an open MAT file holds, in arrays.
+
+    They are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
+    "mean_colour" (float64 [3], or [0] where the file has none) and "note" (a text).
+    Raises `UserError`, which lacks the name of the file, for other contents; whatever SciPy raises for damaged ones.
+    """
+    root = loadmat(file, simplify_cells=True, variable_names=["layers", "meta", "normalization", "net"])
+    root = root.get("net", root)
+    found = _convolutions(root)
     complaints = [f"{name} is too many" for name in found if name not in CONVOLUTIONS]
     arrays = {}
     for name, shape in CONVOLUTIONS.items():
@@ -50,62 +151,55 @@ def read(path):
             complaints.append(f"{name} is missing")
             continue
         kernel, bias = found[name]
-        # [height, width, in, out] is TensorFlow's order as well; biases come as columns or rows
-        if (kernel.shape, bias.size) != (shape, shape[-1]):
-            complaints.append(f"{name} has {kernel.shape} and ({bias.size},), not {shape}")
+        # [height, width, in, out] is TensorFlow's order as well; SciPy makes columns and rows one-dimensional
+        if (kernel.shape, bias.shape) != (shape, shape[-1:]):
+            complaints.append(f"{name} has {kernel.shape} and {bias.shape}, not {shape}")
         elif not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
             complaints.append(f"{name} has values that are not finite")
-        else:
-            arrays[name] = [kernel, bias.reshape(-1)]
-    meta = _field(root, "meta")
-    mean = _field(_field(meta, "normalization") or _field(root, "normalization"), "averageImage")
-    if mean is not None:  # [1, 1, 3], or one value per pixel: [224, 224, 3]
-        if not isinstance(mean, np.ndarray):
-            complaints.append("averageImage holds no numbers")
-        elif not mean.size or mean.shape[-1] != 3 or not np.isfinite(mean).all():
-            complaints.append(f"averageImage has {mean.shape}, not finite numbers [1, 1, 3]")
+        arrays |= {f"{name}_kernel": kernel, f"{name}_bias": bias}
+    mean = _field(root, "meta", "normalization", "averageImage")
+    if mean is None:
+        mean = _field(root, "normalization", "averageImage")
+    if mean is None:
+        arrays["mean_colour"] = np.empty(0)
+    elif _is_colour(mean):
+        arrays["mean_colour"] = mean.reshape(-1, 3).mean(axis=0, dtype=np.float64)
+    else:
+        complaints.append("averageImage is not finite numbers [1, 1, 3], or [height, width, 3]")
     if complaints:
-        raise UserError(f"{path} does not hold VGG-16's convolutions: {'; '.join(complaints)}")
-    colour = None if mean is None else np.mean(mean.reshape(-1, 3), axis=0, dtype=np.float64).tolist()
-    checksum = md5(path)
-    published = (path.stat().st_size, checksum) == (BYTES, MD5)
-    note = _field(meta, "note")
-    other = short_message(note) if note and isinstance(note, str) else "size or MD5 differ"
-    words = "VGG-Face, as published" if published else f"NOT the published VGG-Face: {other}"
-    return Weights(arrays, colour, published, words, checksum)
+        raise UserError(f"does not hold VGG-16's convolutions: {'; '.join(complaints)}")
+    note = _field(root, "meta", "note")
+    return {**arrays, "note": np.array(short_message(note) if note and isinstance(note, str) else "")}
 
 
-def _read_mat(path):
-    if not path.exists():
-        raise UserError(
-            f"{path.absolute()} is missing: it comes from www.vlfeat.org/matconvnet/models/vgg-face.mat "
-            f"({BYTES:,} bytes, MD5 {MD5})"
-        )
-    with damage_as_user_error(f"{path} is no complete MAT file", "fetch it again and compare its size and MD5"):
-        variables = mat.read(path, ["layers", "meta", "normalization", "net"])
-    if "net" not in variables:
-        return variables
-    if not isinstance(variables["net"], dict):
-        raise UserError(f"{path} is not laid out like vgg-face.mat: its `net` is no struct")
-    return variables["net"]
-
-
-def _convolutions(path, root):
+def _convolutions(root):
     """{layer name: (kernel, bias)} of the layers named conv*, as float32 arrays."""
     found = {}
     try:
-        for layer in root["layers"]:
+        layers = root["layers"]
+        for layer in [layers] if isinstance(layers, dict) else layers:  # a single one stands there without a list
             if layer["name"].startswith("conv"):
-                kernel, bias = layer["weights"] if "weights" in layer else (layer["filters"], layer["biases"])
+                pair = layer["weights"] if "weights" in layer else (layer["filters"], layer["biases"])
                 with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-                    found[layer["name"]] = np.asarray(kernel, np.float32), np.asarray(bias, np.float32)
+                    kernel, bias = (np.asarray(each).astype(np.float32, casting="same_kind") for each in pair)
+                found[layer["name"]] = kernel, bias
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
-        raise UserError(
-            f"{path} is not laid out like vgg-face.mat ({type(error).__name__}: {short_message(error)})"
-        ) from None
+        raise UserError(f"is not laid out like vgg-face.mat ({type(error).__name__}: {short_message(error)})") from None
     return found
 
 
-def _field(struct, name):
-    """A field of a MATLAB struct; None where there is no such field or struct."""
-    return struct.get(name) if isinstance(struct, dict) else None
+def _is_colour(mean):
+    """Whether this is an RGB colour or an image of them."""
+    is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
+    return is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all()
+
+
+def _field(struct, *names):
+    """The field at this path of nested MATLAB structs; None where there is none."""
+    for name in names:
+        struct = struct.get(name) if isinstance(struct, dict) else None
+    return struct
+
+
+if __name__ == "__main__":
+    _main()
