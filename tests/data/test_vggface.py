@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PROJECT, vgg_layers, write_mat
-from scipy.io import loadmat, savemat
+from scipy.io import savemat
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import md5

@@ -18,14 +18,12 @@ import h5py
 import keras
 import numpy as np
 import pytest
-from conftest import FFMPEG, call, label_of, make_clip, make_zip, refused, run, vgg_layers, write_annotation, write_mat
+from conftest import FFMPEG, call, label_of, make_clip, make_zip, refused, run, write_annotation
 from PIL import Image
-from scipy.io import savemat
 
 import Write_Into_TFRecords
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, records
-from first_impression.data import mat as matlab
 from first_impression.training import checkpoint, saved_models
 
 MARK = "harm.txt"  # what a file's code would write, if it ran
@@ -621,65 +619,6 @@ def bomb(path, megabytes):
         body += packer.compress(bytes(10**6 // 8 * 8))
     body += packer.flush()
     path.write_bytes(b"MATLAB".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 15, len(body)) + body)
-
-
-def test_a_matlab_file_neither_fills_the_memory_nor_runs_code(folder):
-    code = (
-        "import sys\nfrom first_impression.data import mat\n"
-        "try: print(mat.read(sys.argv[1], ['layers']))\nexcept Exception as error: print('refused', error)"
-    )
-    bomb(folder / "bomb.mat", 2400)
-    assert (folder / "bomb.mat").stat().st_size < 4_000_000
-    said, peak = limited(code, "bomb.mat")
-    assert said == "{'layers': None}" and peak < 0.5  # passed over, as the fully connected layers are
-    cells = np.empty((1, 60), object)
-    for number in range(60):
-        cells[0, number] = np.zeros(5_000_000, np.float32)  # each small enough, together not
-    savemat("cells.mat", {"layers": cells}, do_compression=True)
-    said, peak = limited(code, "cells.mat")
-    assert said.startswith("refused it holds more than") and peak < 1.5
-    # a cell array of 2^62 cells, and a text of as many letters
-    for kind in (1, 2, 4):
-        head = struct.pack("<IIII", 6, 8, kind, 0) + struct.pack("<IIii", 5, 8, 2**31 - 1, 2**31 - 1)
-        inner = head + struct.pack("<II8s", 1, 6, b"layers\0\0") + struct.pack("<II", 1, 0)
-        Path("many.mat").write_bytes(b"MATLAB".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 14, len(inner)) + inner)
-        said, peak = limited(code, "many.mat")
-        assert peak < 0.5 and ("refused" in said or kind == 4)
-    # nested deeper than Python follows
-    inner = b""
-    for _ in range(5000):
-        head = struct.pack("<IIIIIIii", 6, 8, 1, 0, 5, 8, 1, 1) + struct.pack("<II8s", 1, 6, b"layers\0\0")
-        inner = struct.pack("<II", 14, len(head) + len(inner)) + head + inner
-    Path("deep.mat").write_bytes(b"MATLAB".ljust(124) + b"\x00\x01IM" + inner)
-    assert limited(code, "deep.mat")[0].startswith("refused")
-    # MATLAB's function handles and objects are passed over, whatever is in them
-    opaque = struct.pack("<IIII", 6, 8, 17, 0) + struct.pack("<II8s", 1, 6, b"layers\0\0") * 3
-    Path("code.mat").write_bytes(b"MATLAB".ljust(124) + b"\x00\x01IM" + struct.pack("<II", 14, len(opaque)) + opaque)
-    assert "None" in (said := limited(code, "code.mat")[0]) or said.startswith("refused")
-
-
-def test_a_pickle_named_mat_is_not_opened_as_one(folder):
-    from model import build_model, load_vggface
-
-    Path("vgg-face.mat").write_bytes(pickle.dumps(Runs(os.system, f"touch {MARK}")) + bytes(200))
-    with pytest.raises(UserError, match="vgg-face.mat is no complete MAT file"):
-        load_vggface(build_model("dan", image_size=32), "vgg-face.mat")
-
-
-def test_matlab_values_are_those_of_scipy(folder):
-    layers = vgg_layers(np.random.default_rng(0), lambda layers: [layers.pop(name) for name in list(layers)[4:]])
-    for packed in (False, True):
-        write_mat("a.mat", layers)
-        values = {"a": np.arange(24, dtype=np.int16).reshape(2, 3, 4), "t": "grün", "e": np.empty((0, 0)), "n": [[1.5]]}
-        savemat("b.mat", {**values, "s": {"q": [1, 2], "r": "x"}}, do_compression=packed)
-        read = matlab.read("b.mat", ["a", "t", "e", "n", "s"])
-        assert np.array_equal(read["a"], values["a"]) and read["a"].dtype == np.int16
-        assert read["t"] == "grün" and read["e"].shape == (0, 0) and read["n"].tolist() == [[1.5]]
-        assert read["s"]["q"].tolist() == [[1, 2]] and read["s"]["r"] == "x"
-        found = matlab.read("a.mat", ["layers"])["layers"]
-        for layer, (name, (kernel, bias)) in zip(found, layers.items(), strict=False):
-            assert layer["name"] == name
-            assert np.array_equal(layer["weights"][0], kernel) and np.array_equal(layer["weights"][1], bias)
 
 
 def jpeg_of_size(side):
