@@ -221,8 +221,8 @@ import sys
 sys.path.insert(0, {str(PROJECT)!r})
 from first_impression.common import script
 from first_impression.data import vggface
-vggface.READER = (sys.executable, "-c", "import os, sys, time; print(os.getpid(), file=sys.stderr); time.sleep(60)")
-vggface.READER = (sys.executable, "-c", "import os, time; open({str(folder / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(60)")
+sleeping = "import os, time; open({str(folder / "pid")!r}, 'w').write(str(os.getpid())); time.sleep(60)"
+vggface.READER = (sys.executable, "-c", sleeping)
 def main(settings):
     vggface.read("a.mat")
 script.run(main)
