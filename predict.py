@@ -50,7 +50,7 @@ def main(settings):
         raise UserError("EVIDENCE is drawn into the picture: leave PICTURE = True")
     clips = find_clips(settings.CLIPS)
     folders = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
-    media.ffmpeg()
+    media.require_ffmpeg()
     answered, unusable = {}, {}
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered

@@ -27,6 +27,7 @@ import scipy.io.wavfile
 from first_impression.common import files, parallel, script
 from first_impression.common.errors import UserError
 from first_impression.data import chalearn, media
+from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 
 TRAINING_CLIPS = 80  # clips in data/training80_NN.zip
 VALIDATION_CLIPS = 40  # clips in data/validation80_NN.zip; half of them from source videos that training knows
@@ -80,7 +81,7 @@ class Take:
 
 
 def main(settings):
-    media.ffmpeg()
+    media.require_ffmpeg()
     readme = README.format(settings=", ".join(f"{n} = {v}" for n, v in vars(settings).items() if n != "WORKERS"))
     takes = plan(settings)
     zips = {
@@ -245,7 +246,7 @@ def encode(pictures, sound, frame_rate):
     with tempfile.TemporaryDirectory() as folder:
         wav, video = Path(folder) / "sound.wav", Path(folder) / "clip.mp4"
         samples = np.int16(np.clip(sound, -1, 1) * 32767)
-        scipy.io.wavfile.write(wav, media.SAMPLE_RATE, np.stack([samples] * media.CHANNELS, axis=1))
+        scipy.io.wavfile.write(wav, SAMPLE_RATE, np.stack([samples] * CHANNELS, axis=1))
         form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", f"{WIDTH}x{HEIGHT}", "-r", str(frame_rate)]
         # one thread and no version stamps: equal pictures give equal files
         coding = "-c:v libx264 -preset faster -crf 30 -pix_fmt yuv420p -threads 1 -c:a aac -b:a 64k -bitexact".split()
@@ -263,11 +264,11 @@ def speak(traits, pitch, seconds, chance):
     All traits but the rate of the syllables act on the lasting spectrum, in decibels, where a linear model on
     log filterbank energies can find them.
     """
-    time = np.arange(round(seconds * media.SAMPLE_RATE)) / media.SAMPLE_RATE
+    time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     sway, beat, vowel = chance.uniform(0, 2 * np.pi, 3)
     melody = pitch * (1 + 0.08 * np.sin(4 * time + sway) + 0.04 * np.sin(9 * time + beat))
-    buzz = 2 * (np.cumsum(melody) / media.SAMPLE_RATE % 1) - 1
-    octaves = np.log2(np.fft.rfftfreq(len(buzz), 1 / media.SAMPLE_RATE).clip(50) / 1000)  # from 1 kHz
+    buzz = 2 * (np.cumsum(melody) / SAMPLE_RATE % 1) - 1
+    octaves = np.log2(np.fft.rfftfreq(len(buzz), 1 / SAMPLE_RATE).clip(50) / 1000)  # from 1 kHz
 
     def resonance(hertz, decibels):
         return decibels * np.exp(-0.5 * ((octaves - np.log2(hertz / 1000)) / 0.3) ** 2)

@@ -7,7 +7,7 @@ import numpy as np
 
 from first_impression.common.files import whole_file
 from first_impression.data.chalearn import TRAITS
-from first_impression.data.media import LOUDNESS_STEP
+from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.plots import plt
 from first_impression.inference import evidence
 from first_impression.inference.answers import read_images

@@ -18,8 +18,10 @@ from scipy.io import wavfile
 import predict
 from first_impression.common import script
 from first_impression.common.errors import UserError
-from first_impression.data import audio, media
+from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.frames import display_aspect, extract_frames, frame_times
+from first_impression.data.sound import extract_sound, loudness
 from first_impression.evaluation import predictions
 from model import build_model, load_vggface
 
@@ -82,14 +84,14 @@ def ask(*arguments, picture=False):
 
 def by_hand_eye(model, clip, folder, count=100):
     (folder / "hand").mkdir()
-    media.extract_frames(clip, folder / "hand", count, "even", 224)
+    extract_frames(clip, folder / "hand", count, "even", 224)
     files = sorted((folder / "hand").iterdir(), key=lambda path: int(path.stem.removeprefix("frame")))
     frames = [tf.io.decode_jpeg(path.read_bytes(), channels=3).numpy() for path in files]
     return np.mean([np.asarray(model(frame[None]))[0] for frame in frames], axis=0)
 
 
 def by_hand_ear(model, clip):
-    media.extract_sound(clip, "hand.wav")  # all of it, as for training
+    extract_sound(clip, "hand.wav")  # all of it, as for training
     _, samples = wavfile.read("hand.wav")
     return np.asarray(model(audio.log_filterbank(samples)[None]))[0]
 
@@ -132,7 +134,7 @@ def test_long_sound_is_cut_to_what_the_model_takes(folder, runs):
     assert answer["sound_seconds"] == pytest.approx(15.296, abs=0.001)
     np.testing.assert_allclose(values(answer["models"]["ear"]), by_hand_ear(runs[1], "long.mp4"), atol=1e-6)
     assert len(wavfile.read("hand.wav")[1]) > 28 * 44_100
-    media.extract_sound("long.mp4", "cut.wav", seconds=2)
+    extract_sound("long.mp4", "cut.wav", seconds=2)
     cut, whole = wavfile.read("cut.wav")[1], wavfile.read("hand.wav")[1]
     assert 2 * 44_100 <= len(cut) < 5 * 44_100 and (cut == whole[: len(cut)]).all()
 
@@ -299,22 +301,22 @@ def test_evidence_lies_where_it_comes_from():
 
 def test_times_of_sampled_frames(folder):
     make_clip("even.mp4", numbered(51), rate=10, options=["-bf", "2"])
-    np.testing.assert_allclose(media.frame_times("even.mp4", 51), np.arange(51) / 10, atol=0.01)
-    np.testing.assert_allclose(media.frame_times("even.mp4", 6), np.arange(6), atol=0.01)
+    np.testing.assert_allclose(frame_times("even.mp4", 51), np.arange(51) / 10, atol=0.01)
+    np.testing.assert_allclose(frame_times("even.mp4", 6), np.arange(6), atol=0.01)
     uneven = ["-vf", "setpts='if(lt(N,25),N*0.04,1+(N-25)*0.2)/TB'", "-fps_mode", "passthrough", "vfr.mkv"]
     whole = make_clip("whole.mp4", numbered(50))
     subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "libx264", *uneven], check=True)
     wanted = np.concatenate([np.arange(25) * 0.04, 1 + np.arange(25) * 0.2])
-    np.testing.assert_allclose(media.frame_times("vfr.mkv", 50), wanted, atol=0.01)
+    np.testing.assert_allclose(frame_times("vfr.mkv", 50), wanted, atol=0.01)
     subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "mpeg4", "-bf", "2", "a.avi"], check=True)
-    np.testing.assert_allclose(media.frame_times("a.avi", 50), np.arange(50) / 25, atol=0.09)
+    np.testing.assert_allclose(frame_times("a.avi", 50), np.arange(50) / 25, atol=0.09)
 
 
 def test_aspect_is_that_of_the_upright_picture(folder):
     wide = make_clip("wide.mp4", [128] * 3, size=(64, 32))
     subprocess.run([FFMPEG, "-v", "error", "-display_rotation", "90", "-i", wide, "-c", "copy", "tall.mp4"], check=True)
     make_clip("narrow.mp4", [128] * 3, size=(64, 32), options=["-vf", "setsar=1/2"])
-    found = [media.display_aspect(name) for name in ("wide.mp4", "tall.mp4", "narrow.mp4")]
+    found = [display_aspect(name) for name in ("wide.mp4", "tall.mp4", "narrow.mp4")]
     assert found == pytest.approx([2, 0.5, 1], abs=0.05)
 
 
@@ -323,13 +325,13 @@ def test_loudness(folder):
     loud = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
     samples = np.concatenate([loud, 0 * loud, loud / 10])
     wavfile.write("a.wav", rate, np.rint(np.stack([samples, samples], axis=1) * 32767).astype(np.int16))
-    levels = media.loudness("a.wav")
+    levels = loudness("a.wav")
     assert len(levels) == 60
     rms = 20 * np.log10(0.5 / np.sqrt(2))
     np.testing.assert_allclose(levels[2:18], rms, atol=0.1)
     np.testing.assert_allclose(levels[42:58], rms - 20, atol=0.1)
     assert (levels[22:38] == -100).all()
-    assert media.loudness(make_clip("mute.mp4", [3] * 3, sound=None)).size == 0
+    assert loudness(make_clip("mute.mp4", [3] * 3, sound=None)).size == 0
 
 
 def test_strip_has_the_middle_frame():

@@ -11,7 +11,8 @@ import pytest
 from conftest import PROJECT, refused, run
 from scipy.io import loadmat
 
-from first_impression.data import annotations, chalearn, media
+from first_impression.data import annotations, chalearn
+from first_impression.data.sound import extract_sound
 
 SMALL = ("--TRAINING_CLIPS", "12", "--VALIDATION_CLIPS", "6", "--SECONDS", "1")
 
@@ -62,7 +63,7 @@ def test_clips_are_what_they_claim(folder):
     video = cv2.VideoCapture(str(chalearn.unzip(clip)))
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 10
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (320, 240)
-    media.extract_sound(clip.video, folder / "a.wav")
+    extract_sound(clip.video, folder / "a.wav")
 
 
 @pytest.mark.slow
