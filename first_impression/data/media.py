@@ -238,21 +238,22 @@ def _write_jpegs(video, folder, indices, size, needless=()):
         places, missing = map(sorted, zip(*needless, strict=True))
         dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"]
         indices = (np.array(indices) - np.searchsorted(missing, indices)).tolist()
-    filters = [
-        f"select='{_one_of(indices)}'",
-        # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
-        f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc",
-        "format=yuvj420p",
-    ]
     form = [*_as_they_come(), "-frames:v", str(len(indices)), "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
     # one thread each: the clips run side by side. In the folder, since a % in its path would be a pattern
-    arguments = ["-threads", "1", *dropped, *_input(video), "-map", "0:V:0", "-vf", ",".join(filters), *form]
+    arguments = ["-threads", "1", *dropped, *_input(video), "-map", "0:V:0", "-vf", f"select='{_one_of(indices)}',{resized(size)}", *form]
     done = _run([*arguments, "-threads", "1", "-start_number", "1", "frame%d.jpg"], folder)
     if done.returncode:
         if needless:  # an old ffmpeg cannot leave them out: the caller tries without
             return 0
         raise _failure(done.stderr)
     return sum(1 for _ in Path(folder).glob("frame*.jpg"))
+
+
+def resized(size):
+    """The filters that make frames `size` x `size` pixels, as JPEG has them."""
+    # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
+    scale = f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc"
+    return f"{scale},format=yuvj420p"
 
 
 def _one_of(numbers):
