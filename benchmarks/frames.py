@@ -24,6 +24,8 @@ CLIPS = 40  # clips per round
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+
 FRAMES = 100
 
 
@@ -76,4 +78,4 @@ def decode(clip):
 
 
 if __name__ == "__main__":
-    script.run(main, CLIPS=script.whole(1), ROUNDS=script.whole(1))
+    script.run(main)

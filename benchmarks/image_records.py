@@ -20,6 +20,8 @@ CLIPS = 40  # clips of 100 frames per round
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+
 ORIGINAL_SIZE = 256
 SMALLER = 9  # a record of ours has at most one part of so many of the original's bytes
 
@@ -89,4 +91,4 @@ def write_raw(frames):
 
 
 if __name__ == "__main__":
-    script.run(main, CLIPS=script.whole(1), ROUNDS=script.whole(1))
+    script.run(main)

@@ -15,7 +15,7 @@ import numpy as np
 from runner import seconds  # finds the project as well
 
 from first_impression.common.errors import UserError
-from first_impression.data import chalearn, media
+from first_impression.data import chalearn, media, vggface
 
 SECONDS = 15.3
 RATE = 30  # frames/s
@@ -142,7 +142,7 @@ def annotate(split, count):
     """The annotation of `count` clips, in ChaLearn's form."""
     split.annotation.parent.mkdir(exist_ok=True)
     drawn = labels(count, split).items()
-    traits = {trait: {f"{name}.mp4": label[row] for name, label in drawn} for row, trait in enumerate(chalearn.TRAITS)}
+    traits = {trait: {f"{name}.mp4": label[i] for name, label in drawn} for i, trait in enumerate(chalearn.TRAITS)}
     split.annotation.write_bytes(pickle.dumps(traits, protocol=2))
 
 
@@ -151,13 +151,11 @@ def write_weights(path):
     from scipy.io import savemat
 
     rng = np.random.default_rng(0)
-    widths = [64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
-    layers = [f"conv{block}_{layer}" for block, count in enumerate((2, 2, 3, 3, 3), 1) for layer in range(1, count + 1)]
-    cells = np.empty((1, len(layers)), object)
-    for index, (name, channels, width) in enumerate(zip(layers, [3, *widths], widths, strict=False)):
+    cells = np.empty((1, len(vggface.CONVOLUTIONS)), object)
+    for index, (name, shape) in enumerate(vggface.CONVOLUTIONS.items()):
         weights = np.empty((1, 2), object)
-        deviation = np.sqrt(2 / (9 * channels))  # keeps the size of what passes through
-        weights[0, 0] = rng.normal(0, deviation, (3, 3, channels, width)).astype(np.float32)
-        weights[0, 1] = np.zeros((width, 1), np.float32)
+        stddev = np.sqrt(2 / np.prod(shape[:-1]))  # keeps the size of what passes through
+        weights[0, 0] = rng.normal(0, stddev, shape).astype(np.float32)
+        weights[0, 1] = np.zeros((shape[-1], 1), np.float32)
         cells[0, index] = {"name": name, "type": "conv", "weights": weights}
     savemat(path, {"layers": cells, "meta": {"note": "random weights of the benchmarks"}})

@@ -33,6 +33,8 @@ IMAGES = 16  # N, frames, for train.py and evaluate.py
 FILMS = 3  # N, clips of few frames, for predict.py
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = dict.fromkeys(("CLIPS", "SOUNDS", "IMAGES", "FILMS"), script.whole(1))
+
 TIMES = 4
 LIMIT = 2e9  # bytes, of steps 1 to 4
 LIMITED = ("step 1", "step 2", "step 3", "step 4")
@@ -167,5 +169,4 @@ def megabytes(row):
 
 
 if __name__ == "__main__":
-    whole = script.whole(1)
-    script.run(main, CLIPS=whole, SOUNDS=whole, IMAGES=whole, FILMS=whole)
+    script.run(main)

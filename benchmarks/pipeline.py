@@ -9,12 +9,13 @@ from pathlib import Path
 from runner import PROJECT, note, run_process, workshop
 
 from first_impression.common import script
-from first_impression.common.errors import UserError
 
 TRAINING_CLIPS = 80  # of the sample
 VALIDATION_CLIPS = 40  # of the sample
 ROUNDS = 1  # of the whole pipeline
 IMPORTS = 3  # times that the import is measured
+
+RULES = dict.fromkeys(("TRAINING_CLIPS", "VALIDATION_CLIPS", "ROUNDS", "IMPORTS"), script.whole(1))
 
 
 def main(settings):
@@ -25,8 +26,8 @@ def main(settings):
         "vid_to_wav.py": [],
         "Write_Into_TFRecords.py": [],
         "feat_extraction_from_wav.py": [],
-        "train.py": ["--BATCH_SIZE", "4"],
-        "train.py --MODEL audio": ["--N_EPOCHS", "25"],
+        "train.py sample_dan": [PROJECT / "recipes/sample_dan.py"],
+        "train.py sample_audio": [PROJECT / "recipes/sample_audio.py"],
         "evaluate.py": [],
         "predict.py": ["--FRAMES_PER_CLIP", "20", "--EVIDENCE", "True"],
     }
@@ -34,12 +35,9 @@ def main(settings):
     for _ in range(settings.ROUNDS):
         with workshop():
             for name, flags in commands.items():
-                script_name, *more = name.split()
                 if name == "predict.py":
-                    more = [min(Path("unzippedData/validation80_01").glob("*.mp4"), default="")]
-                    if not more[0]:
-                        raise UserError("the sample has no validation clip")
-                times[name].append(run_process(PROJECT / script_name, *more, *flags))
+                    flags = [*flags, min(Path("unzippedData/validation80_01").glob("*.mp4"))]
+                times[name].append(run_process(PROJECT / name.split()[0], *flags))
                 print(f"  {name:<30} {times[name][-1]:8.1f} s", flush=True)
             loading = [run_process("-c", "import tensorflow") for _ in range(settings.IMPORTS)]
     medians = {name: statistics.median(values) for name, values in times.items()}
@@ -53,5 +51,4 @@ def main(settings):
 
 
 if __name__ == "__main__":
-    whole = script.whole(1)
-    script.run(main, TRAINING_CLIPS=whole, VALIDATION_CLIPS=whole, ROUNDS=whole, IMPORTS=whole)
+    script.run(main)

@@ -16,15 +16,18 @@ from runner import PROJECT, compare, in_child, run_process, workshop
 from first_impression.common import files, script
 from first_impression.data import chalearn
 from first_impression.evaluation import predictions
+from first_impression.training import saved_models
 
 ROUNDS = 5  # of ours and the sum each
 FRAMES = 100  # per clip
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = {"ROUNDS": script.whole(1), "FRAMES": script.whole(1)}
+
 BATCH_SIZE = 25
 REST = 1.5  # seconds allowed for what is neither import nor inference
 TRAINING_CLIPS = 6000  # that a run names, as ChaLearn's
-START = "random weights of the benchmarks"
+START = {"words": "random weights of the benchmarks", "file": "", "md5": "", "published": False}
 
 
 def main(settings):
@@ -64,9 +67,9 @@ def make_run(name):
     folder = Path("runs") / name
     folder.mkdir(parents=True)
     model = build_audio(0.0, 1.0, seed=0) if name == "audio" else build_model(name, seed=0)
-    model.save(folder / "final.keras")
+    saved_models.save(model, folder / saved_models.FINAL)
     files.write_json(folder / "settings.json", {"start": START, "constants": {}})
-    predictions.write_csv(folder / "training_labels.csv", material.labels(TRAINING_CLIPS))
+    predictions.write_csv(folder / saved_models.TRAINING_LABELS, material.labels(TRAINING_CLIPS))
 
 
 def seconds_of_inference(frames):
@@ -90,4 +93,4 @@ def seconds_of_inference(frames):
 
 
 if __name__ == "__main__":
-    script.run(main, ROUNDS=script.whole(1), FRAMES=script.whole(1))
+    script.run(main)

@@ -24,6 +24,8 @@ CLIPS = 40  # clips of 100 frames; raw, these are 600 MB
 ROUNDS = 5  # of ours and each yardstick
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+
 BATCH_SIZE = 25
 CAPACITY = 100  # of the original's queue
 
@@ -39,11 +41,11 @@ def main(settings):
         run_step("Write_Into_TFRecords", "--IMAGE_ENCODING", "raw")
         raw = path.rename("raw.tfrecords")
         run_step("Write_Into_TFRecords")
-        contents = record_reader.open_records(path, chalearn.TRAINING.key, "image")
+        records = record_reader.open_records(path, chalearn.TRAINING.key, "image")
         jpegs = [frame.read_bytes() for frame in frames]
 
         def ours():
-            return seconds(lambda: count(images for images, _, _ in record_reader.batches(contents, BATCH_SIZE, 0)))
+            return seconds(lambda: count(images for images, *_ in record_reader.batches(records, BATCH_SIZE, 0)))
 
         def count(batches):
             images = sum(len(batch) for batch in batches)
@@ -128,4 +130,4 @@ def read_with_queues(path, images):
 
 
 if __name__ == "__main__":
-    script.run(main, CLIPS=script.whole(1), ROUNDS=script.whole(1))
+    script.run(main)

@@ -7,7 +7,7 @@ One script per figure, each with the docstring that says what is measured agains
     python benchmarks/image_records.py    step 3: frames into records
     python benchmarks/audio_features.py   step 4: features of sound into records
     python benchmarks/reader.py           records into batches
-    python benchmarks/training.py         train.py's steps, inference.predict; on a GPU also formats and XLA
+    python benchmarks/training.py         train.py's loop, Devices.predict; on a GPU also number formats and XLA
     python benchmarks/predict.py          predict.py on one clip, as a whole process
     python benchmarks/memory.py           peak memory of every script, at N and 4 N clips
     python benchmarks/pipeline.py         the sample's pipeline, step by step

@@ -19,6 +19,8 @@ CLIPS = 40  # clips per round
 ROUNDS = 5  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
+RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+
 
 def main(settings):
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
@@ -48,4 +50,4 @@ def convert_all(clips):
 
 
 if __name__ == "__main__":
-    script.run(main, CLIPS=script.whole(1), ROUNDS=script.whole(1))
+    script.run(main)

@@ -1,100 +1,132 @@
-"""train.py and inference.predict on whole DAN: images per second, start-up not counted.
+"""Training and inference of DAN: images per second, start-up not counted.
 
-train.py's main runs on records and a made weights file, as from the command line; its own progress bar tells when
-which step was through: a mark where it has waited for the device. Against a bare compiled step: same network, weights,
-number format, optimizer and batch size, one batch held in memory.
-inference.predict over records in float32, as evaluate.py has it, from the first few batches on, against the compiled
-network on one batch held in memory, its answers fetched.
+training    train.py's loop, made of its own parts (records read, shuffled, decoded and dealt to the devices, and its
+            step), against a bare compiled step on one batch held in memory: same network, weights, number format,
+            optimizer and batch size
+inference   Devices.predict over records, in float32 as evaluate.py has it, against the compiled network on one batch
+            held in memory, its answers fetched. Ours is asked for a few batches and for many: what is told is the
+            difference, so that what both begin with does not count
+formats     the bare step in each number format, without and with XLA, beside the device's measured rate of bfloat16
+            matrix multiplication: the share is what the step makes of it, at 93 GFLOP per image forward and backward
 
-Where TensorFlow finds a GPU, the bare step is also measured in float32 (in whose convolutions TensorFlow allows the
-card TF32) and with Keras's mixed_bfloat16, each without and with XLA, beside the card's measured rate of bfloat16
-matrix multiplication: the share is what the step makes of it, at 93 GFLOP per image forward and backward.
+In float32, TensorFlow allows a GPU's convolutions TF32; bfloat16 is Keras's mixed_bfloat16. Every measurement is a
+process of its own, so that none inherits another's settings or memory. On a GPU all of it takes an hour: name sizes,
+formats and rounds for a part. A small run on a CPU:
 
-Every measurement is a process of its own, so that none inherits another's settings or memory.
+    python benchmarks/training.py --STEPS 2 --BATCH_SIZES 2 --INFERENCE_BATCH_SIZES 2 --ROUNDS 1 --TABLE True \\
+        --MATRIX 256
 """
 
 import contextlib
-import importlib
 import io
+import itertools
 import os
 import time
 from pathlib import Path
 
 import material
 import numpy as np
-from runner import compare, cpu, in_child, note, workshop
+from runner import compare, cpu, in_child, note, seconds, workshop
 
-from first_impression.common import parallel, script
-from first_impression.data import annotations, chalearn, record_reader, record_writer
+from first_impression.common import script
+from first_impression.data import chalearn
 
-STEPS: int | None = None  # steps of a measurement; None: 12 on a CPU, 400 on a GPU
-BATCH_SIZE: int | None = None  # images per step; None: 8 on a CPU, 25 on a GPU
+STEPS = 0  # steps of a measurement; 0: 12 on a CPU, 400 on a GPU
+BATCH_SIZES = ""  # images per training step, with commas between; "": 8 on a CPU, 25,32,128,256 on a GPU
+INFERENCE_BATCH_SIZES = ""  # images inferred at a time, with commas between; "": 25 on a CPU, 25,256 on a GPU
+FORMATS = ""  # number formats, with commas between; "": float32 on a CPU, float32,bfloat16 on a GPU
+TABLE = False  # True: the table of formats on a CPU too; on a GPU it is always made
+MATRIX = 8192  # rows and columns of the matrices multiplied
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-# Steps before the clock starts: the first are slow, and inference.predict is that many ahead of its answers
-WARM_UP, AHEAD = 3, 4
+
+def numbers_rule(value):
+    """A rule: the value is empty, or whole numbers from 1 on with commas between."""
+    fits = not value or all(part.isdecimal() and int(part) for part in value.split(","))
+    return None if fits else "must be whole numbers, 1 or more, with commas between"
+
+
+RULES = {
+    "STEPS": script.whole(0),
+    "BATCH_SIZES": numbers_rule,
+    "INFERENCE_BATCH_SIZES": numbers_rule,
+    "FORMATS": script.one_of("", "float32", "bfloat16", "float32,bfloat16"),
+    "MATRIX": script.whole(1),
+    "ROUNDS": script.whole(1),
+}
+
+WARM_UP = 3  # steps before the clock starts: the first ones trace, compile and try kernels
 FORWARD, BACKWARD = 31e9, 62e9  # floating-point operations of VGG-16's convolutions on one image
-MATRIX = 8192  # rows and columns of the matrices multiplied
-PRODUCTS = 50
+PRODUCTS = 50  # of matrices, one after the other
 WEIGHTS = "vgg-face.mat"
 
 
 def main(settings):
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
     device = in_child(gpu_name)
-    steps = settings.STEPS or (400 if device else 12)
-    batch_size = settings.BATCH_SIZE or (25 if device else 8)
-    print(f"on {device or cpu()}: {steps} steps of {batch_size} images")
-    about = {"device": device or "CPU", "batch_size": batch_size, "steps": steps}
+    defaults = ("25,32,128,256", "25,256", "float32,bfloat16", 400) if device else ("8", "25", "float32", 12)
+    batch_sizes = [int(size) for size in (settings.BATCH_SIZES or defaults[0]).split(",")]
+    inference_batch_sizes = [int(size) for size in (settings.INFERENCE_BATCH_SIZES or defaults[1]).split(",")]
+    formats = (settings.FORMATS or defaults[2]).split(",")
+    steps, rounds = settings.STEPS or defaults[3], settings.ROUNDS
+    about = {"device": device or "CPU", "steps": steps}
+    print(f"on {device or cpu()}: {steps} steps per measurement")
     with workshop():
-        images = (steps + WARM_UP + AHEAD) * batch_size
+        counts = {(steps + WARM_UP) * max(batch_sizes)}
+        counts |= {batches * size for batches in (WARM_UP, WARM_UP + steps) for size in inference_batch_sizes}
         clips = material.make_clips(kept)
-        material.make_frames(clips, -(-images // 100))
-        material.make_frames(clips, 1, 1, chalearn.VALIDATION)
-        in_child(write_records, images)
+        in_child(write_records, material.make_frames(clips, -(-max(counts) // 100)), counts)
         material.write_weights(WEIGHTS)
 
-        policy = in_child(policy_of_train_py)
-        print(f"train.py calculates in {policy}")
-
-        def training():
-            return in_child(seconds_of_train_py, batch_size)
-
-        def bare_step():
-            """a bare compiled step on a batch in memory."""
-            return in_child(seconds_of_step, batch_size, steps, policy)
-
-        def inference():
-            return in_child(seconds_of_predict, batch_size)
-
-        def bare_inference():
-            """the compiled network on a batch in memory."""
-            return in_child(seconds_of_inference, batch_size, steps)
-
-        rest = (settings.ROUNDS, 1, "images")
-        compare("training", training, bare_step, *rest, target=0.97, policy=policy, **about)
-        compare("inference", inference, bare_inference, *rest, target=0.97, **about)
-        if device:
-            tell_formats(batch_size, steps, settings.ROUNDS, about)
+        for number_format in formats:
+            for size in batch_sizes:
+                compare_training(number_format, size, max(batch_sizes), steps, rounds, about)
+        for size in inference_batch_sizes:
+            compare_inference(size, steps, rounds, about)
+        if device or settings.TABLE:
+            tell_formats(formats, batch_sizes, steps, rounds, settings.MATRIX, about)
 
 
-def tell_formats(batch_size, steps, rounds, about):
-    """A table of the bare step in each number format, without and with XLA, beside the card's own rate."""
-    rate = max(in_child(products_per_second) for _ in range(rounds))
-    print(f"\nbfloat16 matrix multiplication: {rate / 1e12:,.0f} TFLOP/s")
-    rows = {}
-    for policy in ("float32", "mixed_bfloat16"):
-        for xla in (False, True):
-            best = 1 / min(in_child(seconds_of_step, batch_size, steps, policy, xla) for _ in range(rounds))
-            share = best * (FORWARD + BACKWARD) / rate
-            name = f"{policy}{' with XLA' if xla else ''}"
-            rows[name] = {"images_per_second": best, "share": share}
-            print(f"  {name:<24} {best:9,.1f} images/s, {share:6.1%} of it", flush=True)
+def compare_training(number_format, batch_size, largest, steps, rounds, about):
+    def loop():
+        return in_child(seconds_of_loop, number_format, batch_size, steps, (steps + WARM_UP) * largest)
+
+    def bare():
+        """a bare compiled step on a batch in memory."""
+        return in_child(seconds_of_step, number_format, batch_size, steps)
+
+    figure = f"training_{number_format}_{batch_size}"
+    compare(figure, loop, bare, rounds, 1, "images", 0.97, batch_size=batch_size, format=number_format, **about)
+
+
+def compare_inference(batch_size, steps, rounds, about):
+    def predict():
+        return in_child(seconds_of_predict, batch_size, steps)
+
+    def bare():
+        """the compiled network on a batch in memory."""
+        return in_child(seconds_of_inference, batch_size, steps)
+
+    compare(f"inference_{batch_size}", predict, bare, rounds, 1, "images", 0.97, batch_size=batch_size, **about)
+
+
+def tell_formats(formats, batch_sizes, steps, rounds, matrix, about):
+    """A table of the bare step: number formats and batch sizes, without and with XLA."""
+    rate = max(in_child(products_per_second, matrix) for _ in range(rounds))
+    print(f"\nbfloat16 multiplication of {matrix} x {matrix} matrices: {rate / 1e12:,.2f} TFLOP/s")
+    rows = []
+    for number_format, size, xla in itertools.product(formats, batch_sizes, (False, True)):
+        best = 1 / min(in_child(seconds_of_step, number_format, size, steps, xla) for _ in range(rounds))
+        share = best * (FORWARD + BACKWARD) / rate
+        rows.append({"format": number_format, "batch_size": size, "xla": xla, "rate": best, "share": share})
+        name = f"{number_format}, batch of {size}{', XLA' if xla else ''}"
+        print(f"  {name:<28} {best:9,.1f} images/s, {share:6.1%} of it", flush=True)
     note("training_formats", rows=rows, matrix_flops=rate, **about)
 
 
 def gpu_name():
+    """The name of the first GPU, empty where TensorFlow finds none."""
     script.load_tensorflow()
     import tensorflow as tf
 
@@ -102,26 +134,26 @@ def gpu_name():
     return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "GPU") if gpus else ""
 
 
-def policy_of_train_py():
-    """The number format that train.py takes on this machine."""
+def records_of(count):
+    """The file of so many records."""
+    return Path(f"{count}.tfrecords")
+
+
+def write_records(frames, counts):
+    """A record file of the first `count` frames for each of `counts`."""
     script.load_tensorflow()
-    from first_impression.training import devices
+    from first_impression.data import record_writer
 
-    return "mixed_bfloat16" if devices.mixed_precision_pays() else "float32"
+    labels = {clip: np.float32(label) for clip, label in material.labels(len(frames)).items()}
+    examples = [record_writer.Example(frame.parent.name, labels[frame.parent.name], frame) for frame in frames]
+    with silence():
+        for count in counts:
+            record_writer.write(records_of(count), chalearn.TRAINING.key, "image", examples[:count], contents, {})
 
 
-def write_records(images):
-    """train_full.tfrecords of so many frames, val_full.tfrecords of what there is."""
-    script.load_tensorflow()
-    import Write_Into_TFRecords as step
-
-    for split, most in ((chalearn.TRAINING, images), (chalearn.VALIDATION, None)):
-        labels, found = annotations.read_annotation(split.annotation), step.find_frames(split, "")
-        items = [record_writer.Example(clip, labels[clip], frame) for clip in found for frame in found[clip]][:most]
-        with silence():
-            record_writer.write(
-                split.image_records, split.key, "image", items, lambda frames: map(step.jpeg, frames), {}
-            )
+def contents(paths):
+    """The bytes of each file."""
+    return (path.read_bytes() for path in paths)
 
 
 def silence():
@@ -131,87 +163,51 @@ def silence():
     return both
 
 
-def seconds_of_train_py(batch_size):
-    """Seconds per image of train.py's loop."""
-    marks = watch_progress("set_postfix_str")  # it writes the loss there, which it has waited for
-    folder = str(Path("runs") / str(os.getpid()))
-    train = importlib.import_module("train")
-    flags = ["--WEIGHTS", WEIGHTS, "--RUNS", folder, "--BATCH_SIZE", str(batch_size), "--N_EPOCHS", "1"]
+def settings_of_train(number_format):
+    """train.py's constants, with the made weights and a number format."""
+    import train
+
     with silence():
-        train.main(script.read_settings(vars(train), flags))
-    return seconds_per_image(marks, batch_size)
+        return script.read_settings(vars(train), ["--WEIGHTS", WEIGHTS, "--MIXED_PRECISION", number_format])
 
 
-def seconds_of_predict(batch_size):
-    """Seconds per image of inference.predict."""
+def seconds_of_loop(number_format, batch_size, steps, records):
+    """Seconds per image of train.py's loop, over a file of so many records."""
     script.load_tensorflow()
-    marks = watch_progress("update")
-    from first_impression.training import devices, predict_all
+    import train
+    from first_impression.data import record_reader
+    from first_impression.training.devices import Devices
+    from first_impression.training.optimizers import make_optimizer
+    from first_impression.training.step import TrainingStep
 
+    settings = settings_of_train(number_format)
     with silence():
-        strategy = devices.choose_strategy()
-        with strategy.scope():
-            model, _ = network("float32")
-        contents = record_reader.open_records(chalearn.TRAINING.image_records, chalearn.TRAINING.key, "image")
-        predict_all.predict(strategy, model, contents, batch_size, "image", "benchmark")
-    # A mark comes when the batch AHEAD of it is answered: from one such mark to another, the rate is right
-    return seconds_per_image(marks, batch_size, WARM_UP + AHEAD)
+        devices = Devices(settings.DETERMINISTIC)
+    record_set = record_reader.open_records(records_of(records), chalearn.TRAINING.key, "image")
+    with devices.strategy.scope():
+        model, _ = train.new_model(settings, record_set, devices)
+        optimizer = make_optimizer(settings, model, steps)
+        step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
+    batches = devices.batches(record_set, batch_size, shuffle_seed=0, flip=settings.FLIP)
+
+    def run(count):
+        for batch in itertools.islice(batches, count):
+            step(batch)
+        step.read_loss()  # waits for the device
+
+    run(WARM_UP)
+    return seconds(run, steps) / (steps * batch_size)
 
 
-def watch_progress(method):
-    """Let every progress bar note (its count, the time) at the end of each call of `method`; returns the list."""
-    marks, make = [], parallel.progress
-
-    def progress(*arguments, **options):
-        bar = make(*arguments, **options)
-        call = getattr(bar, method)
-
-        def noting(*given):
-            call(*given)
-            marks.append((bar.n, time.perf_counter()))
-
-        setattr(bar, method, noting)
-        return bar
-
-    parallel.progress = progress  # before the modules that use it are imported
-    return marks
-
-
-def seconds_per_image(marks, batch_size, warm_up=WARM_UP):
-    """From the first mark after the warm-up to the last."""
-    start, *_, end = [mark for mark in marks if mark[0] >= warm_up * batch_size]
-    return (end[1] - start[1]) / (end[0] - start[0])
-
-
-def network(policy):
-    """DAN with the made weights, and train.py's optimizer."""
-    import keras
-
-    from model import build_model, load_vggface
-
-    keras.mixed_precision.set_global_policy(policy)
-    model = build_model("dan", seed=0)
-    load_vggface(model, WEIGHTS)
-    optimizer = keras.optimizers.Adam(5e-4)
-    optimizer.build(model.trainable_variables)
-    return model, optimizer
-
-
-def batch_in_memory(batch_size):
-    import tensorflow as tf
-
-    rng = np.random.default_rng(0)
-    shape = (batch_size, chalearn.FRAME_SIZE, chalearn.FRAME_SIZE, 3)
-    labels = rng.random((batch_size, len(chalearn.TRAITS))).astype(np.float32)
-    return tf.constant(rng.integers(0, 256, shape, np.uint8)), tf.constant(labels)
-
-
-def seconds_of_step(batch_size, steps, policy="float32", xla=False):
+def seconds_of_step(number_format, batch_size, steps, xla=False):
     """Seconds per image of a bare training step."""
     script.load_tensorflow()
     import tensorflow as tf
 
-    model, optimizer = network(policy)
+    from first_impression.training.optimizers import make_optimizer
+
+    model = network(number_format)
+    optimizer = make_optimizer(settings_of_train(number_format), model, steps)
     images, labels = batch_in_memory(batch_size)
 
     @tf.function(jit_compile=xla)
@@ -227,9 +223,27 @@ def seconds_of_step(batch_size, steps, policy="float32", xla=False):
         float(loss)  # waits for the device
 
     run(WARM_UP)
-    start = time.perf_counter()
-    run(steps)
-    return (time.perf_counter() - start) / (steps * batch_size)
+    return seconds(run, steps) / (steps * batch_size)
+
+
+def seconds_of_predict(batch_size, steps):
+    """Seconds per image of Devices.predict."""
+    script.load_tensorflow()
+    from first_impression.data import record_reader
+    from first_impression.training.devices import Devices
+
+    with silence():
+        devices = Devices()
+        with devices.strategy.scope():
+            model = network("float32")
+        counts = WARM_UP * batch_size, (WARM_UP + steps) * batch_size
+        few, many = (record_reader.open_records(records_of(count), chalearn.TRAINING.key, "image") for count in counts)
+
+        def predict(record_set):
+            devices.predict(model, record_set, "image", "inference", batch_size)
+
+        predict(few)
+        return (seconds(predict, many) - seconds(predict, few)) / (steps * batch_size)
 
 
 def seconds_of_inference(batch_size, steps):
@@ -237,35 +251,58 @@ def seconds_of_inference(batch_size, steps):
     script.load_tensorflow()
     import tensorflow as tf
 
-    model, _ = network("float32")
+    model = network("float32")
     images, _ = batch_in_memory(batch_size)
     infer = tf.function(lambda images: model(images, training=False))
-    for _ in range(WARM_UP):
-        infer(images).numpy()
-    start = time.perf_counter()
-    for _ in range(steps):
-        infer(images).numpy()
-    return (time.perf_counter() - start) / (steps * batch_size)
+
+    def run(count):
+        for _ in range(count):
+            infer(images).numpy()
+
+    run(WARM_UP)
+    return seconds(run, steps) / (steps * batch_size)
 
 
-def products_per_second(size=MATRIX, products=PRODUCTS):
-    """Floating-point operations per second of bfloat16 matrix multiplication."""
+def network(number_format):
+    """DAN with the made weights."""
+    import keras
+
+    from model import build_model, load_vggface
+
+    keras.config.set_dtype_policy("mixed_bfloat16" if number_format == "bfloat16" else "float32")
+    model = build_model("dan", seed=0)
+    load_vggface(model, WEIGHTS)
+    return model
+
+
+def batch_in_memory(batch_size):
+    """(images uint8 [n, 224, 224, 3], labels float32 [n, 5]), drawn, as tensors."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    shape = (batch_size, chalearn.FRAME_SIZE, chalearn.FRAME_SIZE, 3)
+    labels = rng.random((batch_size, len(chalearn.TRAITS))).astype(np.float32)
+    return tf.constant(rng.integers(0, 256, shape, np.uint8)), tf.constant(labels)
+
+
+def products_per_second(matrix):
+    """Floating-point operations per second of bfloat16 multiplication of square matrices."""
     script.load_tensorflow()
     import tensorflow as tf
 
-    left, right = (tf.cast(tf.random.normal((size, size)), tf.bfloat16) for _ in range(2))
+    left, right = (tf.cast(tf.random.normal((matrix, matrix)), tf.bfloat16) for _ in range(2))
 
     @tf.function
     def multiply(left, right):
-        for _ in tf.range(products):
-            left = tf.matmul(left, right) * tf.cast(size**-0.5, tf.bfloat16)  # keeps the size of the values
+        for _ in tf.range(PRODUCTS):
+            left = tf.matmul(left, right) * tf.cast(matrix**-0.5, tf.bfloat16)  # keeps the size of the values
         return left
 
     multiply(left, right).numpy()
     start = time.perf_counter()
     multiply(left, right)[0, 0].numpy()  # waits for the device, and fetches one number only
-    return 2 * size**3 * products / (time.perf_counter() - start)
+    return 2 * matrix**3 * PRODUCTS / (time.perf_counter() - start)
 
 
 if __name__ == "__main__":
-    script.run(main, STEPS=script.whole(1), BATCH_SIZE=script.whole(1), ROUNDS=script.whole(1))
+    script.run(main)
