@@ -169,7 +169,8 @@ def _parse(file):
     if complaints:
         raise UserError(f"does not hold VGG-16's convolutions: {'; '.join(complaints)}")
     note = _field(root, "meta", "note")
-    return {**arrays, "note": np.array(short_message(note) if note and isinstance(note, str) else "")}
+    said = short_message(note) if isinstance(note, str) and note else ""  # SciPy gives an empty text as an array
+    return {**arrays, "note": np.array(said)}
 
 
 def _convolutions(root):
