@@ -1,13 +1,16 @@
-"""Step 6: score trained models, fuse their answers, and compare them with guesses that look at nothing.
+"""Step 6: score trained models, fuse their answers, and compare them with baselines that look at nothing.
 
-Reads   runs/<MODEL>/final.keras (step 5) and the records of the split (steps 3 and 4), or CSV files of anyone
+Reads   runs/<NAME>/final.keras (step 5), or the epochs named; the records of the split (steps 3 and 4)
         Annotations/annotation_<split>.pkl, Annotations/annotation_training.pkl
-Writes  runs/<MODEL>/predictions_<split>.csv, in ChaLearn's columns; scatter_<split>.png, errors_<split>.png
-        runs/fusion/predictions_<split>.csv, the same pictures, models_<split>.png, scores_<split>.json
+Writes  runs/<NAME>/predictions_<split>.csv, in ChaLearn's columns; scatter_<split>.png, errors_<split>.png
+        runs/fusion/scores_<split>.json (docs/scores.md says what is in it), models_<split>.png
+        and where runs are fused, the fusion's predictions and pictures beside these
 Run     python evaluate.py
+        python evaluate.py --EPOCHS 1,2
         python evaluate.py --PREDICTIONS mine.csv,theirs.csv --ANNOTATION Annotations/annotation_validation.pkl
 
-The second form scores CSV files as they are, without TensorFlow, and writes into runs/fusion/ alone.
+With EPOCHS "1,2" all files are named so, as predictions_<split>_epoch-1-2.csv. The third form scores CSV files of
+anyone as they are, without TensorFlow, and writes into the folder OUT alone.
 """
 
 import os
@@ -15,198 +18,229 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common import script
+from first_impression.common import files, script
 from first_impression.common.errors import UserError, name_some
-from first_impression.common.files import write_json
 from first_impression.data import annotations, chalearn
-from first_impression.evaluation import metrics, predictions
+from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
 from first_impression.training import saved_models
 
+# What to score
 MODELS = ""  # which runs, with commas between; "": all that are trained
+EPOCHS = ""  # of each run; "": the last, "best": that of the best validation accuracy, "1" or "1,2": these, averaged
 SPLIT = "validation"  # "validation", "test" or "training"
-FUSION_WEIGHTS = ""  # one number per model in the order of the tables, with commas between; "": the plain mean
-
 PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
-ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
-TRAINING_ANNOTATION = "Annotations/annotation_training.pkl"  # for the two floors
 
-RUNS = "runs"  # the folder of the runs
-RESAMPLES = 1000  # of the bootstrap over clips
+# By what
+ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
+TRAINING_ANNOTATION = "Annotations/annotation_training.pkl"  # for the two baselines
+RESAMPLES = 1000  # of the bootstrap over sources
 SEED = 0  # of the bootstrap
+
+# The fusion
+FUSE = ""  # the runs to fuse, with commas between; "": all, if no two of them are of one MODEL
+FUSION_WEIGHTS = ""  # one number per fused run, in the order of FUSE or else of the tables; "": the plain mean
+
+# Where, and how
+RUNS = "runs"  # the folder of the runs
+OUT = "scores"  # the folder for the results of PREDICTIONS
 BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
 
 RULES = {
+    "EPOCHS": saved_models.epochs_rule,
     "SPLIT": script.one_of("validation", "test", "training"),
-    "RESAMPLES": script.whole(1, 10**6),
+    "RESAMPLES": script.whole(1, 10**5),
     "SEED": script.whole(0),
     "BATCH_SIZE": script.whole(0, 10**6),
 }
 
-FUSION = "fusion"
-
 
 def main(settings):
     split = chalearn.split_named(settings.SPLIT)
-    labels = annotations.read_annotation(settings.ANNOTATION or split.annotation)
-    training_labels = {}
-    if Path(settings.TRAINING_ANNOTATION).exists():
-        training_labels = annotations.read_annotation(settings.TRAINING_ANNOTATION)
-        if split is not chalearn.TRAINING:
-            annotations.refuse_shared(
-                training_labels, labels, f"{settings.TRAINING_ANNOTATION} and the annotation to score"
-            )
-    else:
-        print(f"{settings.TRAINING_ANNOTATION} is not there: scores stand without the floors and the unseen sources")
-    folder = Path(settings.RUNS)
+    reference = read_reference(split, settings)
     if settings.PREDICTIONS:
-        answers, by_frame = read_files(settings.PREDICTIONS.split(",")), {}
+        answered = read_files(settings)
+        weights = fusion_weights({path: path for path in answered}, settings)
     else:
-        answers, by_frame = run_models(folder, split, settings)
-    for name, of_clip in answers.items():
-        compare_names(name, of_clip, labels)
-    weights = fusion_weights(settings.FUSION_WEIGHTS, answers)
-    if len(answers) > 1:
-        answers[FUSION] = metrics.fuse(answers.values(), weights)
-        predictions.write_csv(folder / FUSION / f"predictions_{split.name}.csv", answers[FUSION])
+        runs = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
+        weights = fusion_weights({name: saved_models.model_of(run) or name for name, run in runs.items()}, settings)
+        answered = ask_runs(runs, split, reference, settings)
+    for name, model in answered.items():
+        compare_names(name, model, reference.labels)
+    if weights:
+        answered[fusion.NAME] = fused(answered, weights)
 
-    report = {"split": split.name, "models": {}}
-    for name, of_clip in answers.items():
-        clips = sorted(of_clip.keys() & labels.keys())
-        report["models"][name] = score(name, clips, of_clip, labels, training_labels, by_frame.get(name), settings)
-    if len(answers) > 1:
-        report["fusion_weights"] = dict(zip(list(answers)[:-1], weights, strict=True))
-    print_summary(report)
-    write_json(folder / FUSION / f"scores_{split.name}.json", report)
-    draw(folder, split, answers, labels, report, own_folders=not settings.PREDICTIONS)
-    print(f"\nscores: {folder / FUSION / f'scores_{split.name}.json'}, with pictures beside it")
+    about = {"split": split.name, "epochs": settings.EPOCHS, "annotation": str(annotation_of(split, settings))}
+    about |= {"resamples": settings.RESAMPLES, "seed": settings.SEED, "fusion_weights": weights}
+    report = about | results.collect(answered, reference)
+    for name, model in report["models"].items():
+        summary.print_model(name, model)
+    summary.print_comparison(report)
+    write_results(split, answered, reference.labels, report, settings)
 
 
-def read_files(paths):
-    """{file's name: {clip: [5]}} of ChaLearn CSV files; doubled clips are told."""
-    answers = {}
-    for path in map(str.strip, paths):
-        if path in answers:
+def read_reference(split, settings):
+    """The labels, those that the baselines know, and the sources that a table of labels names: `Reference`."""
+    annotation, training = annotation_of(split, settings), Path(settings.TRAINING_ANNOTATION)
+    labels, sources = annotations.read_annotation(annotation), predictions.read_sources(annotation)
+    training_labels = {}
+    if training.exists():
+        training_labels = annotations.read_annotation(training)
+        sources = predictions.read_sources(training) | sources
+        if split is not chalearn.TRAINING:
+            annotations.refuse_shared(training_labels, labels, f"{training} and the annotation to score")
+    else:
+        print(f"{training} is not there: scores stand without the baselines and the unseen sources")
+    return comparison.Reference(labels, training_labels, sources, settings.RESAMPLES, settings.SEED)
+
+
+def annotation_of(split, settings):
+    return Path(settings.ANNOTATION or split.annotation)
+
+
+def read_files(settings):
+    """The answers in the CSV files of PREDICTIONS: {path: `Answered`}; doubled clips are told."""
+    for name in ("MODELS", "EPOCHS"):
+        if getattr(settings, name):
+            raise UserError(f"{name} chooses among runs, PREDICTIONS are files as they stand: give one of the two")
+    answered = {}
+    for path in map(str.strip, settings.PREDICTIONS.split(",")):
+        if path in answered:
             raise UserError(f"PREDICTIONS names {path} twice")
-        answers[path], doubled = predictions.read_csv(path)
+        answers, doubled = predictions.read_csv(path)
         if doubled:
             print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {name_some(doubled)}")
-    return answers
+        answered[path] = results.Answered(answers, {path: files.md5(path)})
+    return answered
 
 
-def run_models(folder, split, settings):
-    """Run every model over the split's records: {model: {clip: [5]}} and {model: accuracy by frame [5]}."""
-    trained = saved_models.find_trained(folder, settings.MODELS)
+def fusion_weights(models, settings):
+    """{name of a model to fuse: its weight}, empty where there is nothing to fuse. `models` is {name: its MODEL}."""
+    if fusion.NAME in models:
+        raise UserError(f"{Path(settings.RUNS) / fusion.NAME}: that name is the fusion's; give the run another")
+    return fusion.weights_of(settings.FUSION_WEIGHTS, fusion.members_of(models, settings.FUSE))
+
+
+def ask_runs(runs, split, reference, settings):
+    """Ask the models of {name: folder} about the split's records: {name: `Answered`}. All is checked before that."""
     script.load_tensorflow()
-    from first_impression.data import record_reader
     from first_impression.training.devices import Devices
 
     os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained
     devices = Devices()
-    answers, by_frame = {}, {}
-    for name, run in trained.items():
+    networks, kinds, records = {}, {}, {}
+    for name, run in runs.items():
         with devices.strategy.scope():
-            model, kind = saved_models.load_model(run / saved_models.FINAL)
+            networks[name], kind = saved_models.load_networks(run, settings.EPOCHS)
         print(f"{name}: first weights: {saved_models.start_of(run)['words']}")
-        records = record_reader.open_records(getattr(split, f"{kind}_records"), split.key, kind)
-        if not records.labels:
-            raise UserError(f"{records.files[0]} does not name its clips: write it again with this project's own step")
+        kinds[name] = kind
+        if kind not in records:
+            records[kind] = open_records(split, kind, settings)
         if split is not chalearn.TRAINING:
-            annotations.refuse_shared(saved_models.training_clips(run), records.labels, f"{run} and {records.files[0]}")
-        clips, true = record_reader.read_names(records)
-        predicted = devices.predict(model, records, "record", name, settings.BATCH_SIZE)
-        by_frame[name] = metrics.accuracy(predicted, true) if kind == "image" else None
-        names, means = metrics.by_clip(clips, predicted)
-        answers[name] = dict(zip(names, means, strict=True))
-        predictions.write_csv(run / f"predictions_{split.name}.csv", answers[name])
-    return answers, by_frame
+            where = f"{run} and {records[kind].files[0]}"
+            annotations.refuse_shared(saved_models.training_labels(run), records[kind].labels, where)
+    answered = {}
+    for name, run in runs.items():
+        asked = records[kinds[name]]
+        predicted = devices.predict(
+            saved_models.mean_of(networks.pop(name)), asked, "record", name, settings.BATCH_SIZE
+        )
+        answered[name] = answer_of(run, asked, predicted, reference.labels, settings)
+        answered[name].remarks = remarks_on(run, split, reference, settings)
+    return answered
 
 
-def compare_names(name, of_clip, labels):
+def open_records(split, kind, settings):
+    """The records of the split. Raises `UserError` where they name no clips, or have other labels than those here."""
+    from first_impression.data import record_reader
+
+    records = record_reader.open_records(getattr(split, f"{kind}_records"), split.key, kind)
+    if not records.labels:
+        raise UserError(f"{records.files[0]} does not name its clips: write it again with this project's own step")
+    annotations.refuse_other_labels(records.labels, annotation_of(split, settings), records.files[0])
+    return records
+
+
+def answer_of(run, records, predicted, labels, settings):
+    """A run's answers `predicted` [records, 5] as `Answered`."""
+    from first_impression.data import record_reader
+
+    clips, true = record_reader.read_names(records)
+    labelled = np.isin(clips, list(labels))
+    frames = records.kind == "image" and labelled.any()
+    return results.Answered(
+        answers=dict(zip(*metrics.by_clip(clips, predicted), strict=True)),
+        made_from={str(file): files.md5(file) for file in saved_models.epoch_files(run, settings.EPOCHS)},
+        model=saved_models.model_of(run),
+        settings=saved_models.settings_of(run),
+        by_frame=metrics.accuracy(predicted[labelled], true[labelled]) if frames else None,
+    )
+
+
+def remarks_on(run, split, reference, settings):
+    """What to bear in mind with a run's scores, in words; printed as well."""
+    remarks = []
+    if split is chalearn.TRAINING:
+        remarks.append("it was trained on these clips: its scores say nothing about others")
+    if settings.EPOCHS == "best" and split is chalearn.VALIDATION:
+        remarks.append("its best epoch was chosen by its accuracy on these clips, which is too high therefore")
+    if reference.training_labels:
+        other = baselines.other_training(saved_models.training_labels(run), reference.training_labels)
+        remarks += [other] if other else []
+    for remark in remarks:
+        print(f"{run.name}: {remark}")
+    return remarks
+
+
+def compare_names(name, model, labels):
     """Tell which predicted clips have no label and which labelled clips no prediction."""
     for clips, what in (
-        (of_clip.keys() - labels.keys(), "without a label, passed over"),
-        (labels.keys() - of_clip, "missing"),
+        (model.answers.keys() - labels.keys(), "without a label, passed over"),
+        (labels.keys() - model.answers.keys(), "missing"),
     ):
         if clips:
             print(f"{name}: {len(clips)} clips {what}: {name_some(clips)}")
-    if not of_clip.keys() & labels.keys():
+    if not model.answers.keys() & labels.keys():
         raise UserError(f"{name}: none of its clips has a label; is this the annotation of these clips?")
 
 
-def fusion_weights(text, answers):
-    """One weight per model, from FUSION_WEIGHTS."""
-    if not text:
-        return [1.0] * len(answers)
-    try:
-        weights = [float(part) for part in text.split(",")]
-    except ValueError:
-        raise UserError(f"FUSION_WEIGHTS = {text!r}: numbers with commas between were expected") from None
-    if len(weights) != len(answers) or not all(0 <= weight < np.inf for weight in weights) or not sum(weights):
-        raise UserError(f"FUSION_WEIGHTS = {text!r}: one weight, 0 or more, is needed for each of {', '.join(answers)}")
-    return weights
+def fused(answered, weights):
+    """The fusion of those `answered` that have a weight, as `Answered`."""
+    members = [answered[name] for name in weights]
+    made_from = {file: md5 for member in members for file, md5 in member.made_from.items()}
+    return results.Answered(fusion.fuse([member.answers for member in members], weights.values()), made_from)
 
 
-def score(name, clips, of_clip, labels, training_labels, by_frame, settings):
-    """All scores of one model, printed and returned as what JSON can hold; once more on clips of unseen sources."""
-    seen = {metrics.source(clip) for clip in training_labels}
-    groups = {"all clips": clips}
-    if training_labels:
-        groups["clips of unseen sources"] = [clip for clip in clips if metrics.source(clip) not in seen]
-    result = {}
-    for group, members in groups.items():
-        print(f"\n{name}, {len(members)} {group}")
-        if not members:
-            continue
-        predicted, true = (np.array([values[clip] for clip in members], np.float64) for values in (of_clip, labels))
-        rows = {label: function(predicted, true) for label, function in metrics.SCORES.items()}
-        if by_frame is not None and group == "all clips":
-            rows["accuracy by frame"] = by_frame
-        if training_labels:
-            rows["constant guess"] = metrics.accuracy(metrics.constant_guess(members, training_labels), true)
-            rows["same-source lookup"] = metrics.accuracy(metrics.same_source_lookup(members, training_labels), true)
-        low, high = metrics.bootstrap_interval(predicted, true, settings.RESAMPLES, settings.SEED)
-        print(metrics.table(rows))
-        print(f"mean accuracy: 95 % of {settings.RESAMPLES} resamples of the clips lie within {low:.4f} .. {high:.4f}")
-        result[group] = {"clips": len(members), "interval": [round(low, 4), round(high, 4)]}
-        result[group] |= {label: as_dict(values) for label, values in rows.items()}
-    return result
-
-
-def as_dict(values):
-    """A score as {"mean": .., trait: ..}, to four decimals; None for what is no number, which JSON lacks."""
-    numbers = [round(float(value), 4) if np.isfinite(value) else None for value in (np.mean(values), *values)]
-    return dict(zip(("mean", *chalearn.TRAITS), numbers, strict=True))
-
-
-def print_summary(report):
-    """The last tables: accuracy by clip of every model beside the floors, on all clips and on unseen sources."""
-    for group in ("all clips", "clips of unseen sources"):
-        scored = {name: groups[group] for name, groups in report["models"].items() if group in groups}
-        counts = {scores["clips"] for scores in scored.values()}
-        rows = {  # with the number of clips, where models that know different clips stand side by side
-            name + (f" ({scores['clips']} clips)" if len(counts) > 1 else ""): scores["accuracy"]
-            for name, scores in scored.items()
-        }
-        for floor in ("constant guess", "same-source lookup"):
-            found = max(scored.values(), key=lambda scores: scores["clips"], default={}).get(floor)
-            rows |= {floor: found} if found else {}
-        if rows:
-            print(f"\n{report['split']}, accuracy by clip, {group}")
-            print(metrics.table({name: [row[trait] for trait in chalearn.TRAITS] for name, row in rows.items()}))
-
-
-def draw(folder, split, answers, labels, report, own_folders):
-    """The pictures of each model in its own folder, or of the fusion alone where the models are CSV files."""
+def write_results(split, answered, labels, report, settings):
+    """Write what the docstring above names. What the same command has left of a fusion that is not there now goes."""
     from first_impression.evaluation import plots
 
-    for name, of_clip in answers.items():
-        clips = sorted(of_clip.keys() & labels.keys())
-        predicted, true = (np.array([values[clip] for clip in clips]) for values in (of_clip, labels))
-        if own_folders or name == FUSION or len(answers) == 1:
-            target = folder / (name if own_folders else FUSION)
-            plots.draw_scatter(target / f"scatter_{split.name}.png", predicted, true, f"{name}, {split.name}")
-            plots.draw_errors(target / f"errors_{split.name}.png", predicted, true, f"{name}, {split.name}")
-    plots.draw_models(folder / FUSION / f"models_{split.name}.png", report)
+    ending = split.name + epochs_ending(settings.EPOCHS)
+    if settings.PREDICTIONS:
+        out = Path(settings.OUT)
+        folders = {name: out for name in answered if name == fusion.NAME or len(answered) == 1}
+    else:
+        out = Path(settings.RUNS) / fusion.NAME
+        folders = {name: Path(settings.RUNS) / name for name in answered}
+    if out not in folders.values():
+        for stale in (f"predictions_{ending}.csv", f"scatter_{ending}.png", f"errors_{ending}.png"):
+            files.remove(out / stale)
+    for name, folder in folders.items():
+        answers = answered[name].answers
+        predictions.write_csv(folder / f"predictions_{ending}.csv", answers)
+        clips = sorted(answers.keys() & labels.keys())
+        predicted, true = (np.array([values[clip] for clip in clips]) for values in (answers, labels))
+        plots.draw_scatter(folder / f"scatter_{ending}.png", predicted, true, f"{name}, {ending}")
+        plots.draw_errors(folder / f"errors_{ending}.png", predicted, true, f"{name}, {ending}")
+    plots.draw_models(out / f"models_{ending}.png", report["models"], f"Models side by side, {ending}")
+    files.write_json(out / f"scores_{ending}.json", results.without_nan(report))
+    print(f"\nscores: {out / f'scores_{ending}.json'}, with pictures beside it")
+
+
+def epochs_ending(epochs):
+    """What the names of the results have in them for EPOCHS: nothing for the last, else "_best" or "_epoch-1-2"."""
+    if epochs in ("", "best"):
+        return f"_{epochs}" if epochs else ""
+    return "_epoch-" + "-".join(part.strip() for part in epochs.split(","))
 
 
 if __name__ == "__main__":

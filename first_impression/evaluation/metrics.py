@@ -1,11 +1,18 @@
-"""Scores: how near predicted traits come to the labels, and the floors that use no pixel.
+"""Scores: how near predicted traits come to the labels. What each of them means stands in docs/scores.md.
 
 Everywhere `predicted` and `true` are [clips or frames, 5] in [0, 1], in the order of TRAITS, and a score is [5].
 """
 
-import numpy as np
+import re
 
-from first_impression.data.chalearn import TRAITS
+import numpy as np
+import pandas as pd
+
+from first_impression.evaluation.traits import ROWS, SHOWN
+
+# Networks answer in float32, whose steps near 0.5 are 6e-8: a smaller spread than 1e-7 is rounding, and counts as none
+LEAST_VARIANCE = 1e-14
+COLUMNS = ("mean", *SHOWN)  # of every table of scores
 
 
 def accuracy(predicted, true):
@@ -13,53 +20,46 @@ def accuracy(predicted, true):
     return 1 - np.abs(np.asarray(predicted, np.float64) - true).mean(axis=0)
 
 
-def mean_squared_error(predicted, true):
-    return np.square(np.asarray(predicted, np.float64) - true).mean(axis=0)
+def terms(predicted, true):
+    """What all scores are made of, per clip: float64 [clips, 7, 5]. Their means over clips are what `scores` takes.
+
+    The seven are |p - t|, (p - t)^2, p, t, p^2, t^2 and pt, with p and t both less the mean of the labels: that
+    changes no variance, and leaves it more digits.
+    """
+    predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
+    error, middle = predicted - true, true.mean(axis=0)
+    p, t = predicted - middle, true - middle
+    return np.stack([np.abs(error), error**2, p, t, p**2, t**2, p * t], axis=1)
 
 
-def r_squared(predicted, true):
-    """1 minus squared error over the labels' variance: 0 for answering their mean; nan where all labels are equal."""
-    return 1 - _ratio(mean_squared_error(predicted, true), np.var(np.asarray(true, np.float64), axis=0))
+def scores(means):
+    """Every score, {name: [..., 5]}, of the means of `terms` [..., 7, 5].
+
+    R2 is nan where all labels are equal, Pearson's correlation where either side is constant, the CCC where both
+    are the same constant.
+    """
+    absolute, squared, p, t, pp, tt, pt = np.moveaxis(means, -2, 0)
+    variance, variance_true, covariance = _no_rounding(pp - p**2), _no_rounding(tt - t**2), pt - p * t
+    return {
+        "accuracy": 1 - absolute,
+        "R2": 1 - _ratio(squared, variance_true),
+        "Pearson": _ratio(covariance, np.sqrt(variance * variance_true)),
+        "CCC": _ratio(2 * covariance, _no_rounding(variance + variance_true + (p - t) ** 2)),
+        "MSE": squared,
+    }
 
 
-def pearson(predicted, true):
-    """Pearson's correlation; nan where either side is constant."""
-    covariance, spread, spread_true = _moments(predicted, true)
-    return _ratio(covariance, np.sqrt(spread * spread_true))
+def all_scores(predicted, true):
+    """Every score of these predictions, {name: [5]}."""
+    return scores(terms(predicted, true).mean(axis=0))
 
 
-def concordance(predicted, true):
-    """The concordance correlation coefficient (Lin 1989), variances over n; nan where both sides are one constant."""
-    covariance, spread, spread_true = _moments(predicted, true)
-    shift = np.mean(predicted, axis=0, dtype=np.float64) - np.mean(true, axis=0, dtype=np.float64)
-    return _ratio(2 * covariance, spread + spread_true + shift**2)
-
-
-def _moments(predicted, true):
-    """Covariance and both variances per trait, over n."""
-    predicted, true = (values - np.mean(values, axis=0) for values in (np.float64(predicted), np.float64(true)))
-    return (predicted * true).mean(axis=0), np.square(predicted).mean(axis=0), np.square(true).mean(axis=0)
+def _no_rounding(variance):
+    return np.where(variance > LEAST_VARIANCE, variance, 0)
 
 
 def _ratio(above, below):
     return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
-
-
-SCORES = {
-    "accuracy": accuracy,
-    "R2": r_squared,
-    "Pearson": pearson,
-    "CCC": concordance,
-    "MSE": mean_squared_error,
-}
-
-
-def bootstrap_interval(predicted, true, resamples=1000, seed=0):
-    """Bounds within which 95 % of `resamples` draws of the clips, with replacement, put the mean accuracy."""
-    of_clip = 1 - np.abs(np.asarray(predicted, np.float64) - true).mean(axis=1)
-    random = np.random.default_rng(seed)
-    means = [of_clip[random.integers(0, len(of_clip), len(of_clip))].mean() for _ in range(resamples)]
-    return tuple(np.percentile(means, [2.5, 97.5]).tolist())
 
 
 def by_clip(clips, values):
@@ -67,59 +67,37 @@ def by_clip(clips, values):
 
     Returns (the clip names in order of their first row, float64 [clips, k]).
     """
-    names, first, member, counts = np.unique(clips, return_index=True, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(names), np.shape(values)[1]))
-    np.add.at(sums, member, values)
-    order = np.argsort(first)
-    return names[order].tolist(), (sums / counts[:, None])[order]
+    means = pd.DataFrame(np.asarray(values, np.float64)).groupby(np.asarray(clips), sort=False).mean()
+    return means.index.tolist(), means.to_numpy()
 
 
 def source(clip):
-    """The video that a clip was cut from: its name before the last dot-number, the YouTube id."""
-    return clip.rpartition(".")[0]
+    """The video that a clip was cut from: its name before the last dot-number, the YouTube id; else its whole name."""
+    return re.sub(r"\.[0-9]+$", "", clip) or clip
 
 
-def constant_guess(clips, training_labels):
-    """Answer the mean training label for each of `clips`: float64 [clips, 5]. `training_labels`: {clip: [5]}."""
-    return np.tile(np.mean(list(training_labels.values()), axis=0, dtype=np.float64), (len(clips), 1))
+def sources_of(clips, sources=None):
+    """The source of each of `clips`: the one that `sources`, {clip: source}, gives it, else what its name tells."""
+    return [(sources or {}).get(clip, source(clip)) for clip in clips]
 
 
-def same_source_lookup(clips, training_labels):
-    """Answer the mean label of the training clips from the same source video, else the constant guess: [clips, 5]."""
-    names, means = by_clip([source(clip) for clip in training_labels], list(training_labels.values()))
-    of_source = dict(zip(names, means, strict=True))
-    guess = constant_guess(clips, training_labels)
-    return np.array([of_source.get(source(clip), guess[row]) for row, clip in enumerate(clips)]).reshape(
-        -1, len(TRAITS)
-    )
-
-
-def fuse(predictions, weights):
-    """Late fusion: the weighted mean of several models' answers, for every clip that any of them knows.
-
-    `predictions`: one {clip: [5]} per model, `weights`: one number each. A clip that a model does not know (one
-    without sound, say) is the mean of the others.
-    """
-    known = {}
-    for of_model, weight in zip(predictions, weights, strict=True):
-        for clip, values in of_model.items():
-            known.setdefault(clip, []).append((weight, values))
-    fused = {}
-    for clip, answers in known.items():
-        parts, values = zip(*answers, strict=True)
-        if sum(parts) > 0:
-            fused[clip] = np.average(values, axis=0, weights=parts)
-    return fused
+def with_mean(values):
+    """Values [..., 5] in the order of TRAITS as [..., 6] in that of COLUMNS."""
+    values = np.asarray(values)
+    return np.concatenate([values.mean(axis=-1, keepdims=True), values[..., list(ROWS)]], axis=-1)
 
 
 def table(rows):
     """Scores as text: `rows` is {label: [5] values, in the order of TRAITS}; their mean comes first."""
-    names = ("mean", *TRAITS)
-    width = max(map(len, rows)) + 2
-    lines = [" " * width + "".join(f"  {name:>8}" for name in names)]
-    for label, values in rows.items():
-        cells = (
-            f"  {value:{max(8, len(name))}.4f}" for name, value in zip(names, (np.mean(values), *values), strict=True)
-        )
-        lines.append(f"{label:<{width}}" + "".join(cells))
-    return "\n".join(lines)
+    return grid([(label, [f"{value:.4f}" for value in with_mean(values)]) for label, values in rows.items()])
+
+
+def grid(rows):
+    """Text in columns, those of COLUMNS. `rows` is a list of (label, six words)."""
+    rows = [("", COLUMNS), *rows]
+    margin = max(len(label) for label, _ in rows) + 2
+    widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
+    return "\n".join(
+        f"{label:<{margin}}" + "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
+        for label, words in rows
+    )

@@ -7,8 +7,10 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402, after the choice of a backend without a screen
 
 from first_impression.common.files import whole_file  # noqa: E402
-from first_impression.data.chalearn import TRAITS  # noqa: E402
-from first_impression.evaluation.metrics import concordance  # noqa: E402
+from first_impression.evaluation.baselines import CONSTANT, LOOKUP  # noqa: E402
+from first_impression.evaluation.comparison import ALL, UNSEEN  # noqa: E402
+from first_impression.evaluation.metrics import all_scores  # noqa: E402
+from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN  # noqa: E402
 
 
 def draw_curves(path, losses, history, title):
@@ -22,8 +24,8 @@ def draw_curves(path, losses, history, title):
     left.set_ylim(bottom=0)
     by = "clip" if "clip_mean" in history[-1] else "frame"
     epochs = [row["epoch"] for row in history]
-    for trait in TRAITS:
-        right.plot(epochs, [row[f"{by}_{trait}"] for row in history], ".-", linewidth=1, label=trait)
+    for trait, colour in COLOURS.items():
+        right.plot(epochs, [row[f"{by}_{trait}"] for row in history], ".-", color=colour, linewidth=1, label=trait)
     right.plot(epochs, [row[f"{by}_mean"] for row in history], "o-k", linewidth=2, label="mean of the five")
     right.axhline(history[-1]["constant_mean"], color="grey", linestyle="--", label="constant guess, mean")
     right.set(xlabel="epoch", ylabel="mean accuracy (1 - mean absolute error)", title=f"Validation, by {by}")
@@ -36,11 +38,12 @@ def draw_curves(path, losses, history, title):
 
 def draw_scatter(path, predicted, true, title):
     """Predicted against true, a panel per trait with its CCC. Both [clips, 5] in [0, 1]."""
-    figure, panels = plt.subplots(1, len(TRAITS), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
-    agreement = concordance(predicted, true)
-    for column, (axes, trait) in enumerate(zip(panels, TRAITS, strict=True)):
+    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
+    agreement = all_scores(predicted, true)["CCC"]
+    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-        axes.scatter(true[:, column], predicted[:, column], s=max(2, 40 / len(true) ** 0.3), alpha=0.5, linewidths=0)
+        look = {"s": max(2, 40 / len(true) ** 0.3), "alpha": 0.5, "linewidths": 0, "color": COLOURS[trait]}
+        axes.scatter(true[:, column], predicted[:, column], **look)
         axes.set(title=f"{trait}, CCC {agreement[column]:.4f}", xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("predicted")
@@ -51,9 +54,9 @@ def draw_errors(path, predicted, true, title):
     """How often which error occurs, a panel per trait. Both [clips, 5] in [0, 1]."""
     errors = predicted - true
     reach = max(0.05, float(np.abs(errors).max()))
-    figure, panels = plt.subplots(1, len(TRAITS), figsize=(15, 3.2), layout="constrained", sharex=True, sharey=True)
-    for column, (axes, trait) in enumerate(zip(panels, TRAITS, strict=True)):
-        axes.hist(errors[:, column], bins=np.linspace(-reach, reach, 31))
+    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.2), layout="constrained", sharex=True, sharey=True)
+    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
+        axes.hist(errors[:, column], bins=np.linspace(-reach, reach, 31), color=COLOURS[trait])
         axes.axvline(0, color="grey", linewidth=1)
         axes.axvline(errors[:, column].mean(), color="black", linestyle="--", linewidth=1)
         axes.set(title=f"{trait}, mean {errors[:, column].mean():+.4f}", xlabel="predicted - true")
@@ -61,25 +64,28 @@ def draw_errors(path, predicted, true, title):
     _finish(figure, path, title)
 
 
-def draw_models(path, report):
-    """Mean accuracy of the models side by side, with intervals and floors. `report`: as evaluate.py saves it."""
-    figure, axes = plt.subplots(figsize=(8, 1.6 + 0.7 * len(report["models"])), layout="constrained")
-    for group, offset, colour in (("all clips", -0.15, "C0"), ("clips of unseen sources", 0.15, "C1")):
-        scored = {name: groups[group] for name, groups in report["models"].items() if group in groups}
+def draw_models(path, models, title):
+    """Mean accuracy of the models side by side, with intervals and baselines. `models`: as in docs/scores.md."""
+    figure, axes = plt.subplots(figsize=(8, 1.6 + 0.7 * len(models)), layout="constrained")
+    for group, offset, colour in ((ALL, -0.15, "C0"), (UNSEEN, 0.15, "C1")):
+        scored = {name: model["groups"][group] for name, model in models.items() if group in model["groups"]}
         for name, scores in scored.items():
-            mean, row = scores["accuracy"]["mean"], list(report["models"]).index(name) + offset
-            axes.plot(scores["interval"], [row, row], color=colour, linewidth=3, alpha=0.4)
-            axes.plot(mean, row, "o", color=colour, label=group if name == next(iter(scored)) else None)
-            axes.annotate(f"{mean:.4f}", (mean, row), (0, 5), textcoords="offset points", ha="center", fontsize="small")
-        for floor, style in (("constant guess", ":"), ("same-source lookup", "--")):
-            values = [scores[floor]["mean"] for scores in scored.values() if floor in scores]
-            if values:
-                axes.axvline(values[0], color=colour, linestyle=style, linewidth=1, label=f"{floor}, {group}")
-    axes.set_yticks(range(len(report["models"])), list(report["models"]), parse_math=False)
-    axes.set(xlabel="mean accuracy by clip, with 95 % of resamples", ylim=(len(report["models"]) - 0.4, -0.6))
+            mean, row = scores["scores"]["accuracy"]["mean"], list(models).index(name) + offset
+            axes.plot([mean["low"], mean["high"]], [row, row], color=colour, linewidth=3, alpha=0.4)
+            axes.plot(mean["value"], row, "o", color=colour, label=group if name == next(iter(scored)) else None)
+            text = f"{mean['value']:.4f}"
+            place = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "fontsize": "small"}
+            axes.annotate(text, (mean["value"], row), **place)
+        for baseline, style in ((CONSTANT, ":"), (LOOKUP, "--")):
+            known = [scores["baselines"][baseline] for scores in scored.values() if scores["baselines"]]
+            if known:
+                at = known[0]["scores"]["accuracy"]["mean"]["value"]
+                axes.axvline(at, color=colour, linestyle=style, linewidth=1, label=f"{baseline}, {group}")
+    axes.set_yticks(range(len(models)), list(models), parse_math=False)
+    axes.set(xlabel="mean accuracy by clip, with 95 % of the resamples", ylim=(len(models) - 0.4, -0.6))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3, axis="x")
-    _finish(figure, path, f"Models side by side, {report['split']}")
+    _finish(figure, path, title)
 
 
 def _finish(figure, path, title):

@@ -183,18 +183,33 @@ def load_model(file):
     return model, kind
 
 
-def training_clips(folder):
-    """The names of the clips that a run was trained on; empty where its records did not tell."""
+def training_labels(folder):
+    """The labels of the clips that a run was trained on, {clip: [5]}; empty where its records did not tell."""
     file = folder / TRAINING_LABELS
-    return read_csv(file)[0].keys() if file.exists() else set()
+    return read_csv(file)[0] if file.exists() else {}
+
+
+def settings_of(folder):
+    """What a run's settings.json holds, a dict: "constants", "start", "records" ..; empty where it cannot be read."""
+    try:
+        about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def model_of(folder):
+    """The MODEL that a run is of, "dan" for example; None where its settings.json does not tell."""
+    constants = settings_of(folder).get("constants")
+    return constants.get("MODEL") if isinstance(constants, dict) else None
 
 
 def start_of(folder):
     """The weights that a run started from, as its settings.json has them: {"words", "file", "md5", "published"}."""
     try:
-        start = json.loads((folder / "settings.json").read_text(encoding="utf-8"))["start"]
+        start = settings_of(folder)["start"]
         return {"words": str(start["words"]), "published": start["published"], **start}
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (KeyError, TypeError):
         return {"words": "not known", "file": "", "md5": "", "published": None}
 
 

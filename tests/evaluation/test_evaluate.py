@@ -1,63 +1,25 @@
-"""evaluate.py on CSV files of anyone and on small trained stand-ins, and ChaLearn's CSV format."""
+"""evaluate.py on CSV files of anyone and on small trained stand-ins."""
 
 import json
 import os
+import shutil
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
-from conftest import PROJECT, label_of, refused, run, run_alone, write_annotation
+from conftest import PROJECT, call, label_of, ok, refused, run, run_alone, write_annotation
 from PIL import Image
 
+import evaluate
+from first_impression.common import files
 from first_impression.common.errors import UserError
 from first_impression.data import record_writer
 from first_impression.evaluation import metrics, predictions
 
-HEADER = "VideoName,ValueExtraversion,ValueAgreeableness,ValueConscientiousness,ValueNeurotisicm,ValueOpenness"
-
-
-def test_csv_has_chalearns_order_and_spelling():
-    predictions.write_csv("p.csv", {"-x.000": [0.1, 0.2, 0.3, 0.4, 0.5]})  # E N A C O
-    assert Path("p.csv").read_text().splitlines()[0] == HEADER
-    assert Path("p.csv").read_text().splitlines()[1].split(",")[0] == "-x.000.mp4"
-    assert [float(v) for v in Path("p.csv").read_text().splitlines()[1].split(",")[1:]] == [0.1, 0.3, 0.4, 0.2, 0.5]
-    found, doubled = predictions.read_csv("p.csv")
-    assert list(found) == ["-x.000"] and np.allclose(found["-x.000"], [0.1, 0.2, 0.3, 0.4, 0.5]) and not doubled
-
-
-def test_csv_columns_are_found_by_name_in_any_order_and_either_spelling():
-    for header in (
-        "ValueOpenness,VideoName,ValueNeuroticism,ValueAgreeableness,extra,ValueExtraversion,ValueConscientiousness",
-        "openness, videoname ,NEUROTICISM,agreeableness,x,extraversion,conscientiousness",
-        "ValueOpenness,VideoName,ValueNeurotisicm,ValueAgreeableness,extra,ValueExtraversion,ValueConscientiousness",
-    ):
-        Path("p.csv").write_text(f"{header}\n0.5,a.mp4,0.2,0.3,9,0.1,0.4\nx1,b,0,0,0,0,0\n".replace("x1", "1"))
-        found, _ = predictions.read_csv("p.csv")
-        assert found["a"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5] and found["b"].tolist() == [0, 0, 0, 0, 1]
-
-
-@pytest.mark.parametrize(
-    ("content", "words"),
-    [
-        ("VideoName,ValueOpenness\na,1\n", "no column for extraversion, agreeableness, conscientiousness, neuroticism"),
-        (HEADER.replace("VideoName", "Clip") + "\na,1,1,1,1,1\n", "no column for VideoName"),
-        (HEADER + "\na.mp4,0.5,0.5,high,0.5,0.5\n", "the row of 'a' does not hold five finite numbers"),
-        (HEADER + "\na.mp4,0.5,0.5,nan,0.5,0.5\n", "the row of 'a'"),
-        (HEADER + "\na.mp4,0.5,0.5\n", "the row of 'a'"),
-        ("", "not a readable CSV"),
-        ("\0\xff\0" * 100, "p.csv"),
-    ],
-)
-def test_unfit_csv_files_are_named(content, words):
-    Path("p.csv").write_bytes(content.encode("latin1"))
-    with pytest.raises(UserError, match=words) as refusal:
-        predictions.read_csv("p.csv")
-    assert "p.csv" in str(refusal.value)
-
-
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(20)}
 VALIDATION = {f"seen{n}.001": label_of(n + 3) for n in range(12)} | {f"new{n}.000": label_of(n + 40) for n in range(8)}
+BASELINES = ("constant guess", "same-source lookup")
 
 
 @pytest.fixture
@@ -65,6 +27,10 @@ def annotated(folder):
     write_annotation("Annotations/annotation_training.pkl", TRAINING)
     write_annotation("Annotations/annotation_validation.pkl", VALIDATION)
     return folder
+
+
+def scores_of(path="runs/fusion/scores_validation.json"):
+    return json.loads(Path(path).read_text())
 
 
 def answers(seed, clips=VALIDATION):
@@ -87,36 +53,67 @@ def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     arguments = ("--PREDICTIONS", "a.csv,b.csv", "--ANNOTATION", "Annotations/annotation_validation.pkl")
     done = run_alone("evaluate.py", *arguments, env=without_tensorflow(annotated))
     assert done.returncode == 0, done.stderr
-    report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
+    report = scores_of("scores/scores_validation.json")
     assert list(report["models"]) == ["a.csv", "b.csv", "fusion"]
-    true = np.array([VALIDATION[clip] for clip in VALIDATION])
+    true = np.array(list(VALIDATION.values()))
     fused = np.array([(first[clip] + second[clip]) / 2 for clip in VALIDATION])
-    scores = report["models"]["fusion"]["all clips"]
-    assert scores["clips"] == 20
-    assert scores["accuracy"]["neuroticism"] == pytest.approx(1 - np.abs(fused - true)[:, 1].mean(), abs=5e-5)
-    assert scores["CCC"]["mean"] == pytest.approx(metrics.concordance(fused, true).mean(), abs=1e-4)
+    scored = report["models"]["fusion"]["groups"]["all clips"]
+    assert scored["clips"] == scored["sources"] == 20
+    expected = metrics.all_scores(fused, true)
+    for name, values in expected.items():  # the CSV has eight decimals
+        assert scored["scores"][name]["mean"]["value"] == pytest.approx(values.mean(), abs=1e-7)
+        assert scored["scores"][name]["neuroticism"]["value"] == pytest.approx(values[1], abs=1e-7)
     constant = np.mean(list(TRAINING.values()), axis=0)
-    assert scores["constant guess"]["mean"] == pytest.approx(1 - np.abs(constant - true).mean(), abs=5e-5)
     lookup = np.array([TRAINING.get(clip.replace(".001", ".000"), constant) for clip in VALIDATION])
-    assert scores["same-source lookup"]["mean"] == pytest.approx(1 - np.abs(lookup - true).mean(), abs=5e-5)
-    unseen = report["models"]["fusion"]["clips of unseen sources"]
-    assert unseen["clips"] == 8 and unseen["constant guess"] == unseen["same-source lookup"]
-    assert unseen["accuracy"]["mean"] == pytest.approx(1 - np.abs(fused - true)[12:].mean(), abs=5e-5)
-    found, _ = predictions.read_csv("runs/fusion/predictions_validation.csv")
+    for name, guess in zip(BASELINES, (constant, lookup), strict=True):
+        found = scored["baselines"][name]
+        theirs = metrics.accuracy(guess, true).mean()
+        assert found["scores"]["accuracy"]["mean"]["value"] == pytest.approx(theirs)
+        difference = found["differences"]["accuracy"]["mean"]
+        assert difference["value"] == pytest.approx(expected["accuracy"].mean() - theirs, abs=1e-7)
+        assert difference["low"] < difference["value"] < difference["high"]
+    assert scored["baselines"]["constant guess"]["scores"]["Pearson"]["mean"]["value"] is None  # JSON has no nan
+    unseen = report["models"]["fusion"]["groups"]["clips of unseen sources"]
+    assert unseen["clips"] == 8
+    assert unseen["baselines"]["constant guess"]["scores"]["MSE"] == unseen["baselines"][BASELINES[1]]["scores"]["MSE"]
+    accuracy = unseen["scores"]["accuracy"]["mean"]["value"]
+    assert accuracy == pytest.approx(1 - np.abs(fused - true)[12:].mean(), abs=1e-7)
+    assert [(pair["first"], pair["second"]) for pair in report["pairs"]] == [
+        ("a.csv", "b.csv"),
+        ("a.csv", "fusion"),
+        ("b.csv", "fusion"),
+    ]
+    found, _ = predictions.read_csv("scores/predictions_validation.csv")
     assert np.allclose([found[clip] for clip in VALIDATION], fused, atol=1e-7)
     last = done.stdout.split("validation, accuracy by clip, all clips")[1]
-    assert all(word in last for word in ("a.csv", "b.csv", "fusion", "constant guess", "same-source lookup"))
+    assert all(word in last for word in ("a.csv", "b.csv", "fusion", *BASELINES, "a.csv - b.csv"))
+    assert "fusion beats both baselines on all clips" in last
+    assert "20 sources: under 30 these intervals mean little" in done.stdout
     for picture in ("scatter", "errors", "models"):
-        with Image.open(f"runs/fusion/{picture}_validation.png") as image:
+        with Image.open(f"scores/{picture}_validation.png") as image:
             assert image.width > 500
+    assert not Path("runs").exists()  # where the fusion of runs would be
 
-    done = run("evaluate.py", *arguments, "--FUSION_WEIGHTS", "3,1")
-    assert done.returncode == 0
-    found, _ = predictions.read_csv("runs/fusion/predictions_validation.csv")
+
+def test_weights_and_names_of_the_fusion(annotated):
+    first, second = answers(1), answers(2)
+    for name, of_clip in (("a", first), ("b", second), ("c", answers(3))):
+        predictions.write_csv(f"{name}.csv", of_clip)
+    call(
+        evaluate, "--PREDICTIONS", "a.csv,b.csv,c.csv", "--FUSE", "b.csv,a.csv", "--FUSION_WEIGHTS", "1,3", "--OUT", "x"
+    )
+    found, _ = predictions.read_csv("x/predictions_validation.csv")
     weighted = np.array([(3 * first[clip] + second[clip]) / 4 for clip in VALIDATION])
     assert np.allclose([found[clip] for clip in VALIDATION], weighted, atol=1e-7)
+    report = scores_of("x/scores_validation.json")
+    assert report["fusion_weights"] == {"b.csv": 1, "a.csv": 3}
+    assert report["models"]["fusion"]["made_from"] == {name: files.md5(name) for name in ("b.csv", "a.csv")}
     for wrong in ("1", "1,x", "-1,2", "0,0", "nan,1"):
-        refused(run("evaluate.py", *arguments, f"--FUSION_WEIGHTS={wrong}"), "FUSION_WEIGHTS")
+        with pytest.raises(UserError, match="FUSION_WEIGHTS"):
+            call(evaluate, "--PREDICTIONS", "a.csv,b.csv", f"--FUSION_WEIGHTS={wrong}")
+    for constant in ("MODELS", "EPOCHS"):
+        with pytest.raises(UserError, match=f"{constant} chooses among runs"):
+            call(evaluate, "--PREDICTIONS", "a.csv", f"--{constant}", "1")
 
 
 def test_unknown_missing_and_doubled_names_are_told(annotated):
@@ -124,78 +121,233 @@ def test_unknown_missing_and_doubled_names_are_told(annotated):
     predictions.write_csv("a.csv", {**few, "nobody.000": np.full(5, 0.5)})
     rows = Path("a.csv").read_text().splitlines()
     Path("a.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
-    done = run("evaluate.py", "--PREDICTIONS", "a.csv")
-    assert done.returncode == 0, done.stderr
-    assert "a.csv: 1 clips stand twice, the first row counts: seen0.001" in done.stdout
-    assert "a.csv: 1 clips without a label, passed over: nobody.000" in done.stdout
-    assert "a.csv: 5 clips missing: " in done.stdout
+    told = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
+    assert "a.csv: 1 clips stand twice, the first row counts: seen0.001" in told
+    assert "a.csv: 1 clips without a label, passed over: nobody.000" in told
+    assert "a.csv: 5 clips missing: " in told
+    assert Path("scores/scatter_validation.png").exists()
     predictions.write_csv("b.csv", {"nobody.000": np.full(5, 0.5)})
     refused(run("evaluate.py", "--PREDICTIONS", "b.csv"), "b.csv: none of its clips has a label")
     refused(run("evaluate.py", "--PREDICTIONS", "c.csv"), "c.csv is missing")
 
 
+def test_means_are_of_the_numbers_and_not_of_rounded_ones(annotated, capsys):
+    """.74424 in the first table must not be .7443 in the last, from traits rounded up."""
+    error = np.array([0.25575, 0.25575, 0.25575, 0.25575, 0.2558])  # accuracies .74425 round to .7443, mean .74424
+    of_clip = {clip: np.where(label < 0.5, label + error, label - error) for clip, label in VALIDATION.items()}
+    predictions.write_csv("a.csv", of_clip)
+    call(evaluate, "--PREDICTIONS", "a.csv")
+    rows = [line.split() for line in capsys.readouterr().out.splitlines() if line.startswith(("a.csv  ", "accuracy  "))]
+    assert [row[1] for row in rows] == ["0.7442"] * 4, rows
+    value = scores_of("scores/scores_validation.json")["models"]["a.csv"]["groups"]["all clips"]["scores"]["accuracy"]
+    assert value["mean"]["value"] == pytest.approx(0.74424, abs=1e-8)
+
+
+def test_the_training_split_is_scored_without_each_clips_own_label(folder):
+    """Two clips per source: what the lookup sees is the other's label."""
+    labels = {f"s{n}.{k:03d}": label_of(3 * n + 40 * k) for n in range(10) for k in (0, 1)}
+    write_annotation("Annotations/annotation_training.pkl", labels)
+    predictions.write_csv("a.csv", labels)
+    call(evaluate, "--PREDICTIONS", "a.csv", "--SPLIT", "training")
+    groups = scores_of("scores/scores_training.json")["models"]["a.csv"]["groups"]
+    assert list(groups) == ["all clips"]
+    lookup = groups["all clips"]["baselines"]["same-source lookup"]["scores"]
+    assert lookup["accuracy"]["mean"]["value"] == pytest.approx(1 - 200 / 512)  # not 1
+
+
 def test_without_a_trained_run_it_says_what_to_type(annotated):
     refused(run("evaluate.py"), "holds no trained run", "train.py")
     refused(run("evaluate.py", "--MODELS", "dan"), "holds no trained run")
+    refused(run("evaluate.py", "--EPOCHS", "first"), "EPOCHS = 'first': must be")
     Path("Annotations/annotation_validation.pkl").unlink()
     refused(run("evaluate.py"), "annotation_validation.pkl is missing")
 
 
-def tiny_models():
-    """Stand-ins of both kinds, of built-in layers, as trained runs."""
+def visual(seed=1):
+    """A stand-in for a DAN, of built-in layers."""
     images = keras.Input((224, 224, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
-    dense = keras.layers.Dense(5, "sigmoid", kernel_initializer=keras.initializers.RandomNormal(stddev=2, seed=1))
-    visual = keras.Model(images, dense(pooled))
+    start = keras.initializers.RandomNormal(stddev=2, seed=seed)
+    return keras.Model(images, keras.layers.Dense(5, "sigmoid", kernel_initializer=start)(pooled))
+
+
+def audio(seed=2):
     sound = keras.Input((79_534,))
-    dense = keras.layers.Dense(5, "sigmoid", kernel_initializer=keras.initializers.RandomNormal(stddev=1e-3, seed=2))
-    audio = keras.Model(sound, dense(sound))
-    for name, model in (("dan", visual), ("audio", audio)):
-        Path("runs", name).mkdir(parents=True)
-        model.save(f"runs/{name}/final.keras")
-        start = "NOT the published VGG-Face" if name == "dan" else "random"
-        Path(f"runs/{name}/settings.json").write_text(json.dumps({"start": start, "constants": {}}))
-    return visual, audio
+    start = keras.initializers.RandomNormal(stddev=1e-3, seed=seed)
+    return keras.Model(sound, keras.layers.Dense(5, "sigmoid", kernel_initializer=start)(sound))
 
 
-def test_trained_runs_are_scored_on_their_records(annotated):
-    visual, audio = tiny_models()
-    random = np.random.default_rng(0)
+def save_run(name, *models, trained_on=TRAINING, **constants):
+    """A trained run whose epochs are these models; the first one was the best."""
+    folder = Path("runs", name)
+    folder.mkdir(parents=True)
+    for number, model in enumerate(models, 1):
+        model.save(folder / f"epoch-{number}.keras")
+    models[0].save(folder / "best.keras")
+    models[-1].save(folder / "final.keras")
+    predictions.write_csv(folder / "training_labels.csv", trained_on)
+    start = {"words": f"of {name}", "published": None}
+    (folder / "settings.json").write_text(json.dumps({"start": start, "constants": {"MODEL": name, **constants}}))
+    return models
+
+
+def pixels_of(number):
+    return np.full((224, 224, 3), np.random.default_rng(number).integers(0, 256, 3)).astype(np.uint8)
+
+
+def sound_of(number):
+    return np.random.default_rng(number).normal(5, 3, 79_534).astype("<f4")
+
+
+@pytest.fixture
+def records(annotated):
+    """Records of VALIDATION: two frames of each clip, a sound of each but one."""
     frames, sounds = [], []
-    for clip, label in VALIDATION.items():
+    for number, (clip, label) in enumerate(VALIDATION.items()):
         for n in range(2):
-            content = np.full((224, 224, 3), random.integers(0, 256, 3)).astype(np.uint8)
-            Path(f"{clip}-{n}.bin").write_bytes(content.tobytes())
+            Path(f"{clip}-{n}.bin").write_bytes(pixels_of(2 * number + n).tobytes())
             frames.append(record_writer.Example(clip, label.astype(np.float32), Path(f"{clip}-{n}.bin")))
-        if clip != "new7.000":  # a clip without sound
-            Path(f"{clip}.f32").write_bytes(random.normal(5, 3, 79_534).astype("<f4").tobytes())
+        if clip != "new7.000":
+            Path(f"{clip}.f32").write_bytes(sound_of(number).tobytes())
             sounds.append(record_writer.Example(clip, label.astype(np.float32), Path(f"{clip}.f32")))
     for kind, items, path in (("image", frames, "val_full.tfrecords"), ("audio", sounds, "val_audio_full.tfrecords")):
         record_writer.write(Path(path), "val", kind, items, lambda sources: (s.read_bytes() for s in sources), {})
-    done = run("evaluate.py")
-    assert done.returncode == 0, done.stderr
-    assert "dan: first weights: NOT the published VGG-Face" in done.stdout
-    assert "audio: 1 clips missing: new7.000" in done.stdout
-    of_dan, _ = predictions.read_csv("runs/dan/predictions_validation.csv")
-    of_audio, _ = predictions.read_csv("runs/audio/predictions_validation.csv")
-    fused, _ = predictions.read_csv("runs/fusion/predictions_validation.csv")
+    return annotated
+
+
+def answers_of(model):
+    """What a stand-in answers to the clips of VALIDATION, {clip: [5]}."""
+    of_clip = {}
+    for number, clip in enumerate(VALIDATION):
+        if model.input_shape[1:] == (79_534,):
+            of_clip[clip] = model(sound_of(number)[None]).numpy()[0]
+        else:
+            of_clip[clip] = model(np.stack([pixels_of(2 * number + n) for n in range(2)])).numpy().mean(axis=0)
+    return of_clip
+
+
+def written(name, ending="validation"):
+    return predictions.read_csv(f"runs/{name}/predictions_{ending}.csv")[0]
+
+
+def test_trained_runs_are_scored_on_their_records(records):
+    (dan,), (sound,) = save_run("dan", visual()), save_run("audio", audio())
+    told = ok(run("evaluate.py"))
+    assert "dan: first weights: of dan" in told
+    assert "audio: 1 clips missing: new7.000" in told
+    of_dan, of_audio, fused = written("dan"), written("audio"), written("fusion")
     assert len(of_dan) == 20 and len(of_audio) == 19 and len(fused) == 20
+    seen, heard = answers_of(dan), answers_of(sound)
     for clip in VALIDATION:
-        images = [np.frombuffer(Path(f"{clip}-{n}.bin").read_bytes(), np.uint8).reshape(224, 224, 3) for n in range(2)]
-        assert np.allclose(of_dan[clip], visual(np.stack(images)).numpy().mean(axis=0), atol=1e-5)
+        assert np.allclose(of_dan[clip], seen[clip], atol=1e-5)
         if clip in of_audio:
-            sound = np.frombuffer(Path(f"{clip}.f32").read_bytes(), "<f4")[None]
-            assert np.allclose(of_audio[clip], audio(sound).numpy()[0], atol=1e-5)
+            assert np.allclose(of_audio[clip], heard[clip], atol=1e-5)
             assert np.allclose(fused[clip], (of_dan[clip] + of_audio[clip]) / 2, atol=1e-7)
     assert np.allclose(fused["new7.000"], of_dan["new7.000"])
-    report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
-    assert "accuracy by frame" in report["models"]["dan"]["all clips"]
-    assert "accuracy by frame" not in report["models"]["audio"]["all clips"]
+    report = scores_of()
+    assert report["models"]["dan"]["by_frame"] and not report["models"]["audio"]["by_frame"]
+    assert report["models"]["dan"]["remarks"] == []
+    assert report["models"]["dan"]["made_from"] == {"runs/dan/final.keras": files.md5("runs/dan/final.keras")}
+    assert "dan (20 clips)" in told and "audio (19 clips)" in told
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
     Path("runs/dan/final.keras").write_bytes(b"no model")
     refused(run("evaluate.py"), "final.keras is damaged or no model of train.py")
+
+
+def test_epochs_are_averaged_and_named(records, capsys):
+    models = save_run("dan", visual(1), visual(2))
+    first, second = map(answers_of, models)
+    call(evaluate)
+    call(evaluate, "--EPOCHS", "1,2")
+    call(evaluate, "--EPOCHS", "best")
+    for ending, expected in (
+        ("validation", second),
+        ("validation_epoch-1-2", {clip: (first[clip] + second[clip]) / 2 for clip in VALIDATION}),
+        ("validation_best", first),
+    ):
+        found = written("dan", ending)
+        assert np.allclose([found[clip] for clip in VALIDATION], [expected[clip] for clip in VALIDATION], atol=1e-5)
+        assert Path(f"runs/dan/scatter_{ending}.png").exists() and Path(f"runs/fusion/models_{ending}.png").exists()
+    report = scores_of("runs/fusion/scores_validation_epoch-1-2.json")
+    assert report["epochs"] == "1,2"
+    assert list(report["models"]["dan"]["made_from"]) == ["runs/dan/epoch-1.keras", "runs/dan/epoch-2.keras"]
+    report = scores_of("runs/fusion/scores_validation_best.json")
+    assert "chosen by its accuracy on these clips" in report["models"]["dan"]["remarks"][0]
+    assert "dan: its best epoch was chosen" in capsys.readouterr().out
+    with pytest.raises(UserError, match="has no epoch-3.keras"):
+        call(evaluate, "--EPOCHS", "1,3")
+
+
+def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsys):
+    for seed in (0, 1):
+        save_run(f"dan_{seed}", visual(seed), MODEL="dan", SEED=seed, NAME=f"dan_{seed}")
+        note = Path(f"runs/dan_{seed}/settings.json")
+        note.write_text(note.read_text().replace(f"of dan_{seed}", "the same"))
+    save_run("audio", audio(), MODEL="audio", SEED=0)
+    call(evaluate)
+    told = capsys.readouterr().out
+    assert "of one MODEL there are several, dan_0, dan_1; name those to fuse, as --FUSE audio,dan_0" in told
+    assert "2 runs that differ in SEED only, dan_0 (0), dan_1 (1)" in told
+    report = scores_of()
+    assert list(report["models"]) == ["audio", "dan_0", "dan_1"] and report["fusion_weights"] == {}
+    assert len(report["pairs"]) == 3 and not Path("runs/fusion/predictions_validation.csv").exists()
+    values = [
+        report["models"][f"dan_{seed}"]["groups"]["all clips"]["scores"]["accuracy"]["mean"]["value"] for seed in (0, 1)
+    ]
+    accuracy = report["seeds"][0]["groups"]["all clips"]["accuracy"]
+    assert accuracy["mean"]["mean"] == pytest.approx(np.mean(values))
+    assert accuracy["stddev"]["mean"] == pytest.approx(np.std(values, ddof=1))
+    call(evaluate, "--FUSE", "dan_1,audio")
+    fused, one, other = written("fusion"), written("dan_1"), written("audio")
+    assert all(np.allclose(fused[clip], (one[clip] + other[clip]) / 2, atol=1e-7) for clip in other)
+
+
+def test_what_a_fusion_left_goes_where_there_is_none_now(records):
+    save_run("dan", visual())
+    save_run("audio", audio())
+    call(evaluate)
+    names = ("predictions_validation.csv", "scatter_validation.png", "errors_validation.png")
+    kept = Path("runs/fusion/predictions_test.csv")  # of another command
+    kept.touch()
+    assert all(Path("runs/fusion", name).exists() for name in names)
+    shutil.rmtree("runs/audio")
+    call(evaluate)
+    assert not any(Path("runs/fusion", name).exists() for name in names) and kept.exists()
+    assert list(scores_of()["models"]) == ["dan"] and Path("runs/fusion/models_validation.png").exists()
+
+
+def test_records_with_other_labels_than_the_annotation_are_refused(records):
+    save_run("dan", visual())
+    write_annotation("Annotations/annotation_validation.pkl", VALIDATION | {"new0.000": label_of(99)})
+    with pytest.raises(UserError, match="val_full.tfrecords has other labels than .*validation.pkl.* new0.000"):
+        call(evaluate)
+    assert not Path("runs/fusion").exists()
+
+
+def test_answers_that_are_not_finite_are_not_scored(records):
+    model = visual()
+    model.layers[-1].set_weights([np.full((3, 5), np.nan), np.zeros(5)])
+    save_run("dan", model)
+    with pytest.raises(UserError, match="dan: .*not finite"):
+        call(evaluate)
+    assert not Path("runs/fusion").exists()
+
+
+def test_a_run_trained_on_other_clips_or_labels_is_said_to_be_so(records, capsys):
+    other = {clip: label for clip, label in TRAINING.items() if clip != "seen0.000"} | {"seen1.000": label_of(90)}
+    save_run("dan", visual(), trained_on=other)
+    call(evaluate)
+    remark = scores_of()["models"]["dan"]["remarks"][0]
+    assert f"dan: {remark}" in capsys.readouterr().out
+    assert "without 1 of the clips" in remark and "other labels for 1 clips" in remark and "seen1.000" in remark
+
+
+def test_a_run_has_not_the_fusions_name(records):
+    save_run("fusion", visual())
+    with pytest.raises(UserError, match="runs/fusion: that name is the fusion's"):
+        call(evaluate)
 
 
 def test_no_script_imports_tensorflow_for_its_help():

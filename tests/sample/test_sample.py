@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FFMPEG, PROJECT, refused, run
+from conftest import FFMPEG, PROJECT, refused, run, run_alone
 
 from first_impression.common.errors import UserError
 from first_impression.data import annotations, audio, chalearn, media, vggface
@@ -25,7 +25,7 @@ FRAME = np.zeros((drawing.HEIGHT, drawing.WIDTH, 3), np.uint8)
 def small(tmp_path_factory):
     """A small sample as the script makes it; tests leave it as it is."""
     folder = tmp_path_factory.mktemp("small")
-    done = run("sample_data.py", *SMALL, "--WORKERS", "2", cwd=folder)
+    done = run_alone("sample_data.py", *SMALL, "--WORKERS", "2", cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "NOT VGG-Face" in done.stdout
     return folder

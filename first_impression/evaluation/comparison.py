@@ -1,0 +1,156 @@
+"""Answers compared with labels, with the baselines and with each other. The dicts are those of docs/scores.md.
+
+reference = Reference(labels, training_labels)
+{name: score(answers, reference) for name, answers in models.items()}
+compare(models["dan"], models["audio"], reference)
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from first_impression.evaluation import baselines, bootstrap, metrics
+
+ALL, UNSEEN = "all clips", "clips of unseen sources"
+NOT_OF_THE_RESULT = ("SEED", "NAME", "RUNS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES")  # constants of train.py
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What answers are scored by."""
+
+    labels: dict  # {clip: [5]}
+    training_labels: dict  # those that the baselines know, {clip: [5]}; empty: no baselines
+    sources: dict = field(default_factory=dict)  # {clip: source}, for clips whose names do not tell it
+    resamples: int = 1000
+    seed: int = 0
+
+    def groups(self, clips):
+        """Those of `clips` that have a label, {group: sorted list}: all, and if there are any those of unseen sources.
+
+        A source is seen where a training clip is of it.
+        """
+        clips = sorted(clip for clip in clips if clip in self.labels)
+        groups = {ALL: clips}
+        if self.training_labels:
+            seen = set(metrics.sources_of(self.training_labels, self.sources))
+            of_clips = zip(clips, metrics.sources_of(clips, self.sources), strict=True)
+            groups[UNSEEN] = [clip for clip, source in of_clips if source not in seen]
+        return {group: members for group, members in groups.items() if members}
+
+    def baselines(self, clips):
+        """The baselines' answers, {name: float64 [clips, 5]}."""
+        if not self.training_labels:
+            return {}
+        return {
+            baselines.CONSTANT: baselines.constant_guess(clips, self.training_labels),
+            baselines.LOOKUP: baselines.same_source_lookup(clips, self.training_labels, self.sources),
+        }
+
+
+def score(answers, reference):
+    """All scores of `answers`, {clip: [5]}, beside the baselines': {group: {..}}."""
+    return {group: _score_group(answers, clips, reference) for group, clips in reference.groups(answers).items()}
+
+
+def _score_group(answers, clips, reference):
+    of_baselines = reference.baselines(clips)
+    sides = _Sides([_rows(answers, clips), *of_baselines.values()], clips, reference)
+    beside = {
+        name: {"scores": sides.scores(number), "differences": sides.differences(0, number)}
+        for number, name in enumerate(of_baselines, 1)
+    }
+    return {
+        "clips": len(clips),
+        "sources": sides.sources,
+        "scores": sides.scores(0),
+        "baselines": beside,
+        "beats_baselines": _beats_all(beside),
+    }
+
+
+def compare(first, second, reference):
+    """The differences in every score between two {clip: [5]}, on the clips that both answer: {group: {..}}."""
+    result = {}
+    for group, clips in reference.groups(first.keys() & second.keys()).items():
+        sides = _Sides([_rows(first, clips), _rows(second, clips)], clips, reference)
+        result[group] = {"clips": len(clips), "sources": sides.sources, "differences": sides.differences(0, 1)}
+    return result
+
+
+class _Sides:
+    """Several answers [clips, 5] to the same clips, with every score of each on all clips and on all resamples."""
+
+    def __init__(self, answers, clips, reference):
+        true = _rows(reference.labels, clips)
+        terms = np.stack([metrics.terms(predicted, true) for predicted in answers], axis=1)  # [clips, answers, 7, 5]
+        of_clips = metrics.sources_of(clips, reference.sources)
+        self.sources = len(set(of_clips))
+        resampled = bootstrap.resampled_means(terms, of_clips, reference.resamples, reference.seed)
+        self._scores, self._resampled = metrics.scores(terms.mean(axis=0)), metrics.scores(resampled)
+
+    def scores(self, number):
+        """{score: {"mean" and each trait: {"value", "low", "high"}}} of one of the answers."""
+        return {
+            name: _estimate(values[number], self._resampled[name][:, number]) for name, values in self._scores.items()
+        }
+
+    def differences(self, first, second):
+        """The same of a difference. Paired: both answers are scored on the same resamples."""
+        return {
+            name: _estimate(
+                values[first] - values[second], self._resampled[name][:, first] - self._resampled[name][:, second]
+            )
+            for name, values in self._scores.items()
+        }
+
+
+def _rows(answers, clips):
+    return np.array([answers[clip] for clip in clips], np.float64)
+
+
+def _estimate(values, resampled):
+    """{"mean" and each trait: {"value", "low", "high"}} of values [5] and what they are on resamples [n, 5]."""
+    low, high = bootstrap.interval(metrics.with_mean(resampled))
+    columns = zip(metrics.COLUMNS, metrics.with_mean(values), low, high, strict=True)
+    return {name: {"value": float(at), "low": float(least), "high": float(most)} for name, at, least, most in columns}
+
+
+def _beats_all(of_baselines):
+    """Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval."""
+    lows = [beside["differences"]["accuracy"]["mean"]["low"] for beside in of_baselines.values()]
+    return min(lows) > 0 if lows and np.isfinite(lows).all() else None
+
+
+def runs_by_seed(settings):
+    """Runs that differ in SEED only: a list of {name: seed}, each of two or more. `settings`: {name: settings.json}."""
+    alike = []
+    for name, about in settings.items():
+        constants = about.get("constants")
+        if not isinstance(constants, dict) or "SEED" not in constants:
+            continue
+        rest = {key: value for key, value in constants.items() if key not in NOT_OF_THE_RESULT}
+        kind = (rest, about.get("records"), about.get("start"))
+        runs = next((runs for other, runs in alike if other == kind), None)
+        if runs is None:
+            alike.append((kind, runs := {}))
+        if constants["SEED"] not in runs.values():  # a copy of a run tells nothing more
+            runs[name] = constants["SEED"]
+    return [runs for _, runs in alike if len(runs) > 1]
+
+
+def over_seeds(scored):
+    """Mean and standard deviation (over n - 1) of the scores of several runs: {group: {score: {"mean", "stddev"}}}.
+
+    `scored` is a list of what `score` gives; "mean" and "stddev" are {"mean" and each trait: number}.
+    """
+    result = {}
+    for group in [group for group in scored[0] if all(group in of_run for of_run in scored)]:
+        result[group] = {}
+        for name, columns in scored[0][group]["scores"].items():
+            runs = [[of_run[group]["scores"][name][column]["value"] for column in columns] for of_run in scored]
+            result[group][name] = {
+                "mean": dict(zip(columns, np.mean(runs, axis=0).tolist(), strict=True)),
+                "stddev": dict(zip(columns, np.std(runs, axis=0, ddof=1).tolist(), strict=True)),
+            }
+    return result

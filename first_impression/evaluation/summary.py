@@ -1,0 +1,92 @@
+"""What evaluate.py prints of its results, the dicts of docs/scores.md."""
+
+from first_impression.evaluation.bootstrap import FEW_SOURCES
+from first_impression.evaluation.comparison import ALL, UNSEEN
+from first_impression.evaluation.metrics import grid
+
+SCORES_OF_SEEDS = ("accuracy", "Pearson", "CCC")
+
+
+def print_model(name, model):
+    """Every score of a model with its interval, and how far it is above the baselines, group by group."""
+    for group, scored in model["groups"].items():
+        print(f"\n{name}, {group}: {scored['clips']} clips of {scored['sources']} sources")
+        rows = [row for score, columns in scored["scores"].items() for row in _with_interval(score, columns)]
+        if group == ALL and model["by_frame"]:
+            rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
+        for baseline, beside in scored["baselines"].items():
+            rows.append(_row(f"accuracy of the {baseline}", beside["scores"]["accuracy"]))
+            rows += _with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
+        print(grid(rows))
+        if scored["sources"] < FEW_SOURCES:
+            print(f"{scored['sources']} sources: under {FEW_SOURCES} these intervals mean little")
+
+
+def print_comparison(report):
+    """The last tables: the accuracy of all models, which of them beat the baselines, and how they differ."""
+    for group in (ALL, UNSEEN):
+        scored = {name: model["groups"][group] for name, model in report["models"].items() if group in model["groups"]}
+        if not scored:
+            continue
+        print(f"\n{report['split']}, accuracy by clip, {group}")
+        print(grid(_accuracies(scored)))
+        for name, scores in scored.items():
+            if scores["baselines"]:
+                print(verdict(name, group, scores))
+        rows = []
+        for pair in report["pairs"]:
+            if group in pair["groups"]:
+                columns = pair["groups"][group]["differences"]["accuracy"]
+                rows += _with_interval(f"{pair['first']} - {pair['second']}", columns, sign="+")
+        if rows:
+            print(f"\n{report['split']}, differences in accuracy, {group}")
+            print(grid(rows))
+    for alike in report["seeds"]:
+        _print_seeds(report["split"], alike)
+
+
+def verdict(name, group, scored):
+    """Whether a model beats both baselines on a group of clips, in words."""
+    if scored["beats_baselines"]:
+        return f"{name} beats both baselines on {group}"
+    if scored["beats_baselines"] is None:
+        return f"{name}: whether it beats the baselines on {group} cannot be told, since there are no intervals"
+    parts = []
+    for baseline, beside in scored["baselines"].items():
+        mean = beside["differences"]["accuracy"]["mean"]
+        if mean["high"] < 0:
+            parts.append(f"it is below the {baseline}")
+        elif mean["low"] <= 0:
+            parts.append(f"the interval of its difference to the {baseline} holds 0")
+    return f"{name} does not beat both baselines on {group}: {', and '.join(parts)}"
+
+
+def _accuracies(scored):
+    """A row per model and per baseline; with the number of clips where the models answer different ones."""
+    counts = {scores["clips"] for scores in scored.values()}
+    rows = []
+    for name, scores in scored.items():
+        title = f"{name} ({scores['clips']} clips)" if len(counts) > 1 else name
+        rows.append(_row(title, scores["scores"]["accuracy"]))
+    most = max(scored.values(), key=lambda scores: scores["clips"])
+    return rows + [_row(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
+
+
+def _print_seeds(split, alike):
+    runs = ", ".join(f"{name} ({seed})" for name, seed in alike["runs"].items())
+    for group, scores in alike["groups"].items():
+        print(f"\n{split}, {group}: {len(alike['runs'])} runs that differ in SEED only, {runs}")
+        rows = []
+        for score in SCORES_OF_SEEDS:
+            rows.append((f"{score}, mean", [f"{value:.4f}" for value in scores[score]["mean"].values()]))
+            rows.append(("  standard deviation", [f"{value:.4f}" for value in scores[score]["stddev"].values()]))
+        print(grid(rows))
+
+
+def _row(title, columns, sign=""):
+    return title, [f"{column['value']:{sign}.4f}" for column in columns.values()]
+
+
+def _with_interval(title, columns, sign=""):
+    intervals = [f"{column['low']:{sign}.4f}..{column['high']:{sign}.4f}" for column in columns.values()]
+    return [_row(title, columns, sign), ("  95 %", intervals)]
