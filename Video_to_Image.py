@@ -4,6 +4,7 @@ Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in 
 Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/trainingData/<clip>/frame1.jpg .., ImageData/validationData/<clip>/frame1.jpg ..
         ImageData/unusable.csv, the clips that gave no frames, with the reason
+        ImageData/settings.json, what they were made with: constants and version of ffmpeg
 Run     python Video_to_Image.py
 
 A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
@@ -13,6 +14,7 @@ of the unusable has its number in its name.
 from first_impression.common import files, script
 from first_impression.common.errors import name_some
 from first_impression.data import chalearn, media, steps
+from first_impression.data.frames import extract_frames
 
 FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
 SAMPLING = "even"  # "even": spread over the whole clip, so that all of it is seen; "first": the first ones
@@ -34,15 +36,16 @@ RULES = {
 
 
 def main(settings):
-    media.ffmpeg()
+    media.require_ffmpeg()
     clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
-    choice = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
-    files.keep_settings(chalearn.IMAGES, choice, by=chalearn.shard_suffix(settings.SHARD))
+    made_with = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
+    made_with["FFMPEG"] = media.ffmpeg_version()
+    files.keep_settings(chalearn.IMAGES, made_with, by=chalearn.shard_suffix(settings.SHARD))
 
     def make(video, tmp):
-        return media.extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, chalearn.FRAME_SIZE)
+        return extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, chalearn.FRAME_SIZE)
 
-    made = steps.for_each_clip(make, clips, "frames", files.whole_folder, chalearn.IMAGES, choice, settings)
+    made = steps.for_each_clip(make, clips, "frames", files.whole_folder, chalearn.IMAGES, made_with, settings)
     short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
     if short:
         print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {name_some(short)}")

@@ -55,7 +55,7 @@ def main(settings):
     if not clips:
         raise UserError(as_complaint(unusable, len(unusable)))
     folders = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
-    media.ffmpeg()
+    media.require_ffmpeg()
     answered = {}
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered

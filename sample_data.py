@@ -46,7 +46,7 @@ Made with {constants}
 
 
 def main(settings):
-    media.ffmpeg()
+    media.require_ffmpeg()
     clips = plan.plan_clips(settings.TRAINING_CLIPS, settings.VALIDATION_CLIPS, settings.SEED)
     zips = dataset.zips_of(clips)
     outputs = [*zips, *(split.annotation for split in clips), WEIGHTS]

@@ -3,6 +3,7 @@
 Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
 Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 16-bit, 44,100 Hz, stereo
         VoiceData/unusable.csv, the clips that gave no sound, with the reason
+        VoiceData/settings.json, what they were made with: the version of ffmpeg
 Run     python vid_to_wav.py
 
 A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
@@ -11,6 +12,7 @@ of the unusable has its number in its name.
 
 from first_impression.common import files, script
 from first_impression.data import chalearn, media, steps
+from first_impression.data.sound import extract_sound
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the zips
@@ -23,10 +25,11 @@ RULES = {"SHARD": script.shard, "MAX_ZIP_MEGABYTES": script.more_than(0), "WORKE
 
 
 def main(settings):
-    media.ffmpeg()
+    media.require_ffmpeg()
     clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
-
-    steps.for_each_clip(media.extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, {}, settings)
+    made_with = {"FFMPEG": media.ffmpeg_version()}
+    files.keep_settings(chalearn.VOICES, made_with, by=chalearn.shard_suffix(settings.SHARD))
+    steps.for_each_clip(extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, made_with, settings)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ from runner import compare, run_step, seconds, workshop
 from scipy.io import wavfile
 
 from first_impression.common import script
-from first_impression.data import audio, chalearn, media, record_reader
+from first_impression.data import audio, chalearn, record_reader
+from first_impression.data.sound import SAMPLE_RATE
 
 CLIPS = 40  # sounds per round
 ROUNDS = 3  # of ours and the yardstick each
@@ -55,7 +56,7 @@ def main(settings):
 
 def library_features(wav):
     _, samples = wavfile.read(wav)
-    return np.resize(logfbank(samples, samplerate=media.SAMPLE_RATE), (audio.WINDOWS, audio.FILTERS))
+    return np.resize(logfbank(samples, samplerate=SAMPLE_RATE), (audio.WINDOWS, audio.FILTERS))
 
 
 def largest_difference(features):

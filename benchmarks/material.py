@@ -16,6 +16,8 @@ from runner import seconds  # finds the project as well
 
 from first_impression.common.errors import UserError
 from first_impression.data import chalearn, media, vggface
+from first_impression.data.frames import extract_frames
+from first_impression.data.sound import extract_sound
 
 SECONDS = 15.3
 RATE = 30  # frames/s
@@ -105,7 +107,7 @@ def make_frames(clips, count, frames=100, split=chalearn.TRAINING):
         source = Path("made") / f"{number % len(clips)}.{frames}"
         if not source.exists():
             source.mkdir(parents=True)
-            media.extract_frames(clips[number % len(clips)], source, frames, "even", chalearn.FRAME_SIZE)
+            extract_frames(clips[number % len(clips)], source, frames, "even", chalearn.FRAME_SIZE)
         for frame in range(1, frames + 1):
             name_of_frame = f"frame{frame}.jpg"
             made.append(link(source / name_of_frame, chalearn.IMAGES / split.folder / name / name_of_frame))
@@ -120,7 +122,7 @@ def make_sounds(clips, count, split=chalearn.TRAINING):
         source = Path("made") / f"{number % len(clips)}.wav"
         if not source.exists():
             source.parent.mkdir(exist_ok=True)
-            media.extract_sound(clips[number % len(clips)], source)
+            extract_sound(clips[number % len(clips)], source)
         made.append(link(source, chalearn.VOICES / split.folder / f"{name}.wav"))
     annotate(split, count)
     return made

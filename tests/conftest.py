@@ -16,7 +16,7 @@ import pytest
 from scipy.io import savemat
 
 PROJECT = Path(__file__).parent.parent
-FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # for the tests' material; the project may use the system's
+FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # for the tests' material
 sys.path.insert(0, str(PROJECT))
 
 from first_impression.common import script  # noqa: E402, once the project can be found

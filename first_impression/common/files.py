@@ -153,7 +153,7 @@ def refuse_other_constants(folder, before, constants, free=()):
     Those in `free` may differ.
     """
     was = [
-        f"{name} = {before.get(name)!r}"
+        f"{name} = {before.get(name)!r} (now {value!r})"
         for name, value in constants.items()
         if before.get(name) != value and name not in free
     ]

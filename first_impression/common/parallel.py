@@ -1,11 +1,13 @@
 """Many things at a time, in order, under a progress bar."""
 
 import contextlib
+import math
 import multiprocessing
 import os
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
 
@@ -15,13 +17,44 @@ from first_impression.common.errors import BadClipError, UserError
 from first_impression.common.script import STOPPING
 
 
+class Bar(tqdm):
+    """A tqdm bar that shows itself once per `mininterval` at most, however often it is given something to show.
+
+    What it shows last it shows when it is closed. On a screen each state takes the place of the one before; without
+    one, as in the log of a batch job, it is a line of its own.
+    """
+
+    _shown = -math.inf  # when
+
+    def refresh(self, *arguments, **options):
+        now = time.monotonic()
+        if now - self._shown >= self.mininterval:
+            self._shown = now
+            super().refresh(*arguments, **options)
+
+    @staticmethod
+    def status_printer(file):
+        if file.isatty():
+            return tqdm.status_printer(file)
+        before = []
+
+        def show(state):
+            file.write("\n".join([*before, state]))  # `close` ends the last line
+            file.flush()
+            before[:] = [""]
+
+        return show
+
+
 def progress(total, what, unit, done=0, **options):
     """A progress bar on stderr with rate and time left; `done` units were there before this run.
 
-    `options` are those of tqdm: `delay=2` shows the bar only where the work takes longer than two seconds.
+    On a screen it changes twice a second; a log gets a line every 15 s, or as often as tqdm's own environment variable
+    TQDM_MININTERVAL says. `options` are those of tqdm: `delay=2` shows the bar only where the work takes longer than
+    two seconds.
     """
-    interval = 0.5 if sys.stderr.isatty() else 15
-    return tqdm(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=interval, **options)
+    interval = float(os.environ.get("TQDM_MININTERVAL", 0.5 if sys.stderr.isatty() else 15))
+    return Bar(total=total, initial=done, desc=what, unit=unit, dynamic_ncols=True, mininterval=interval, **options)
 
 
 def in_order(task, items, workers, processes=False):

@@ -11,7 +11,7 @@ from python_speech_features import get_filterbanks, sigproc
 from scipy.io import wavfile
 
 from first_impression.common.errors import UserError, damage_as_user_error
-from first_impression.data.media import CHANNELS, SAMPLE_RATE
+from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 
 # SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
 warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.data import audio, media
+from first_impression.data import audio
 from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data.frames import display_aspect, extract_frames, frame_times
+from first_impression.data.sound import SAMPLE_RATE, extract_sound, loudness
 
 # What the audio model hears of a clip
-SOUND_SECONDS = ((audio.WINDOWS - 1) * audio.STEP + audio.FFT) / audio.CHANNELS / media.SAMPLE_RATE
+SOUND_SECONDS = ((audio.WINDOWS - 1) * audio.STEP + audio.FFT) / audio.CHANNELS / SAMPLE_RATE
 
 
 @dataclass
@@ -32,21 +34,21 @@ def decode_clip(path, folder, count):
     """Decode a clip: `count` frames into `folder`, and its sound as the audio model takes it."""
     clip = DecodedClip(path, folder)
     try:
-        written = media.extract_frames(path, folder, count, "even", FRAME_SIZE)
+        written = extract_frames(path, folder, count, "even", FRAME_SIZE)
         clip.frames = [Path(folder) / f"frame{number}.jpg" for number in range(1, written + 1)]
-        clip.times, clip.aspect = media.frame_times(path, written), media.display_aspect(path)
+        clip.times, clip.aspect = frame_times(path, written), display_aspect(path)
     except BadClipError as reason:
         clip.missing["image"] = str(reason)
     try:
         wav = Path(folder) / "sound.wav"
-        media.extract_sound(path, wav, seconds=SOUND_SECONDS + 1)
+        extract_sound(path, wav, seconds=SOUND_SECONDS + 1)
         try:
             samples = audio.read_wav(wav)
         except UserError:
             raise BadClipError("its sound is empty") from None
         clip.features = audio.log_filterbank(samples)
-        clip.sound_seconds = min(len(samples) / media.SAMPLE_RATE, SOUND_SECONDS)
-        clip.loudness = media.loudness(path)
+        clip.sound_seconds = min(len(samples) / SAMPLE_RATE, SOUND_SECONDS)
+        clip.loudness = loudness(path)
     except BadClipError as reason:
         clip.missing["audio"] = str(reason)
     return clip

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 
 from first_impression.common.files import whole_file
-from first_impression.data.media import LOUDNESS_STEP
+from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.plots import plt
 from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN
 from first_impression.inference import evidence

@@ -16,6 +16,7 @@ from first_impression.common import files, parallel
 from first_impression.common.errors import UserError
 from first_impression.data import media
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 from first_impression.sample import drawing, plan, voice
 
 CLIPS_PER_ZIP = 40
@@ -76,7 +77,7 @@ def encode(pictures, sound, frame_rate):
     with tempfile.TemporaryDirectory() as folder:
         wav, video = Path(folder) / "sound.wav", Path(folder) / "clip.mp4"
         samples = np.int16(np.clip(sound, -1, 1) * 32767)
-        scipy.io.wavfile.write(wav, media.SAMPLE_RATE, np.stack([samples] * media.CHANNELS, axis=1))
+        scipy.io.wavfile.write(wav, SAMPLE_RATE, np.stack([samples] * CHANNELS, axis=1))
         size = f"{drawing.WIDTH}x{drawing.HEIGHT}"
         form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(frame_rate)]
         # one thread and no version stamps: equal pictures give equal files

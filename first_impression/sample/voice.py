@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from first_impression.data.media import SAMPLE_RATE
+from first_impression.data.sound import SAMPLE_RATE
 
 
 def speak(traits, pitch, seconds, rng):

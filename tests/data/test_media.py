@@ -1,145 +1,104 @@
-"""Frames and sound of odd and ordinary videos."""
+"""The ffmpeg that is run, videos that it cannot read, and an ffmpeg or a machine that fails."""
 
+import json
+import os
+import re
 import subprocess
+from pathlib import Path
 
-import numpy as np
+import imageio_ffmpeg
 import pytest
-from conftest import FFMPEG, make_clip, number_of, numbered
-from PIL import Image
-from scipy.io import wavfile
+from conftest import FFMPEG, make_clip, numbered, refused, run
 
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import media
+from first_impression.data.frames import extract_frames
+from first_impression.data.sound import extract_sound
+
+WHEEL = Path(imageio_ffmpeg.__file__).parent
+HERE = media.ffmpeg()  # what the made-up ones below run in the end
 
 
-def extract(video, folder, count=100, sampling="even", size=32):
-    """The numbers that the written frames carry, in the order of their names."""
-    (folder / "out").mkdir()
-    written = media.extract_frames(video, folder / "out", count, sampling, size)
-    assert written == len(list((folder / "out").iterdir()))
-    return [number_of(np.asarray(Image.open(folder / "out" / f"frame{n}.jpg"))) for n in range(1, written + 1)]
+def program(path, *lines):
+    """A shell script at `path`; returns its full path as text."""
+    path = Path(path).absolute()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(["#!/bin/sh", *lines]) + "\n")
+    path.chmod(0o755)
+    return str(path)
 
 
-@pytest.mark.parametrize("total", [100, 101, 230])
-def test_even_takes_exactly_100_from_first_to_last(folder, total):
-    found = extract(make_clip("a.mp4", numbered(total), options=["-bf", "2"]), folder)
-    assert found == np.round(np.arange(100) * (total - 1) / 99).astype(int).tolist()
+def version(text):
+    """A line of a shell script: it says that it is an ffmpeg of this version, and is whichever the tests run with."""
+    told = f"echo 'ffmpeg version {text} Copyright (c) 2000-2020 the FFmpeg developers'"
+    return f'[ "$1" = -version ] && {told} || exec {HERE} "$@"'
+
+
+def test_the_pinned_ffmpeg_is_used_whatever_is_on_the_path(folder, monkeypatch):
+    monkeypatch.delenv("FFMPEG", raising=False)
+    other = program("bin/ffmpeg", "touch used")
+    monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", other)
+    assert Path(media.ffmpeg()).parent == WHEEL / "binaries"
+    extract_sound(make_clip("a.mp4", [90] * 5), "a.wav")
+    assert not Path("used").exists()
+    assert re.fullmatch(r"n?\d+\.\d\S*", media.ffmpeg_version())
+
+
+@pytest.mark.parametrize("named", ["other", "path"])
+def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_settings(dataset, monkeypatch, named):
+    path = program("bin/other", "echo used >>uses", version("8.1.2-made_up"))
+    monkeypatch.setenv("PATH", f"{dataset}/bin:{os.environ['PATH']}")
+    monkeypatch.setenv("FFMPEG", "other" if named == "other" else "bin/other")
+    for script, folder in (("Video_to_Image.py", "ImageData"), ("vid_to_wav.py", "VoiceData")):
+        Path("uses").unlink(missing_ok=True)
+        done = run(script)
+        assert done.returncode == 0, done.stderr
+        line = f"ffmpeg 8.1.2-made_up from {path}, as the environment variable FFMPEG says"
+        assert done.stdout.splitlines().count(line) == 1
+        assert len(Path("uses").read_text().splitlines()) >= 7  # clips
+        assert json.loads(Path(folder, "settings.json").read_text())["constants"]["FFMPEG"] == "8.1.2-made_up"
+
+
+def test_the_work_of_two_ffmpegs_is_not_mixed(dataset, monkeypatch):
+    for script, folder in (("Video_to_Image.py", "ImageData"), ("vid_to_wav.py", "VoiceData")):
+        monkeypatch.setenv("FFMPEG", program("one", version("7.0.2")))
+        assert run(script).returncode == 0
+        monkeypatch.setenv("FFMPEG", program("two", version("8.0")))
+        refused(run(script), f"{folder} was made with FFMPEG = '7.0.2' (now '8.0'): set that again")
 
 
 @pytest.mark.parametrize(
-    "coding",
+    ("lines", "complaint"),
     [
-        ["-c:v", "libx264"],
-        ["-c:v", "libx264", "-bf", "2", "-x264-params", "b-pyramid=none"],
-        ["-c:v", "libx264", "-bf", "8", "-refs", "5", "-x264-params", "open-gop=1:keyint=40"],
-        ["-c:v", "libx264", "-flags", "+ildct+ilme"],
-        ["-c:v", "libx265", "-x265-params", "log-level=error"],
-        ["-c:v", "mpeg4", "-bf", "2"],
+        (None, "there is no such command"),
+        (["echo it lacks libfoo.so.1 >&2", "exit 127"], "does not start (it lacks libfoo.so.1)"),
+        (["echo something else"], "is not ffmpeg"),
+        ([version("4.1.11-0ubuntu1")], "is ffmpeg 4.1.11-0ubuntu1, and 4.2 is the oldest that will do"),
+        ([version("n3.4")], "is ffmpeg n3.4"),
     ],
 )
-def test_frames_that_nobody_needs_are_left_undecoded_without_a_trace(folder, coding, monkeypatch):
-    motion = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=8"]
-    subprocess.run([FFMPEG, "-v", "error", *motion, *coding, "-pix_fmt", "yuv420p", "a.mp4"], check=True)
-    packets = media._packets("a.mp4")
-    needless = media._needless(packets, media.frame_indices(240, 100, "even"))
-    # an older ffmpeg on the PATH does not tell, and other codecs are not asked
-    assert len(packets) == 240 and (len(needless) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG)
-
-    def decoded():
-        media.extract_frames("a.mp4", folder, 100, "even", 64)
-        return [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
-
-    spared = decoded()
-    monkeypatch.setattr(media, "_needless", lambda packets, wanted: [])
-    assert spared == decoded()
+def test_an_ffmpeg_that_will_not_do_is_refused_at_once(dataset, monkeypatch, lines, complaint):
+    monkeypatch.setenv("FFMPEG", program("bin/mine", *lines) if lines else "bin/nothing")
+    for script in ("Video_to_Image.py", "vid_to_wav.py"):
+        refused(run(script), complaint, "FFMPEG")
+    assert not Path("ImageData").exists() and not Path("VoiceData").exists()
 
 
-def test_more_frames_than_fit_into_a_sum(folder):
-    clip = make_clip("a.mp4", numbered(256), options=["-bf", "2"])
-    assert extract(clip, folder, count=200) == np.round(np.arange(200) * 255 / 199).astype(int).tolist()
+def test_a_file_that_no_system_can_run_is_refused(folder, monkeypatch):
+    Path(program("mine")).write_bytes(b"\x7fELF and no more")
+    monkeypatch.setenv("FFMPEG", "./mine")
+    with pytest.raises(UserError, match="mine does not start"):
+        media.ffmpeg()
 
 
-def test_first_takes_the_first_frames(folder):
-    assert extract(make_clip("a.mp4", numbered(160)), folder, sampling="first") == list(range(100))
+@pytest.mark.parametrize("text", ["4.2", "4.2.2-static", "10.0", "n4.4.1", "N-117000-g1234567", "2025-01-02-git-abc"])
+def test_4_2_and_all_later_versions_will_do(folder, monkeypatch, text):
+    monkeypatch.setenv("FFMPEG", program("mine", version(text)))
+    assert media.ffmpeg_version() == text
 
 
-@pytest.mark.parametrize("sampling", ["even", "first"])
-def test_a_short_clip_gives_all_it_has(folder, sampling):
-    assert extract(make_clip("a.mp4", numbered(37)), folder, sampling=sampling) == list(range(37))
-
-
-def test_indices_are_distinct_sorted_and_cover_the_clip():
-    for total in (0, 1, 2, 99, 100, 101, 459, 108_000):
-        indices = media.frame_indices(total, 100, "even")
-        assert len(set(indices)) == len(indices) == min(total, 100)
-        assert indices == sorted(indices)
-        assert not indices or (indices[0] == 0 and (total == 1 or indices[-1] == total - 1))
-
-
-def test_resize_is_antialiased_like_pillow(folder):
-    # A photograph-like frame: smooth light, edges and fine texture; strong colours, where JPEG halves resolution
-    y, x = np.mgrid[0:720, 0:1280]
-    random = np.random.default_rng(0)
-    picture = np.stack([60 + x / 12, 90 + y / 8 + 20 * np.sin(x / 9), 140 - x / 20 + 25 * (x % 160 < 80)], axis=-1)
-    picture = np.clip(picture + random.normal(0, 8, picture.shape[:2] + (1,)), 0, 255).astype(np.uint8)
-    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "1280x720", "-r", "25", "-i", "-"]
-    coding = ["-c:v", "libx264", "-qp", "8", "-pix_fmt", "yuv420p"]
-    subprocess.run([FFMPEG, "-v", "error", *raw, *coding, "a.mp4"], input=picture.tobytes() * 3, check=True)
-    decode = [
-        FFMPEG,
-        "-v",
-        "error",
-        "-i",
-        "a.mp4",
-        "-frames:v",
-        "1",
-        "-f",
-        "rawvideo",
-        "-pix_fmt",
-        "rgb24",
-        "-",
-    ]
-    source = np.frombuffer(subprocess.run(decode, capture_output=True, check=True).stdout, np.uint8).reshape(
-        720, 1280, 3
-    )
-    wanted = np.asarray(Image.fromarray(source).resize((224, 224), Image.Resampling.BICUBIC), np.float64)
-    extract("a.mp4", folder, size=224)
-    found = np.asarray(Image.open("out/frame1.jpg"), np.float64)
-    assert found.shape == (224, 224, 3)
-    assert np.abs(found - wanted).mean() < 3
-    aliased = np.asarray(Image.fromarray(source).resize((224, 224), Image.Resampling.NEAREST), np.float64)
-    assert np.abs(aliased - wanted).mean() > 6  # so the bound tells the two apart
-
-
-def test_rotated_phone_video_comes_out_upright(folder):
-    flat = make_clip("flat.mp4", [128] * 5, size=(64, 32))
-    dark_left = "drawbox=x=0:y=0:w=32:h=32:color=black:t=fill"
-    made = [FFMPEG, "-v", "error", "-y"]
-    subprocess.run([*made, "-i", flat, "-vf", dark_left, "-c:v", "libx264", "-qp", "4", "marked.mp4"], check=True)
-    subprocess.run([*made, "-display_rotation", "90", "-i", "marked.mp4", "-c", "copy", "turned.mp4"], check=True)
-    extract("turned.mp4", folder)
-    image = np.asarray(Image.open("out/frame1.jpg").convert("L"), np.float64)
-    assert abs(image[:16].mean() - image[16:].mean()) > 100  # dark left has become dark below or above
-    assert abs(image[:, :16].mean() - image[:, 16:].mean()) < 5
-
-
-def test_clip_whose_start_an_edit_list_hides(folder):
-    whole = make_clip("whole.mp4", numbered(160), options=["-g", "50", "-bf", "2"])
-    cut = [FFMPEG, "-v", "error", "-ss", "1.2", "-i", whole, "-c", "copy", "cut.mp4"]
-    subprocess.run(cut, check=True)
-    found = extract("cut.mp4", folder)
-    assert len(set(found)) == 100 and found == sorted(found)
-    assert abs(found[0] - 30) <= 1 and found[-1] == 159
-
-
-def test_variable_frame_rate_neither_repeats_nor_drops(folder):
-    whole = make_clip("whole.mp4", numbered(50))
-    uneven = ["-vf", "setpts='if(lt(N,25),N*0.04,1+(N-25)*0.2)/TB'", "-fps_mode", "passthrough", "-qp", "4", "vfr.mp4"]
-    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "libx264", *uneven], check=True)
-    assert extract("vfr.mp4", folder) == list(range(50))
-
-
-def damage_as_user_error(kind, folder):
+def damaged(kind):
     clip = make_clip("clip.mp4", numbered(200), options=["-movflags", "+faststart"])
     content = clip.read_bytes()
     if kind == "cut short":
@@ -155,32 +114,22 @@ def damage_as_user_error(kind, folder):
 
 @pytest.mark.parametrize("kind", ["cut short", "cut in its table", "empty", "text"])
 def test_broken_video_is_unusable_for_frames_and_sound(folder, kind):
-    clip = damage_as_user_error(kind, folder)
+    clip = damaged(kind)
     with pytest.raises(BadClipError):
-        extract(clip, folder)
+        extract_frames(clip, folder, 100, "even", 32)
     with pytest.raises(BadClipError):
-        media.extract_sound(clip, folder / "a.wav")
+        extract_sound(clip, folder / "a.wav")
 
 
 def test_video_without_pictures_and_video_without_sound(folder):
     make_clip("mute.mp4", range(10, 20), sound=None)
     with pytest.raises(BadClipError, match="no sound"):
-        media.extract_sound("mute.mp4", folder / "a.wav")
+        extract_sound("mute.mp4", folder / "a.wav")
     both = make_clip("both.mp4", range(10, 20))
     subprocess.run([FFMPEG, "-v", "error", "-i", both, "-vn", "-c", "copy", "blind.mp4"], check=True)
     with pytest.raises(BadClipError, match="no video stream"):
-        extract("blind.mp4", folder)
-    media.extract_sound("blind.mp4", folder / "a.wav")
-
-
-def test_sound_is_16_bit_stereo_at_44100(folder):
-    clip = make_clip("a.mp4", [100] * 50, sound=1000.0, options=["-ar", "48000", "-ac", "1"])
-    media.extract_sound(clip, folder / "a.wav")
-    rate, samples = wavfile.read("a.wav")
-    assert rate == 44_100 and samples.dtype == np.int16 and samples.shape[1] == 2
-    assert abs(len(samples) / rate - 2.0) < 0.06
-    spectrum = np.abs(np.fft.rfft(samples[:44_100, 0]))
-    assert abs(int(spectrum.argmax()) - 1000) <= 1
+        extract_frames("blind.mp4", folder, 100, "even", 32)
+    extract_sound("blind.mp4", folder / "a.wav")
 
 
 def test_odd_names_reach_ffmpeg_unharmed(folder):
@@ -188,11 +137,32 @@ def test_odd_names_reach_ffmpeg_unharmed(folder):
         clip = make_clip(folder / name, range(10, 13))
         target = folder / f"out {name}%d"
         target.mkdir()
-        assert media.extract_frames(clip.relative_to(folder), target, 100, "even", 16) == 3
-        media.extract_sound(clip, target / f"{name}.wav")
+        assert extract_frames(clip.relative_to(folder), target, 100, "even", 16) == 3
+        extract_sound(clip, target / f"{name}.wav")
 
 
-def test_a_full_disk_or_missing_rights_are_not_blamed_on_the_clip(folder):
+def test_a_full_disk_is_not_blamed_on_the_clip(folder):
     clip = make_clip("a.mp4", numbered(5))
-    with pytest.raises(UserError, match="No space left.*mend that"):
-        media.extract_sound(clip, "/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        extract_sound(clip, "/dev/full")
+    (folder / "frame3.jpg").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        extract_frames(clip, folder, 5, "even", 32)
+    assert media.run(["-version"]).returncode == 0  # and nothing is left in a state that hinders the next
+
+
+def test_missing_rights_are_not_blamed_on_the_clip():
+    said = b"[in#0 @ 0x5581] Error opening input: Permission denied\nError opening input files: Permission denied\n"
+    assert isinstance(media.failure(said), UserError)
+    assert isinstance(media.failure(b"moov atom not found"), BadClipError)
+
+
+def test_an_ffmpeg_that_says_much_does_not_stand_still(folder, monkeypatch):
+    """More than a pipe holds, of all that it writes at a time: its frames and its errors."""
+    talks = '[ "$1" = -version ] || yes an error of many | head -c 300000 >&2'
+    monkeypatch.setenv("FFMPEG", program("talks", talks, f'exec {HERE} "$@"'))
+    clip = make_clip("a.mp4", numbered(100), size=(640, 480))
+    assert extract_frames(clip, folder, 100, "even", 224) == 100
+    extract_sound(clip, "a.wav")
+    done = media.stream([*media.opening(clip), "-map", "0:V:0", *media.LISTING, "-"], lambda out: len(out.read()))
+    assert done.returncode == 0 and len(done.stderr) >= 300_000 and done.taken > 1000

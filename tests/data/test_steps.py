@@ -257,7 +257,7 @@ def test_a_missing_annotation_is_named(dataset):
 
 def test_no_ffmpeg_is_said_at_once(dataset, monkeypatch):
     monkeypatch.setenv("PATH", "/nowhere")
-    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", "/nowhere/ffmpeg")
+    monkeypatch.setenv("FFMPEG", "/nowhere/ffmpeg")
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
         refused(run_alone(name), "ffmpeg")
     assert not Path("ImageData").exists() and not Path("VoiceData").exists()

@@ -24,7 +24,9 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
-from first_impression.data import annotations, audio, chalearn, media, record_reader, vggface
+from first_impression.data import annotations, audio, chalearn, record_reader, vggface
+from first_impression.data.frames import display_aspect, extract_frames, frame_times
+from first_impression.data.sound import extract_sound, loudness
 from first_impression.evaluation import predictions
 
 SECONDS = 60  # for one broken copy; the sound ones take less than one
@@ -117,22 +119,22 @@ class Mp4(Reader):
         wav = folder / "sound.wav"
         refusals = []
         with refused_into(refusals):
-            written = media.extract_frames(path, folder, 10, "even", 32)
+            written = extract_frames(path, folder, 10, "even", 32)
             shapes = [picture(folder / f"frame{n}.jpg").shape for n in range(1, written + 1)]
             assert written and shapes == [(32, 32, 3)] * written, shapes
             assert written == len(list(folder.glob("*.jpg")))
-            times = media.frame_times(path, written)
+            times = frame_times(path, written)
             assert len(times) == written and np.isfinite(times).all(), times
-            aspect = media.display_aspect(path)
+            aspect = display_aspect(path)
             assert aspect > 0 and np.isfinite(aspect), aspect
         with refused_into(refusals):
-            media.extract_sound(path, wav)
+            extract_sound(path, wav)
             try:
                 samples = audio.read_wav(wav)
             except UserError as problem:  # an empty stream
                 raise BadClipError(str(problem)) from None
             finite(audio.log_filterbank(samples), (audio.FEATURES,))
-            levels = media.loudness(path)
+            levels = loudness(path)
             assert np.isfinite(levels).all()
         shutil.rmtree(folder)
         if refusals:

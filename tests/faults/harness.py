@@ -143,7 +143,7 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1"},
+                env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0"},  # each step is shown
             )
         # a test that fails may leave it stopped
         atexit.register(lambda: self.process.poll() is None and self.strike())

@@ -19,7 +19,8 @@ from broken import GIGABYTES, READERS, SMALL_VGG
 from conftest import label_of, make_clip, make_zip, write_annotation, write_mat
 from PIL import Image
 
-from first_impression.data import audio, media, record_writer
+from first_impression.data import audio, record_writer
+from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.training import checkpoint
 
@@ -36,7 +37,7 @@ def make_specimen(kind, folder):
     if kind == "mp4":
         return make_clip(folder / "clip.mp4", range(40, 64), options=["-g", "8", "-bf", "2"])
     if kind == "wav":
-        media.extract_sound(make_clip(folder / "clip.mp4", [90] * 5), folder / "clip.wav")
+        extract_sound(make_clip(folder / "clip.mp4", [90] * 5), folder / "clip.wav")
         return folder / "clip.wav"
     if kind == "annotation":
         write_annotation(folder / "annotation.pkl", {f"clip{n}.{n:03d}": label_of(n % 100) for n in range(120)})

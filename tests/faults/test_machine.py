@@ -11,8 +11,10 @@ import subprocess
 import sys
 
 import pytest
-from conftest import FFMPEG, PROJECT, refused
+from conftest import PROJECT, refused
 from harness import STEPS, check, finish, inputs_of, leftovers, start, tree
+
+from first_impression.data import media
 
 NAMESPACE = ["unshare", "--user", "--map-root-user", "--mount"] if os.getuid() else ["unshare", "--mount"]
 
@@ -204,15 +206,13 @@ def test_file_handles_run_out(done, folder, step):
 @pytest.mark.parametrize("step", ["frames", "sound"])
 def test_a_killed_ffmpeg_is_no_clips_fault(done, folder, step, number):
     """One that kills itself at one of the clips stands for a system that is short of memory."""
-    place, bin_folder = folder / "work", folder / "bin"
+    place, fake = folder / "work", folder / "ffmpeg"
     before = done.restore(step, place)
     victim = sorted(path for path in done.wrote["frames"] if path.endswith(".mp4"))[-1].rpartition("/")[2]
-    bin_folder.mkdir()
-    fake = bin_folder / "ffmpeg"
-    fake.write_text(f'#!/bin/sh\ncase "$*" in *{victim}*) kill -{number} $$;; esac\nexec {FFMPEG} "$@"\n')
+    fake.write_text(f'#!/bin/sh\ncase "$*" in *{victim}*) kill -{number} $$;; esac\nexec {media.ffmpeg()} "$@"\n')
     fake.chmod(0o755)
-    path = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    refused(execute(command_of(step), place, env=path), f"ffmpeg was killed (signal {number})", "run this again")
+    named = {**os.environ, "FFMPEG": str(fake)}
+    refused(execute(command_of(step), place, env=named), f"ffmpeg was killed (signal {number})", "run this again")
     no_harm(done, step, place, before)
     process = start(step, place)
     assert process.end() == 0, process.text()

@@ -15,8 +15,10 @@ from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan,
 
 import predict
 from first_impression.common.errors import UserError
-from first_impression.data import audio, media
+from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.frames import extract_frames
+from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.evaluation.traits import SHOWN
 
@@ -29,14 +31,14 @@ def runs(folder):
 
 def by_hand_eye(model, clip, folder, count=100):
     (folder / "hand").mkdir()
-    media.extract_frames(clip, folder / "hand", count, "even", 224)
+    extract_frames(clip, folder / "hand", count, "even", 224)
     files = sorted((folder / "hand").iterdir(), key=lambda path: int(path.stem.removeprefix("frame")))
     frames = [tf.io.decode_jpeg(path.read_bytes(), channels=3).numpy() for path in files]
     return np.mean([np.asarray(model(frame[None]))[0] for frame in frames], axis=0)
 
 
 def by_hand_ear(model, clip):
-    media.extract_sound(clip, "hand.wav")  # all of it, as for training
+    extract_sound(clip, "hand.wav")  # all of it, as for training
     _, samples = wavfile.read("hand.wav")
     return np.asarray(model(audio.log_filterbank(samples)[None]))[0]
 
@@ -79,7 +81,7 @@ def test_long_sound_is_cut_to_what_the_model_takes(folder, runs):
     assert answer["sound_seconds"] == pytest.approx(15.296, abs=0.001)
     np.testing.assert_allclose(values(answer["models"]["ear"]), by_hand_ear(runs[1], "long.mp4"), atol=1e-6)
     assert len(wavfile.read("hand.wav")[1]) > 28 * 44_100
-    media.extract_sound("long.mp4", "cut.wav", seconds=2)
+    extract_sound("long.mp4", "cut.wav", seconds=2)
     cut, whole = wavfile.read("cut.wav")[1], wavfile.read("hand.wav")[1]
     assert 2 * 44_100 <= len(cut) < 5 * 44_100 and (cut == whole[: len(cut)]).all()
 

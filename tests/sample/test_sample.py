@@ -12,7 +12,7 @@ import pytest
 from conftest import FFMPEG, PROJECT, refused, run, run_alone
 
 from first_impression.common.errors import UserError
-from first_impression.data import annotations, audio, chalearn, media, vggface
+from first_impression.data import annotations, audio, chalearn, media, sound, vggface
 from first_impression.sample import dataset, drawing, plan, voice, weights
 
 SMALL = ("--TRAINING_CLIPS", "12", "--VALIDATION_CLIPS", "6", "--SECONDS", "1")
@@ -117,8 +117,8 @@ def test_clips_are_what_they_claim(small, folder):
     video = cv2.VideoCapture(names[0])
     assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 10
     assert (video.get(cv2.CAP_PROP_FRAME_WIDTH), video.get(cv2.CAP_PROP_FRAME_HEIGHT)) == (320, 240)
-    media.extract_sound(Path(names[0]), "a.wav")
-    assert audio.read_wav("a.wav").shape[0] == pytest.approx(media.SAMPLE_RATE, rel=0.1)
+    sound.extract_sound(Path(names[0]), "a.wav")
+    assert audio.read_wav("a.wav").shape[0] == pytest.approx(sound.SAMPLE_RATE, rel=0.1)
 
 
 @pytest.mark.parametrize("trait", chalearn.TRAITS)

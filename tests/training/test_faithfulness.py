@@ -16,7 +16,7 @@ from conftest import PROJECT, label_of, run
 
 import train
 from first_impression.common import script
-from first_impression.data import media, record_writer
+from first_impression.data import frames, record_writer
 from first_impression.training.optimizers import make_optimizer
 from first_impression.training.step import TrainingStep
 from model import build_audio, build_model, build_resnet
@@ -308,4 +308,4 @@ def test_the_frames_of_the_published_test_script_can_be_had(total, count):
     """readdata_test.m: 1:round((cnt-1)/100):cnt are counted, and as many frames written, from the first on."""
     samples = range(1, total + 1, round((total - 1) / 100))
     assert len(samples) == count
-    assert media.frame_indices(total, count, "first") == list(range(len(samples)))
+    assert frames.frame_indices(total, count, "first") == list(range(len(samples)))

@@ -1,0 +1,190 @@
+"""Frames of odd and ordinary videos."""
+
+import subprocess
+
+import numpy as np
+import pytest
+from conftest import FFMPEG, make_clip, number_of, numbered
+from PIL import Image
+from test_media import program
+
+from first_impression.common.errors import BadClipError
+from first_impression.data import frames, media
+
+
+def extract(video, folder, count=100, sampling="even", size=32):
+    """The numbers that the written frames carry, in the order of their names."""
+    (folder / "out").mkdir()
+    written = frames.extract_frames(video, folder / "out", count, sampling, size)
+    assert written == len(list((folder / "out").iterdir()))
+    return [number_of(np.asarray(Image.open(folder / "out" / f"frame{n}.jpg"))) for n in range(1, written + 1)]
+
+
+@pytest.mark.parametrize("total", [100, 101, 230])
+def test_even_takes_exactly_100_from_first_to_last(folder, total):
+    found = extract(make_clip("a.mp4", numbered(total), options=["-bf", "2"]), folder)
+    assert found == np.round(np.arange(100) * (total - 1) / 99).astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    "coding",
+    [
+        ["-c:v", "libx264"],
+        ["-c:v", "libx264", "-bf", "2", "-x264-params", "b-pyramid=none"],
+        ["-c:v", "libx264", "-bf", "8", "-refs", "5", "-x264-params", "open-gop=1:keyint=40"],
+        ["-c:v", "libx264", "-flags", "+ildct+ilme"],
+        ["-c:v", "libx265", "-x265-params", "log-level=error"],
+        ["-c:v", "mpeg4", "-bf", "2"],
+    ],
+)
+def test_frames_that_nobody_needs_are_left_undecoded_without_a_trace(folder, coding, monkeypatch):
+    motion = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=8"]
+    subprocess.run([FFMPEG, "-v", "error", *motion, *coding, "-pix_fmt", "yuv420p", "a.mp4"], check=True)
+    packets = frames._list_frames("a.mp4")
+    needless = frames._needless(packets, frames.frame_indices(240, 100, "even"))
+    # an older ffmpeg on the PATH does not tell, and other codecs are not asked
+    assert len(packets) == 240 and (len(needless) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG)
+
+    def decoded():
+        frames.extract_frames("a.mp4", folder, 100, "even", 64)
+        return [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
+
+    spared = decoded()
+    monkeypatch.setattr(frames, "_needless", lambda packets, wanted: [])
+    assert spared == decoded()
+
+
+def test_more_frames_than_fit_into_a_sum(folder):
+    clip = make_clip("a.mp4", numbered(256), options=["-bf", "2"])
+    assert extract(clip, folder, count=200) == np.round(np.arange(200) * 255 / 199).astype(int).tolist()
+
+
+def test_first_takes_the_first_frames(folder):
+    assert extract(make_clip("a.mp4", numbered(160)), folder, sampling="first") == list(range(100))
+
+
+@pytest.mark.parametrize("sampling", ["even", "first"])
+def test_a_short_clip_gives_all_it_has(folder, sampling):
+    assert extract(make_clip("a.mp4", numbered(37)), folder, sampling=sampling) == list(range(37))
+
+
+def test_indices_are_distinct_sorted_and_cover_the_clip():
+    for total in (0, 1, 2, 99, 100, 101, 459, 108_000):
+        indices = frames.frame_indices(total, 100, "even")
+        assert len(set(indices)) == len(indices) == min(total, 100)
+        assert indices == sorted(indices)
+        assert not indices or (indices[0] == 0 and (total == 1 or indices[-1] == total - 1))
+
+
+def test_resize_is_antialiased_like_pillow(folder):
+    # A photograph-like frame: smooth light, edges and fine texture; strong colours, where JPEG halves resolution
+    y, x = np.mgrid[0:720, 0:1280]
+    random = np.random.default_rng(0)
+    picture = np.stack([60 + x / 12, 90 + y / 8 + 20 * np.sin(x / 9), 140 - x / 20 + 25 * (x % 160 < 80)], axis=-1)
+    picture = np.clip(picture + random.normal(0, 8, picture.shape[:2] + (1,)), 0, 255).astype(np.uint8)
+    raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", "1280x720", "-r", "25", "-i", "-"]
+    coding = ["-c:v", "libx264", "-qp", "8", "-pix_fmt", "yuv420p"]
+    subprocess.run([FFMPEG, "-v", "error", *raw, *coding, "a.mp4"], input=picture.tobytes() * 3, check=True)
+    decode = [
+        FFMPEG,
+        "-v",
+        "error",
+        "-i",
+        "a.mp4",
+        "-frames:v",
+        "1",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-",
+    ]
+    source = np.frombuffer(subprocess.run(decode, capture_output=True, check=True).stdout, np.uint8).reshape(
+        720, 1280, 3
+    )
+    wanted = np.asarray(Image.fromarray(source).resize((224, 224), Image.Resampling.BICUBIC), np.float64)
+    extract("a.mp4", folder, size=224)
+    found = np.asarray(Image.open("out/frame1.jpg"), np.float64)
+    assert found.shape == (224, 224, 3)
+    assert np.abs(found - wanted).mean() < 3
+    aliased = np.asarray(Image.fromarray(source).resize((224, 224), Image.Resampling.NEAREST), np.float64)
+    assert np.abs(aliased - wanted).mean() > 6  # so the bound tells the two apart
+
+
+def test_rotated_phone_video_comes_out_upright(folder):
+    flat = make_clip("flat.mp4", [128] * 5, size=(64, 32))
+    dark_left = "drawbox=x=0:y=0:w=32:h=32:color=black:t=fill"
+    made = [FFMPEG, "-v", "error", "-y"]
+    subprocess.run([*made, "-i", flat, "-vf", dark_left, "-c:v", "libx264", "-qp", "4", "marked.mp4"], check=True)
+    subprocess.run([*made, "-display_rotation", "90", "-i", "marked.mp4", "-c", "copy", "turned.mp4"], check=True)
+    extract("turned.mp4", folder)
+    image = np.asarray(Image.open("out/frame1.jpg").convert("L"), np.float64)
+    assert abs(image[:16].mean() - image[16:].mean()) > 100  # dark left has become dark below or above
+    assert abs(image[:, :16].mean() - image[:, 16:].mean()) < 5
+
+
+def test_clip_whose_start_an_edit_list_hides(folder):
+    whole = make_clip("whole.mp4", numbered(160), options=["-g", "50", "-bf", "2"])
+    cut = [FFMPEG, "-v", "error", "-ss", "1.2", "-i", whole, "-c", "copy", "cut.mp4"]
+    subprocess.run(cut, check=True)
+    found = extract("cut.mp4", folder)
+    assert len(set(found)) == 100 and found == sorted(found)
+    assert abs(found[0] - 30) <= 1 and found[-1] == 159
+
+
+def test_variable_frame_rate_neither_repeats_nor_drops(folder):
+    whole = make_clip("whole.mp4", numbered(50))
+    uneven = ["-vf", "setpts='if(lt(N,25),N*0.04,1+(N-25)*0.2)/TB'", "-fps_mode", "passthrough", "-qp", "4", "vfr.mp4"]
+    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "libx264", *uneven], check=True)
+    assert extract("vfr.mp4", folder) == list(range(50))
+
+
+# An ffmpeg of old: it knows another name for an option of ours, and no way to leave frames out
+OLD = """
+case "$*" in *-fps_mode*|*filter_units*|*noise=drop*) echo unknown option >&2; exit 1;; esac
+for each do shift; [ "$each" = -vsync ] && each=-fps_mode; set -- "$@" "$each"; done
+"""
+
+
+def test_an_old_ffmpeg_gives_the_same_frames(folder, monkeypatch):
+    clip = make_clip("a.mp4", numbered(160), options=["-bf", "2"])
+    frames.extract_frames(clip, folder, 100, "even", 32)
+    before = [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
+    ours = media.ffmpeg() if media.run(["-fps_mode", "passthrough", "-version"]).returncode == 0 else FFMPEG
+    monkeypatch.setenv("FFMPEG", program("old", OLD, f'exec {ours} "$@"'))
+    assert extract(clip, folder) == np.round(np.arange(100) * 159 / 99).astype(int).tolist()
+    after = [(folder / "out" / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
+    assert after == before or ours == FFMPEG
+
+
+@pytest.mark.parametrize("lost", [1, 2, 700])
+def test_a_picture_that_does_not_end_is_not_accepted_whatever_the_status(folder, monkeypatch, lost):
+    clip = make_clip("a.mp4", numbered(5))
+    extract(clip, folder)
+    size = sum(path.stat().st_size for path in (folder / "out").iterdir()) - lost
+    short = f'case "$*" in *mjpeg*) {media.ffmpeg()} "$@" | head -c {size}; exit 0;; esac; exec {media.ffmpeg()} "$@"'
+    monkeypatch.setenv("FFMPEG", program("mine", short))
+    with pytest.raises(BadClipError, match=r"only \d of 5 frames"):
+        frames.extract_frames(clip, folder, 100, "even", 32)
+    assert not (folder / "frame5.jpg").exists()
+
+
+def test_times_of_sampled_frames(folder):
+    make_clip("even.mp4", numbered(51), rate=10, options=["-bf", "2"])
+    np.testing.assert_allclose(frames.frame_times("even.mp4", 51), np.arange(51) / 10, atol=0.01)
+    np.testing.assert_allclose(frames.frame_times("even.mp4", 6), np.arange(6), atol=0.01)
+    uneven = ["-vf", "setpts='if(lt(N,25),N*0.04,1+(N-25)*0.2)/TB'", "-fps_mode", "passthrough", "vfr.mkv"]
+    whole = make_clip("whole.mp4", numbered(50))
+    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "libx264", *uneven], check=True)
+    wanted = np.concatenate([np.arange(25) * 0.04, 1 + np.arange(25) * 0.2])
+    np.testing.assert_allclose(frames.frame_times("vfr.mkv", 50), wanted, atol=0.01)
+    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "mpeg4", "-bf", "2", "a.avi"], check=True)
+    np.testing.assert_allclose(frames.frame_times("a.avi", 50), np.arange(50) / 25, atol=0.09)
+
+
+def test_aspect_is_that_of_the_upright_picture(folder):
+    wide = make_clip("wide.mp4", [128] * 3, size=(64, 32))
+    subprocess.run([FFMPEG, "-v", "error", "-display_rotation", "90", "-i", wide, "-c", "copy", "tall.mp4"], check=True)
+    make_clip("narrow.mp4", [128] * 3, size=(64, 32), options=["-vf", "setsar=1/2"])
+    found = [frames.display_aspect(name) for name in ("wide.mp4", "tall.mp4", "narrow.mp4")]
+    assert found == pytest.approx([2, 0.5, 1], abs=0.05)

@@ -1,0 +1,101 @@
+"""Sound of odd and ordinary videos."""
+
+import subprocess
+import wave
+
+import numpy as np
+import pytest
+from conftest import FFMPEG, make_clip
+from scipy.io import wavfile
+from test_media import program
+
+from first_impression.common.errors import BadClipError
+from first_impression.data import audio, media
+from first_impression.data.sound import SAMPLE_RATE, extract_sound, loudness
+
+PCM = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", "44100", "-ac", "2", "-bitexact"]
+
+
+def seconds(wav):
+    return len(audio.read_wav(wav)) / SAMPLE_RATE
+
+
+def test_sound_is_16_bit_stereo_at_44100(folder):
+    clip = make_clip("a.mp4", [100] * 50, sound=1000.0, options=["-ar", "48000", "-ac", "1"])
+    extract_sound(clip, folder / "a.wav")
+    rate, samples = wavfile.read("a.wav")
+    assert rate == 44_100 and samples.dtype == np.int16 and samples.shape[1] == 2
+    assert abs(len(samples) / rate - 2.0) < 0.06
+    spectrum = np.abs(np.fft.rfft(samples[:44_100, 0]))
+    assert abs(int(spectrum.argmax()) - 1000) <= 1
+
+
+def test_the_wav_is_what_ffmpeg_itself_would_write(folder):
+    clip = make_clip("a.mp4", [100] * 50)
+    extract_sound(clip, "ours.wav")
+    subprocess.run([media.ffmpeg(), "-v", "error", "-i", clip, *PCM, "theirs.wav"], check=True)
+    assert (folder / "ours.wav").read_bytes() == (folder / "theirs.wav").read_bytes()
+
+
+ODD = {  # name: (how to make it of "whole.mp4", seconds that it has)
+    "start hidden by an edit list.mp4": (["-ss", "1.3", "-i", "whole.mp4", "-c", "copy"], 2.7),
+    "both ends hidden.mp4": (["-ss", "1.3", "-i", "whole.mp4", "-t", "1.5", "-c", "copy"], 1.5),
+    "late.mp4": (["-itsoffset", "2.5", "-i", "whole.mp4", "-vn", "-c", "copy"], 4),
+    "gap.mp4": (["-i", "whole.mp4", "-vn", "-af", "asetpts='PTS+if(gt(T,1),9/TB,0)'"], 4),
+    "gap.mkv": (["-i", "whole.mp4", "-vn", "-af", "asetpts='PTS+if(gt(T,1),9/TB,0)'"], 4),
+    "no lengths.nut": (["-i", "whole.mp4", "-vn"], 4),
+    "priming.mp3": (["-i", "whole.mp4", "-vn", "-ar", "8000"], 4),
+    "priming.mp4": (["-i", "whole.mp4", "-vn", "-ar", "8000"], 4),
+    "pre-skip.webm": (["-i", "whole.mp4", "-vn", "-c:a", "libopus", "-frame_duration", "60"], 4),
+    "packets of all sizes.ogg": (["-i", "whole.mp4", "-vn", "-c:a", "libvorbis"], 4),
+    "fragments.mp4": (["-i", "whole.mp4", "-c", "copy", "-movflags", "frag_keyframe+empty_moov"], 4),
+    "a moment.mp4": (["-i", "whole.mp4", "-vn", "-t", "0.03"], 0.03),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_length_that_edit_lists_gaps_and_priming_explain_is_accepted(folder, name):
+    make_clip("whole.mp4", [100] * 100)
+    make, length = ODD[name]
+    subprocess.run([FFMPEG, "-v", "error", *make, name], check=True)
+    extract_sound(name, "a.wav")
+    assert abs(seconds("a.wav") - length) < 0.3
+    extract_sound(name, "start.wav", seconds=0.5)
+    assert min(length, 0.5) - 0.1 < seconds("start.wav") < 1.5
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.9])
+def test_a_sound_that_ends_early_is_not_accepted_whatever_the_status(folder, monkeypatch, share):
+    clip = make_clip("a.mp4", [100] * 250)
+    extract_sound(clip, "whole.wav")
+    size = round(share * (folder / "whole.wav").stat().st_size)
+    ours = media.ffmpeg()
+    short = f'case "$*" in *s16le*) {ours} "$@" | head -c {size}; exit 0;; esac; exec {ours} "$@"'
+    monkeypatch.setenv("FFMPEG", program("mine", short))
+    with pytest.raises(
+        BadClipError, match="its sound is empty" if share == 0 else r"only \d\.\d s of 10\.0 s of sound"
+    ):
+        extract_sound(clip, "a.wav")
+    if share:
+        extract_sound(clip, "start.wav", seconds=1)  # of which there is enough
+
+
+def test_a_stream_without_a_packet_is_not_a_sound(folder):
+    with wave.open("a.wav", "wb") as file:
+        file.setparams((2, 2, 44_100, 0, "NONE", ""))
+    with pytest.raises(BadClipError):
+        extract_sound("a.wav", "b.wav")
+
+
+def test_loudness(folder):
+    rate = 44_100
+    loud = 0.5 * np.sin(2 * np.pi * 440 * np.arange(rate) / rate)
+    samples = np.concatenate([loud, 0 * loud, loud / 10])
+    wavfile.write("a.wav", rate, np.rint(np.stack([samples, samples], axis=1) * 32767).astype(np.int16))
+    levels = loudness("a.wav")
+    assert len(levels) == 60
+    rms = 20 * np.log10(0.5 / np.sqrt(2))
+    np.testing.assert_allclose(levels[2:18], rms, atol=0.1)
+    np.testing.assert_allclose(levels[42:58], rms - 20, atol=0.1)
+    assert (levels[22:38] == -100).all()
+    assert loudness(make_clip("mute.mp4", [3] * 3, sound=None)).size == 0
