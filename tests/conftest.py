@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import pickle
 import runpy
 import signal
@@ -30,10 +31,11 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.fixture(scope="session")
 def done(tmp_path_factory):
-    """Every step done once, without a fault, for the tests of faults."""
-    from harness import all_steps  # which lies beside those
+    """Every step done once, without a fault, for the tests of faults; of several workers, the first to ask does it."""
+    from harness import done_once  # which lies beside those
 
-    return all_steps(tmp_path_factory.mktemp("done"))
+    own = tmp_path_factory.getbasetemp()
+    return done_once((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "done")
 
 
 @pytest.fixture(autouse=True)

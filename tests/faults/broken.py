@@ -208,18 +208,18 @@ class Records(Reader):
 
     def __init__(self, specimen):
         super().__init__(specimen)
-        global records
-        from first_impression.data import records
-
         self.records = list(self.content(specimen))
 
     def content(self, path):
-        contents = record_reader.open_records(path, "train", "image")
-        for images, labels, names in records.watched(record_reader.batches(contents, 4), contents):
-            finite(images.numpy(), (len(names), 224, 224, 3))
-            finite(labels.numpy(), (len(names), 5))
-            for image, label, name in zip(images.numpy(), labels.numpy(), names.numpy(), strict=True):
-                yield image.tobytes(), label.tobytes(), name
+        opened = record_reader.open_records(path, "train", "image")
+        names, _ = record_reader.read_names(opened)
+        for images, labels, indices, _ in record_reader.translate_read_errors(
+            record_reader.batches(opened, 4, pad=False), opened
+        ):
+            finite(images.numpy(), (len(indices), 224, 224, 3))
+            finite(labels.numpy(), (len(indices), 5))
+            for image, label, index in zip(images.numpy(), labels.numpy(), indices.numpy(), strict=True):
+                yield image.tobytes(), label.tobytes(), names[index]
 
     def read(self, path):
         # each record has its checksums, the file has none: whole records can be lost or stand elsewhere

@@ -23,7 +23,7 @@ from PIL import Image
 
 import Write_Into_TFRecords
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, records, sound
+from first_impression.data import annotations, audio, chalearn, media, record_reader, record_writer, sound
 from first_impression.data.frames import display_aspect, extract_frames
 from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness
 from first_impression.training import checkpoint, saved_models
@@ -638,14 +638,14 @@ def test_a_picture_that_claims_to_be_huge_fills_no_memory(folder, side):
     with pytest.raises(UserError, match="frame1.jpg is not a usable frame"):
         Write_Into_TFRecords.pixels(Path("frame1.jpg"))
     Path("frame1.jpg").write_bytes(jpeg_of_size(224))
-    assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == records.RAW_BYTES
+    assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == record_reader.RAW_BYTES
     items = [record_writer.Example("a", label_of(1), folder), record_writer.Example("b", label_of(2), folder)]
     pictures = iter([jpeg_of_size(224), jpeg_of_size(side)])
     record_writer.write(folder / "t.tfrecords", "train", "image", items, lambda _: pictures, {})
     code = (
         "from first_impression.common.errors import UserError\nfrom first_impression.data import record_reader\n"
         "contents = record_reader.open_records('t.tfrecords', 'train', 'image')\n"
-        "try: print(len(list(records.watched(record_reader.batches(contents, 1), contents))))\n"
+        "try: print(len(list(record_reader.translate_read_errors(record_reader.batches(contents, 1), contents))))\n"
         "except UserError as problem: print(problem)"
     )
     said, peak = limited(code)
