@@ -263,7 +263,8 @@ def test_which_epochs(folder):
         image_model(epoch).save(f"runs/eye/epoch-{epoch}.keras")
     clip = make_clip("clip.mp4", [30, 90])
     one, two, last = (
-        values(ask(clip, *flags)["clips"]["clip.mp4"]["fused"]) for flags in (("--EPOCHS", "1"), ("--EPOCHS", "2"), ())
+        np.array(values(ask(clip, *flags)["clips"]["clip.mp4"]["fused"]))
+        for flags in (("--EPOCHS", "1"), ("--EPOCHS", "2"), ())
     )
     assert np.abs(one - two).min() > 0.01 and np.abs(two - last).min() > 0.01
     both = ask(clip, "--EPOCHS", "1,2", "--EVIDENCE")
