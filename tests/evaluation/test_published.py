@@ -34,9 +34,8 @@ def scored(folder):
     report |= results.collect({name: results.Answered(values, {}) for name, values in answers.items()}, reference)
     write(report)
     for name in RUNS:
-        constants = script.read_recipe(
-            PROJECT / f"recipes/{name}.py", dict.fromkeys(script.read_settings(TRAIN)._names)
-        )
+        recipe = str(PROJECT / f"recipes/{name}.py")
+        constants = script.read_settings(vars(train), [recipe, "--SEED", "3"], recipes=True).constants()
         start = {"words": "vgg-face.mat, the published VGG-Face", "published": True}
         files.write_json(f"runs/{name}/settings.json", {"constants": constants, "start": start})
     return answers
