@@ -1,6 +1,7 @@
 """Step 7: the five traits of any video, from the trained runs.
 
-Reads   the videos or sound files on the command line, or those in the folders there; runs/<MODEL>/final.keras
+Reads   the videos or sound files on the command line, or those in the folders there
+        runs/<NAME>/final.keras, or the epochs named
 Writes  predictions/<clip's path>.png: frames, traits, traits over time, loudness
         with --JSON out.json everything that is known of the answers, with --CSV out.csv ChaLearn's columns,
         with --TIMES_CSV times.csv the answers over time
@@ -28,6 +29,7 @@ from first_impression.training import saved_models
 # Who answers
 RUNS = "runs"  # folder of the trained runs
 MODELS = ""  # the runs to ask, by name, commas between them; empty: all that are trained
+EPOCHS = ""  # of each run; "": the last, "best": that of the best validation accuracy, "1" or "1,2": these, averaged
 
 # What is asked for
 RECURSIVE = False  # True: the folders' subfolders are searched too
@@ -42,7 +44,11 @@ PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
-RULES = {"FRAMES_PER_CLIP": script.whole(1, 10**6), "BATCH_SIZE": script.whole(1, 10**6)}
+RULES = {
+    "EPOCHS": saved_models.epochs_rule,
+    "FRAMES_PER_CLIP": script.whole(1, 10**6),
+    "BATCH_SIZE": script.whole(1, 10**6),
+}
 
 SUFFIXES = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .3gp .ogv .gif".split()) | set(
     ".wav .mp3 .m4a .aac .flac .ogg .opus .wma".split()
@@ -55,17 +61,18 @@ def main(settings):
     if not clips:
         raise UserError(as_complaint(unusable, len(unusable)))
     folders = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
+    for folder in folders.values():
+        saved_models.epoch_files(folder, settings.EPOCHS)  # so that a missing one is told at once
     media.require_ffmpeg()
     answered = {}
     with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered
         decode = [(path, tempfile.mkdtemp(dir=scratch), settings.FRAMES_PER_CLIP) for path in clips.values()]
         coming = reader.submit(decode_clip, *decode[0])
-        models = answers.load_models(folders)
+        models = answers.load_models(folders, settings.EPOCHS)
         cautions = models.cautions
         if settings.EVIDENCE:
-            without = [model.name for model in models if not model.has_evidence]
-            cautions += [f"{name} has no evidence maps, since it is not a DAN" for name in without]
+            cautions += [f"{m.name} has no evidence maps, {m.no_evidence}" for m in models if m.no_evidence]
         heading = f"{tables.counted(len(clips), 'clip')}, {tables.counted(len(models), 'model')}: {', '.join(folders)}"
         print(heading, answers.REMINDER, *cautions, sep="\n")
         for name, following in zip(clips, [*decode[1:], None], strict=True):

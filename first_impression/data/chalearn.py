@@ -194,6 +194,12 @@ def _open_zip(archive):
         return zipfile.ZipFile(archive)
 
 
+def is_encrypted(archive):
+    """Whether an entry of this zip needs a password. Raises `UserError` for a damaged zip."""
+    with _open_zip(archive) as opened:
+        return any(info.flag_bits & 0x1 for info in opened.infolist())
+
+
 def unzip(clip, password="", ledger=None, by=""):
     """Make sure that `clip.video` is there, whole and as the zip has it; returns its path.
 

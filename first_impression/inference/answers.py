@@ -25,14 +25,14 @@ REMINDER = (
 
 @dataclass
 class Model:
-    """A trained model: `infer` maps its inputs [n, ...] to the traits, tensor [n, 5]."""
+    """A trained model, or the mean of several epochs of one: `infer` maps inputs [n, ...] to the traits [n, 5]."""
 
     name: str
     kind: str  # "image" or "audio"
     start: dict  # the weights that it started from, as settings.json has them
-    network: object
+    network: object  # of the first of the epochs
     infer: object
-    has_evidence: bool  # whether there are evidence maps for it
+    no_evidence: str  # why there are no evidence maps for it; empty where there are
 
     @property
     def caution(self):
@@ -52,21 +52,29 @@ class Models(list):
         return [model.caution for model in self if model.caution]
 
 
-def load_models(folders):
-    """The models of the runs {name: folder}, ready to answer: `Models`. Raises `UserError` as `load_model` does."""
+def load_models(folders, epochs=""):
+    """The models of the runs {name: folder}, ready to answer: `Models`. `epochs` is as in `saved_models.epoch_files`.
+
+    Raises `UserError` as `saved_models.load_networks` does.
+    """
     script.load_tensorflow()
     import tensorflow as tf
-
-    from first_impression.inference import evidence
 
     models = Models()
     models.labels = _training_labels(folders.values())
     for name, folder in folders.items():
-        model, kind = saved_models.load_model(folder / saved_models.FINAL)
-        infer = tf.function(lambda inputs, model=model: model(inputs, training=False), reduce_retracing=True)
-        start = saved_models.start_of(folder)
-        models.append(Model(name, kind, start, model, infer, bool(evidence.described(model))))
+        networks, kind = saved_models.load_networks(folder, epochs)
+        infer = tf.function(saved_models.mean_of(networks), reduce_retracing=True)
+        models.append(Model(name, kind, saved_models.start_of(folder), networks[0], infer, _no_evidence(networks)))
     return models
+
+
+def _no_evidence(networks):
+    from first_impression.inference import evidence
+
+    if len(networks) > 1:
+        return "since it is the mean of several epochs"
+    return "" if evidence.described(networks[0]) else "since it is not a DAN"
 
 
 def _training_labels(folders):

@@ -40,7 +40,7 @@ def draw(path, title, clip, answer, models, with_evidence=False):
     if with_evidence and frames:
         middle = frames[len(frames) // 2][1][None]
         for model in models:
-            if model.has_evidence:
+            if not model.no_evidence:
                 maps[model.name] = evidence.combined(evidence.evidence_maps(model.network, middle)[0])[0]
     cautions = [model.caution for model in models if model.caution and model.name in answer.scores] + answer.warnings
     visual = [values for _, values in answer.over_time.values() if len(values) == answer.frames and answer.frames]

@@ -257,6 +257,25 @@ def test_which_models(folder, runs):
         ask(clip)
 
 
+def test_which_epochs(folder):
+    save_run("eye", image_model(0))
+    for epoch in (1, 2):
+        image_model(epoch).save(f"runs/eye/epoch-{epoch}.keras")
+    clip = make_clip("clip.mp4", [30, 90])
+    one, two, last = (
+        np.array(values(ask(clip, *flags)["clips"]["clip.mp4"]["fused"]))
+        for flags in (("--EPOCHS", "1"), ("--EPOCHS", "2"), ())
+    )
+    assert np.abs(one - two).max() > 0.1 and np.abs(two - last).max() > 0.1
+    both = ask(clip, "--EPOCHS", "1,2", "--EVIDENCE")
+    np.testing.assert_allclose(values(both["clips"]["clip.mp4"]["fused"]), (one + two) / 2, atol=1e-6)
+    assert both["cautions"] == ["eye has no evidence maps, since it is the mean of several epochs"]
+    with pytest.raises(UserError, match="runs/eye has no epoch-4.keras"):
+        ask(clip, "--EPOCHS", "4")
+    with pytest.raises(UserError, match="EPOCHS = 'first': must be"):
+        ask(clip, "--EPOCHS", "first")
+
+
 def test_weights_that_are_not_vgg_face_are_told(folder, capsys):
     start = {"words": "vgg-face.mat, NOT the published VGG-Face: made up", "published": False}
     save_run("eye", image_model(), start=start)
