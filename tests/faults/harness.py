@@ -44,25 +44,25 @@ class Step:
 
 
 STEPS = {
-    "frames": Step("Video_to_Image.py", ("--FRAMES_PER_CLIP", "5"), ("data",), r"%\|", 5),
-    "sound": Step("vid_to_wav.py", (), ("data", "unzippedData"), r"%\|", 4),
+    "frames": Step("Video_to_Image.py", ("--FRAMES_PER_CLIP", "5"), ("data",), r"%\|", 7),
+    "sound": Step("vid_to_wav.py", (), ("data", "unzippedData"), r"%\|", 6),
     "records": Step("Write_Into_TFRecords.py", ("--NUM_SHARDS", "10"), ("ImageData", "Annotations"), r"%\|", 2),
     "features": Step("feat_extraction_from_wav.py", (), ("VoiceData", "Annotations"), r"%\|", 2),
-    "audio": Step("train.py", AUDIO, ("*_audio_full.tfrecords*", "Annotations"), r"epoch \d+/\d+: +\d+%", 3),
+    "audio": Step("train.py", AUDIO, ("*_audio_full.tfrecords*", "Annotations"), r"epoch \d+/\d+: +\d+%", 2),
     "dan": Step(
         "train.py",
         (*DAN, "--TRAIN_RECORDS", f"train{SHARD}", "--VAL_RECORDS", f"val{SHARD}"),
         (f"*{SHARD}*", "Annotations", "vgg-face.mat"),
         r"epoch \d+/\d+: +\d+%",
-        2,
+        1,
     ),
-    "evaluate": Step("evaluate.py", (), (*TRAINED, *NOTES, "*_full.tfrecords*", "Annotations"), "first weights", 2),
+    "evaluate": Step("evaluate.py", (), (*TRAINED, *NOTES, "*_full.tfrecords*", "Annotations"), "first weights", 1),
     "predict": Step(
         "predict.py",
         ("unzippedData/validation80_01", "--FRAMES_PER_CLIP", "2", "--JSON", "answers.json", "--CSV", "answers.csv"),
         (*TRAINED, *NOTES, "unzippedData/validation80_01"),
         "models: ",
-        2,
+        1,
     ),
 }
 
