@@ -145,7 +145,7 @@ def _digest(path):
 
 
 def _content_of_checkpoint(path):
-    """Its bytes without those that tell when it was made, and by which revision: the MD5 of a model is that of a date."""
+    """Its bytes but for the revision, and the MD5 of the model, which is dated: what counts is whether it is right."""
     with np.load(path) as archive:
         arrays = {name: archive[name] for name in archive.files}
     about = json.loads(str(arrays.pop("about")))
