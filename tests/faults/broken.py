@@ -112,6 +112,7 @@ class Zip(Reader):
 class Mp4(Reader):
     suffix = ".mp4"
     workers = os.cpu_count()
+    share = 0.4  # each is read by six ffmpegs
 
     def read(self, path):
         folder = Path(f"{path.stem}_frames")

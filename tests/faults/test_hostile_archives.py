@@ -155,17 +155,24 @@ def test_the_limit_can_be_raised_and_holds_for_one_large_clip():
     refused(run("vid_to_wav.py", "--MAX_ZIP_MEGABYTES", "2.5"), "training80_01.zip", "MAX_ZIP_MEGABYTES is 2")
 
 
-@pytest.mark.parametrize("packing", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
-def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, packing):
-    path = write_zip({"a.mp4": bytes(300_000_000)}, packing)
+@pytest.mark.parametrize(
+    ("packing", "megabytes", "said"),
+    [
+        (zipfile.ZIP_DEFLATED, 300, "is damaged at a.mp4"),
+        (zipfile.ZIP_BZIP2, 300, "a.mp4 is packed with bzip2"),
+        pytest.param(zipfile.ZIP_LZMA, 1500, "is damaged at a.mp4", marks=[pytest.mark.soak, pytest.mark.slow]),
+    ],
+)
+def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, packing, megabytes, said):
+    path = write_zip({"a.mp4": bytes(megabytes * 10**6)}, packing)
     whole = path.read_bytes()
-    lie = whole.replace(struct.pack("<I", 300_000_000), struct.pack("<I", 1000))
+    lie = whole.replace(struct.pack("<I", megabytes * 10**6), struct.pack("<I", 1000))
     assert lie != whole
     path.write_bytes(lie)
-    said, peak = limited(
+    lines, peak = limited(
         "from first_impression.data import chalearn\n(clip,) = chalearn.find_clips()\nrefused(chalearn.unzip, clip)"
     )
-    assert "training80_01.zip is damaged at a.mp4" in said[0] and peak < 0.3
+    assert "training80_01.zip" in lines[0] and said in lines[0] and peak < 0.29
     assert not list(folder.glob("unzippedData/**/*.mp4"))
 
 
