@@ -13,9 +13,10 @@ from pathlib import Path
 
 from first_impression.common import script
 from first_impression.data import chalearn, inventory
+from first_impression.data.clips import NoClips, find_clips
 
 PAPER = False  # True: what the paper's four models need, not only train.py's own
-DATA = "data"  # folder of the zips
+DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # a zip whose clips unpack to more is refused
 ZIP_PASSWORD = ""  # of encrypted zips; also read from the environment variable CHALEARN_ZIP_PASSWORD
 FRAMES_PER_CLIP = 100  # as in Video_to_Image.py
@@ -28,7 +29,10 @@ CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
 
 
 def main(settings):
-    clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
+    try:
+        clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
+    except NoClips:
+        clips = []
     print(f"In {Path.cwd()}:", *inventory.describe_clips(clips), sep="\n  ")
     weights = [settings.WEIGHTS, *([settings.RESNET_WEIGHTS] if settings.PAPER and settings.RESNET_WEIGHTS else [])]
     for path in filter(os.path.exists, weights):

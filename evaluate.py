@@ -32,7 +32,7 @@ PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
 
 # By what
 ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
-TRAINING_ANNOTATION = "Annotations/annotation_training.pkl"  # for the two baselines
+TRAINING_ANNOTATION = ""  # for the two baselines; "": Annotations/annotation_training.pkl
 RESAMPLES = 1000  # of the bootstrap over sources
 SEED = 0  # of the bootstrap
 
@@ -80,12 +80,13 @@ def main(settings):
 
 def read_reference(split, settings):
     """The labels, those that the baselines know, and the sources that a table of labels names: `Reference`."""
-    annotation, training = annotation_of(split, settings), Path(settings.TRAINING_ANNOTATION)
-    labels, sources = annotations.read_annotation(annotation), predictions.read_sources(annotation)
+    annotation = annotation_of(split, settings)
+    training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
+    labels, sources = annotations.read_annotation(annotation, split.name), annotations.read_sources(annotation)
     training_labels = {}
     if training.exists():
-        training_labels = annotations.read_annotation(training)
-        sources = predictions.read_sources(training) | sources
+        training_labels = annotations.read_annotation(training, chalearn.TRAINING.name)
+        sources = annotations.read_sources(training) | sources
         if split is not chalearn.TRAINING:
             annotations.refuse_shared(training_labels, labels, f"{training} and the annotation to score")
     else:

@@ -30,8 +30,8 @@ def main(settings):
     for split, report in reports.items():
         print(f"\n{split}: accuracy by clip, and differences with their 95 % intervals\n")
         print(published.table(split, report, runs))
-        for caution in cautions(split, report, runs):
-            print(f"NOT comparable with the published scores: {caution}")
+        if found := cautions(split, report, runs):
+            print("NOT comparable with the published scores:", *found, sep="\n  ")
     print("\nPublished:")
     for known in published.PUBLISHED:
         print(f"  {known.model} on {known.split}: {known.accuracy['mean']:.4f} ({known.source})")
@@ -59,11 +59,11 @@ def cautions(split, report, runs):
     wanted = published.ANNOTATIONS.get(split)
     if wanted and not (annotation.exists() and files.md5(annotation) == wanted):
         found.append(f"{annotation} is not ChaLearn's annotation file of this split")
-    for name in (*runs, fusion.NAME):
-        if name not in report["models"]:
-            found.append(f"{name} was not scored")
-        elif (clips := report["models"][name]["groups"][ALL]["clips"]) != published.CLIPS:
-            found.append(f"{name} was scored on {clips:,} clips, not on all {published.CLIPS:,}")
+    found += [f"{name} was not scored" for name in (*runs, fusion.NAME) if name not in report["models"]]
+    counts = {name: model["groups"][ALL]["clips"] for name, model in report["models"].items()}
+    for count in sorted({*counts.values()} - {published.CLIPS}):
+        names = ", ".join(name for name in counts if counts[name] == count)
+        found.append(f"scored on {count:,} clips, not on all {published.CLIPS:,}: {names}")
     if report["fusion_weights"].keys() != runs.keys() or len(set(report["fusion_weights"].values())) > 1:
         found.append(f"the fusion is not the plain mean of {', '.join(runs)}")
     for name, run in runs.items():

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from first_impression.common.errors import UserError
 from first_impression.common.files import listed
 from first_impression.data import annotations, audio, chalearn
+from first_impression.data.clips import PASSWORD_VARIABLE, is_encrypted
 
 # Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
 FRAME_BYTES = 10_000  # a JPEG file of 224 x 224 pixels, and its record
@@ -38,7 +39,7 @@ def describe_clips(clips):
             continue
         line = f"{split.name}: {by_split[split]:,} clips"
         if split.annotation.exists():
-            labels = annotations.read_annotation(split.annotation)
+            labels = annotations.read_annotation(split.annotation, split.name)
             names = {clip.name for clip in clips if clip.split is split}
             line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
             if without := labels.keys() - names:
@@ -56,10 +57,10 @@ def missing_files(clips, weights, password):
             missing.append(f"the {split.name} clips")
     missing += [path for path in weights if not Path(path).exists()]
     archives = sorted({clip.archive for clip in clips if clip.archive})
-    if not (password or os.environ.get(chalearn.PASSWORD_VARIABLE)):
-        encrypted = [archive for archive in archives if chalearn.is_encrypted(archive)]
+    if not (password or os.environ.get(PASSWORD_VARIABLE)):
+        encrypted = [archive for archive in archives if is_encrypted(archive)]
         if encrypted:
-            missing.append(f"the password of {encrypted[0]}, in {chalearn.PASSWORD_VARIABLE}")
+            missing.append(f"the password of {encrypted[0]}, in {PASSWORD_VARIABLE}")
     return missing
 
 

@@ -69,6 +69,9 @@ def table(split, report, models):
             beside = scored["groups"][ALL]["baselines"]
             for baseline, against in beside.items():
                 rows += _difference(f"the {baseline}", against["differences"]["accuracy"])
+    widest = max(report["models"].values(), key=lambda model: model["groups"][ALL]["clips"])
+    for baseline, against in widest["groups"][ALL]["baselines"].items():
+        rows.append((baseline, [f"{column['value']:.4f}" for column in against["scores"]["accuracy"].values()]))
     return grid(rows)
 
 

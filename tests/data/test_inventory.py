@@ -10,7 +10,8 @@ from conftest import call, make_zip, ok, refused, run
 
 import check_data
 from first_impression.common.errors import UserError
-from first_impression.data import chalearn, inventory
+from first_impression.data import inventory
+from first_impression.data.clips import find_clips
 
 
 def test_what_is_here_is_told(dataset, capsys):
@@ -33,17 +34,20 @@ def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch):
     refused(done, "annotation_validation.pkl; vgg-face.mat; resnet50_weights", "GB of disk space", "README.md")
     assert "training: 5 clips" in done.stdout and "validation: 2 clips" in done.stdout
     shutil.rmtree("data")
+    refused(run("check_data.py"), "annotation_validation.pkl; the training clips; the validation clips; vgg-face.mat")
     make_zip("data/training80_01.zip", ["plain.000"], "made")
     refused(run("check_data.py"), "annotation_validation.pkl; the validation clips; vgg-face.mat")
 
 
 def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch):
-    content = bytearray(Path("data/validation80_01.zip").read_bytes())
+    shutil.copy("made/val.000.mp4", "made/tested.000.mp4")
+    make_zip("data/test80_01.zip", ["tested.000"], "made")
+    content = bytearray(Path("data/test80_01.zip").read_bytes())
     content[content.index(b"PK\1\2") + 8] |= 1  # the flag of the first entry, in the directory
     Path("data/test80_01.zip").write_bytes(content)
     with zipfile.ZipFile("data/test80_01.zip") as archive:
         assert archive.infolist()[0].flag_bits & 1
-    clips = chalearn.find_clips()
+    clips = find_clips()
     assert inventory.missing_files(clips, [], "") == [
         "Annotations/annotation_test.pkl",
         "the password of data/test80_01.zip, in CHALEARN_ZIP_PASSWORD",
@@ -54,13 +58,13 @@ def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch
 
 
 def test_the_room_to_come_shrinks_with_the_work(dataset):
-    before = {room.what: room for room in inventory.rooms(chalearn.find_clips(), 3, 1)}
+    before = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
     videos = sum(path.stat().st_size for path in Path("made").iterdir())
     assert before["unpacked videos"].whole == before["unpacked videos"].to_come == videos
     assert before["frames"].to_come == 7 * 3 * inventory.FRAME_BYTES
     for name in ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
         ok(run(name, *(["--FRAMES_PER_CLIP", 3] if name == "Video_to_Image.py" else [])))
-    after = {room.what: room for room in inventory.rooms(chalearn.find_clips(), 3, 1)}
+    after = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
     for what in ("unpacked videos", "frames", "sound"):
         assert after[what].to_come == 0
     of_sound = sum(path.stat().st_size for path in Path().glob("*_audio_full.tfrecords"))

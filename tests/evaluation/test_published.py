@@ -82,7 +82,7 @@ def test_what_keeps_scores_from_being_compared_is_named(scored, capsys, monkeypa
     call(paper_table)
     text = capsys.readouterr().out
     assert "annotation_validation.pkl is not ChaLearn's annotation file" in text
-    assert "paper_dan was scored on 40 clips, not on all 2,000" in text
+    assert f"scored on 40 clips, not on all 2,000: {', '.join([*RUNS, 'fusion'])}\n" in text
 
     monkeypatch.setattr(published, "CLIPS", 40)
     monkeypatch.setitem(published.ANNOTATIONS, "validation", files.md5("Annotations/annotation_validation.pkl"))
@@ -99,8 +99,8 @@ def test_what_keeps_scores_from_being_compared_is_named(scored, capsys, monkeypa
     write(report)
     call(paper_table)
     text = capsys.readouterr().out
-    cautions = [line.partition(": ")[2] for line in text.splitlines() if line.startswith("NOT comparable")]
-    assert cautions == [
+    cautions = text.partition("NOT comparable with the published scores:\n  ")[2].partition("\n\n")[0]
+    assert cautions.split("\n  ") == [
         "paper_resnet was not scored",
         "the fusion is not the plain mean of paper_dan, paper_dan_plus, paper_resnet, paper_audio",
         "paper_dan did not start from published weights: other.mat, NOT the published VGG-Face",

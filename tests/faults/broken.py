@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
 from first_impression.data import annotations, audio, chalearn, record_reader, vggface
+from first_impression.data.clips import find_clips, unzip
 from first_impression.data.frames import display_aspect, extract_frames, frame_times
 from first_impression.data.sound import extract_sound, loudness
 from first_impression.evaluation import predictions
@@ -91,7 +92,7 @@ class Zip(Reader):
         super().__init__(specimen)
         Path("data").mkdir()
         self.place(0).write_bytes(self.whole)
-        self.contents = {clip.name: chalearn.unzip(clip).read_bytes() for clip in chalearn.find_clips()}
+        self.contents = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
 
     def place(self, number):
         return Path("data/training80_01.zip")
@@ -99,8 +100,7 @@ class Zip(Reader):
     def read(self, path):
         shutil.rmtree(chalearn.UNZIPPED, ignore_errors=True)
         try:
-            clips = chalearn.find_clips()
-            found = {clip.name: chalearn.unzip(clip).read_bytes() for clip in clips}
+            found = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
         finally:
             left = [
                 p for p in chalearn.UNZIPPED.rglob("*") if p.is_file() and p.read_bytes() not in self.contents.values()

@@ -15,7 +15,8 @@ from PIL import Image
 
 import Write_Into_TFRecords
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.data import annotations, chalearn
+from first_impression.data import annotations
+from first_impression.data.clips import find_clips, unzip
 from first_impression.data.frames import extract_frames
 
 pytestmark = pytest.mark.usefixtures("no_harm")
@@ -105,7 +106,7 @@ def entry(name, link=False):
 def test_no_entry_leaves_its_folder(name):
     write_zip({entry(name): b"harm"})
     with pytest.raises(UserError, match="would leave its folder"):
-        chalearn.find_clips()
+        find_clips()
     if name.startswith("../"):
         for script in ("Video_to_Image.py", "vid_to_wav.py"):
             refused(run(script), "training80_01.zip", "would leave its folder")
@@ -114,8 +115,8 @@ def test_no_entry_leaves_its_folder(name):
 def test_a_link_in_a_zip_is_not_a_link_on_disk(folder):
     make_clip("secret.mp4", [90] * 5)
     write_zip({entry("a.mp4", link=True): "../../secret.mp4", entry("b.mp4", link=True): "/etc/passwd"})
-    for clip in chalearn.find_clips():
-        video = chalearn.unzip(clip)
+    for clip in find_clips():
+        video = unzip(clip)
         assert video.is_file() and not video.is_symlink()
         with pytest.raises(BadClipError):
             extract_frames(video, folder, 3, "even", 32)
@@ -149,9 +150,9 @@ def test_no_zip_bomb_fills_the_disk(folder):
 def test_the_limit_can_be_raised_and_holds_for_one_large_clip():
     write_zip({"a.mp4": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(UserError, match="unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
-        chalearn.find_clips(most_megabytes=2.0)
-    (clip,) = chalearn.find_clips(most_megabytes=3.5)
-    assert chalearn.unzip(clip).stat().st_size == 3_000_000
+        find_clips(most_megabytes=2.0)
+    (clip,) = find_clips(most_megabytes=3.5)
+    assert unzip(clip).stat().st_size == 3_000_000
     refused(run("vid_to_wav.py", "--MAX_ZIP_MEGABYTES", "2.5"), "training80_01.zip", "MAX_ZIP_MEGABYTES is 2")
 
 
@@ -170,7 +171,7 @@ def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, pa
     assert lie != whole
     path.write_bytes(lie)
     lines, peak = limited(
-        "from first_impression.data import chalearn\n(clip,) = chalearn.find_clips()\nrefused(chalearn.unzip, clip)"
+        "from first_impression.data.clips import find_clips, unzip\n(clip,) = find_clips()\nrefused(unzip, clip)"
     )
     assert "training80_01.zip" in lines[0] and said in lines[0] and peak < 0.29
     assert not list(folder.glob("unzippedData/**/*.mp4"))
@@ -185,7 +186,7 @@ def test_a_damaged_name_loses_no_clip_without_a_word():
     for name in (b"a.003.mq4", b"a.002.mp4", b"..003.mp4"):
         path.write_bytes(content[:at] + name + content[at + len(name) :])
         with pytest.raises(UserError, match="training80_01.zip is damaged at"):
-            chalearn.find_clips()
+            find_clips()
 
 
 def test_no_file_name_reaches_a_shell():
