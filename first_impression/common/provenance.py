@@ -12,6 +12,8 @@ import stat
 import zlib
 from pathlib import Path
 
+from first_impression.common.files import where_allowed
+
 CHUNK = 1 << 20  # bytes read at a time
 
 
@@ -49,7 +51,8 @@ class Ledger:
             return known[-1]
         content = content_of(path)
         made_from = [note["made_from"] for note in notes if note["content"] == content]
-        self._add(path, signs, content, made_from[-1] if made_from else None)
+        with where_allowed():  # in a folder of others, the next run reads it again
+            self._add(path, signs, content, made_from[-1] if made_from else None)
         return content
 
     def is_made_from(self, path, made_from):
@@ -62,17 +65,19 @@ class Ledger:
         notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] is not None]
         return self.content(path) in [note["content"] for note in notes] if notes else None
 
-    def note(self, path, tmp, made_from):
+    def note(self, path, tmp, made_from, content=""):
         """Note that `tmp`, which is about to be renamed to `path`, was made from `made_from`.
 
         Before the renaming: a kill between the two leaves a note without its output, which is then made again.
+        `content` is that of `tmp` where it is known already.
         """
-        self._add(path, signs_of(tmp), content_of(tmp), made_from)
+        self._add(path, signs_of(tmp), content or content_of(tmp), made_from)
 
     def _add(self, path, signs, content, made_from):
         note = {"signs": signs, "content": content, "made_from": made_from}
         self._notes.setdefault(self._name(path), []).append(note)
-        line = json.dumps({"name": self._name(path), **note}) + "\n"
+        # The line break comes first: a line that a full disk or a crash has cut short does not spoil the next one
+        line = "\n" + json.dumps({"name": self._name(path), **note})
         self._file.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:

@@ -142,10 +142,12 @@ def unusable_table(folder, shard):
 def refuse_unmade(folder, shard, maker):
     """Raises `UserError` where the script `maker` has not ended for this shard in `folder`, nor for all clips.
 
-    Without a shard nothing is refused: what is in the folder may be of another program's making.
+    Without a shard, what another program has made is not refused, nor is what `maker` has made of shards alone.
     """
     if shard and not any(unusable_table(folder, ended).exists() for ended in (shard, "")):
         raise UserError(f"{folder} is without shard {shard}, or it did not end: run {maker} --SHARD {shard} first")
+    if (folder / "settings.json").exists() and not listed(folder, "unusable*.csv"):
+        raise UserError(f"{folder}: {maker} did not end there: run it again, so that no clip is missing or out of date")
 
 
 def _clips_of_zip(split, archive, most_megabytes):
@@ -201,7 +203,8 @@ def unzip(clip, password="", ledger=None, by=""):
     with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    if clip.archive is None or (ledger or Ledger(UNZIPPED)).content(clip.video) == clip.content:
+    ledger = ledger or Ledger(UNZIPPED)
+    if clip.archive is None or ledger.content(clip.video) == clip.content:
         return clip.video
     password = password or os.environ.get(PASSWORD_VARIABLE, "")
     with _open_zip(clip.archive) as opened, whole_file(clip.video, by) as tmp:
@@ -220,4 +223,5 @@ def unzip(clip, password="", ledger=None, by=""):
                 ) from None
             except RuntimeError:  # zipfile's way to say: wrong password
                 raise UserError(f"{clip.archive}: the zip password is wrong (checked on {clip.entry})") from None
+        ledger.note(clip.video, tmp, {"archive": clip.archive.name}, clip.content)  # zipfile has compared it
     return clip.video

@@ -1,6 +1,7 @@
 """What the steps do alike: over all clips (steps 1 and 2), and from their files to records (steps 3 and 4)."""
 
 import csv
+import json
 import time
 from enum import Enum
 from pathlib import Path
@@ -12,7 +13,7 @@ from first_impression.common import files
 from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.common.parallel import in_order, progress
 from first_impression.common.provenance import Ledger
-from first_impression.data import annotations, chalearn
+from first_impression.data import annotations, chalearn, records
 
 MOST_NAMED = 5  # how many unusable clips a summary names; the file lists them all
 
@@ -28,7 +29,8 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
 
     `output` names the clip's attribute with the path of its output, `whole` is `files.whole_file` or `whole_folder`,
     `made_with` a dict of what else decides about the output. Of the `settings`, WORKERS, SHARD, ZIP_PASSWORD and PRUNE
-    count. Writes `folder`/unusable.csv (split, clip, reason) and ends in a printed summary.
+    count. Writes `folder`/unusable.csv (split, clip, reason) and ends in a printed summary. Names the clips that are
+    gone from their source, in `folder`/gone.json too, for the steps after this one; with PRUNE, removes them.
     Returns {clip: what make returned} of the clips made in this run. With a SHARD, "3/16", only its clips count.
     Raises `UserError` where more than half of all clips are unusable (then it is not the clips' fault), and where
     something that this step did not make is in an output's place.
@@ -36,13 +38,13 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
     start, shard = time.monotonic(), chalearn.shard_suffix(settings.SHARD)
     for split in {getattr(clip, output).parent for clip in clips}:
         split.mkdir(parents=True, exist_ok=True)  # so the next step's shards know of it, also one without clips of it
-    name_gone(clips, output, folder, settings)
+    outputs, videos = Ledger(folder, shard), Ledger(chalearn.UNZIPPED, f"-{output}{shard}")
+    clips = name_gone(clips, output, folder, videos, settings)
     clips = [clip for clip in clips if chalearn.in_shard(clip.name, settings.SHARD)]
     if not clips:
         print(f"{folder}: there are few clips, and none is in shard {settings.SHARD}: nothing to do")
     listing = chalearn.unusable_table(folder, settings.SHARD)
     listing.unlink(missing_ok=True)  # it is there only when the step has ended
-    outputs, videos = Ledger(folder, shard), Ledger(chalearn.UNZIPPED, f"-{output}{shard}")
 
     def attempt(clip):
         target = getattr(clip, output)
@@ -89,34 +91,58 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
     return made
 
 
-def name_gone(clips, output, folder, settings):
-    """Name the outputs and unpacked videos whose clip is in no source any more; with PRUNE, remove them."""
-    known = {path for clip in clips for path in (getattr(clip, output), clip.video)}
-    there = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
-    unpacked = [path for path in files.listed(chalearn.UNZIPPED, "[!.]*") if path.is_dir()]
-    there += [path for each in unpacked for path in files.listed(each, "[!.]*")]
-    gone = [path for path in there if path not in known and chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
-    if not gone:
-        return
-    names = name_some({chalearn.clip_name(path) for path in gone})
+def name_gone(clips, output, folder, videos, settings):
+    """The clips to make something of: all, but with PRUNE none that is gone from its source.
+
+    A clip is gone where its zip does not have it any more, or where its zip is gone and others are there. What there is
+    of it, the step's output and the unpacked video, is named, or with PRUNE removed. `videos` is the ledger of
+    unzippedData/.
+    """
+    zips = any(clip.archive for clip in clips)
+    unpacked = {clip for clip in clips if zips and not clip.archive and videos.is_as_made(clip.video) is not None}
+    here = [clip for clip in clips if clip not in unpacked]
+    known, names = {path for clip in here for path in (getattr(clip, output), clip.video)}, {clip.name for clip in here}
+    folders = [folder / split.folder for split in chalearn.SPLITS]
+    folders += [path for path in files.listed(chalearn.UNZIPPED, "[!.]*") if path.is_dir()]
+    stale = [path for each in folders for path in files.listed(each, "[!.]*") if path not in known]
+    stale = [path for path in stale if chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
+    # An unpacked video that is not in that zip any more, but in another one, is merely a copy
+    outputs = [path for path in stale if path.is_relative_to(folder)]
+    gone = {name for path in stale if (name := chalearn.clip_name(path)) not in names or path in outputs}
+    for listing in files.listed(folder, f"gone{chalearn.shard_suffix(settings.SHARD) or '*'}.json"):
+        files.remove(listing)
     if settings.PRUNE:
-        for path in gone:
+        for path in stale:
             files.remove(path)
-        print(f"{folder}: removed what there was of clips that are gone from their source: {names}")
-    else:
-        print(f"{folder}: these clips are gone from their source, and what was made of them is still used: {names}")
-        print("  PRUNE = True removes it; the steps after this one then leave them out, too")
+        if gone:
+            print(f"{folder}: removed what there was of clips that are gone from their source: {name_some(gone)}")
+        return here
+    if gone:
+        files.write_json(folder / f"gone{chalearn.shard_suffix(settings.SHARD)}.json", sorted(gone))
+        name_still_used(gone, folder)
+    return clips
 
 
-def labelled_clips(folder, find, maker, shard=""):
+def name_still_used(clips, folder):
+    """Say which of these clips are gone from their source, as far as the step that fills `folder` has noted it."""
+    gone = {name for listing in files.listed(folder, "gone*.json") for name in json.loads(listing.read_text())}
+    gone &= set(clips)
+    if gone:
+        print(f"{folder}: {len(gone)} clips are gone from their source and still used: {name_some(gone)}")
+        print("  steps 1 to 4 with PRUNE = True remove what was made of them")
+
+
+def labelled_clips(folder, find, maker, output, settings):
     """What there is to pack into records: {split: {clip name: `LabelledClip`}}, by name.
 
     `find(folder, shard)` gives {clip name: the step's output} of one split's subfolder of `folder`, which the script
-    `maker` has made. What has only a label or only an output is told. A shard without clips of a split has that split
-    all the same: its file in the set is an empty one.
+    `maker` has made. What has only a label or only an output is told, and so is a clip that is gone from its source.
+    `output` names the split's attribute with the path of its records: those of a split that has no clips are named,
+    or with PRUNE removed. A SHARD without clips of a split has that split all the same: its file in the set is empty.
     Raises `UserError` where there is nothing to pack, where something is not as `maker` made it, where two splits
     share clips, and as `read_annotation` and `pair` do.
     """
+    shard = settings.SHARD
     folders = {split: folder / split.folder for split in chalearn.SPLITS}
     found = {split: find(subfolder, shard) for split, subfolder in folders.items() if subfolder.is_dir()}
     if not (found if shard else any(found.values())):
@@ -127,6 +153,10 @@ def labelled_clips(folder, find, maker, shard=""):
     for earlier, later in zip(splits, splits[1:], strict=False):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     clips = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}
+    name_still_used({clip for split in splits for clip in clips[split]}, folder)
+    for split in chalearn.SPLITS:
+        if split not in splits:
+            _name_vanished(getattr(split, output), folders[split], settings.PRUNE)
     ledger = Ledger(folder, chalearn.shard_suffix(shard))
     with progress(sum(map(len, clips.values())), f"checking {folder}", "clip", delay=2) as bar:
         return {
@@ -135,6 +165,16 @@ def labelled_clips(folder, find, maker, shard=""):
             }
             for split in splits
         }
+
+
+def _name_vanished(path, source, prune):
+    """Name, or with `prune` remove, those of our records at `path` whose clips have all left `source`."""
+    for file in filter(records.read_table, records.files_here(path)):
+        if prune:
+            files.remove(records.table_path(file))
+            files.remove(file)
+        what = "removed" if prune else "stays as it is (PRUNE = True removes it)"
+        print(f"{file}: {what}, since {source} holds no clips any more")
 
 
 def shuffled(examples, seed):

@@ -22,6 +22,7 @@ from first_impression.evaluation.predictions import read_csv
 
 FINAL = "final.keras"
 BEST = "best.keras"
+CHECKPOINT = "checkpoint.npz"
 TRAINING_LABELS = "training_labels.csv"
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
@@ -106,6 +107,7 @@ def made_by():
 def find_trained(folder, models=""):
     """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
 
+    Without `models`, the runs whose training has not ended are named in a printed line.
     Raises `UserError` where there is none, or a named one is missing.
     """
     trained = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FINAL}"))}
@@ -114,6 +116,9 @@ def find_trained(folder, models=""):
             f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
             "make one from the sample and say --RUNS=sample/runs"
         )
+    unfinished = [path.parent.name for path in folder.glob(f"*/{CHECKPOINT}") if path.parent.name not in trained]
+    if unfinished and not models:
+        print(f"{folder}: passed over, since their training has not ended: {name_some(unfinished)}")
     wanted = [name.strip() for name in models.split(",") if name.strip()] or list(trained)
     missing = [name for name in wanted if name not in trained]
     if missing:
