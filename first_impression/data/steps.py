@@ -168,13 +168,14 @@ def labelled_clips(folder, find, maker, output, settings):
 
 
 def _name_vanished(path, source, prune):
-    """Name, or with `prune` remove, those of our records at `path` whose clips have all left `source`."""
-    for file in filter(records.read_table, records.files_here(path)):
-        if prune:
+    """Name the records at `path`, whose clips have all left `source`; with `prune`, remove those that we have made."""
+    for file in records.files_here(path):
+        ours = bool(records.read_table(file, of_any_file=True))
+        if prune and ours:
             files.remove(records.table_path(file))
             files.remove(file)
-        what = "removed" if prune else "stays as it is (PRUNE = True removes it)"
-        print(f"{file}: {what}, since {source} holds no clips any more")
+        what = "removed" if prune and ours else f"stays as it is{' (PRUNE = True removes it)' if ours else ''}"
+        print(f"{file} {what}: {source} holds no clips")
 
 
 def shuffled(examples, seed):
