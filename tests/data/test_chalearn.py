@@ -220,3 +220,18 @@ def test_a_clip_that_one_trait_lacks_is_told_whichever_trait(folder):
         (folder / "a.pkl").write_bytes(pickle.dumps(whole, protocol=2))
         with pytest.raises(UserError, match="the labels of clip 'y.000.mp4'"):
             annotations.read_annotation("a.pkl")
+
+
+def test_two_videos_of_one_name_are_told_and_none_is_dropped(folder):
+    for entries in (("d1/x.mp4", "d2/x.mp4"), ("y.mp4", "y.MP4")):
+        zip_of("data/training80_01.zip", {entries[0]: b"one", entries[1]: b"other"})
+        with pytest.raises(UserError, match="training80_01.zip: two different videos have one name, .*keep one"):
+            chalearn.find_clips()
+        zip_of("data/training80_01.zip", dict.fromkeys(entries, b"the same"))
+        assert len(chalearn.find_clips()) == 1
+    zip_of("data/training80_01.zip", {"x.mp4": b"one"})
+    zip_of("data/training80_02.zip", {"x.mp4": b"other"})
+    with pytest.raises(UserError, match="two different videos have the name x, in .*_01.zip and .*_02.zip: keep one"):
+        chalearn.find_clips()
+    zip_of("data/training80_02.zip", {"x.mp4": b"one"})
+    assert len(chalearn.find_clips()) == 1

@@ -322,11 +322,12 @@ class World:
             assert here.get(path) == digest, f"{path} is not what a fresh run makes"
 
     def written(self, step, folder):
-        """{path: digest} of what the step has written in `folder`."""
+        """{path: digest} of what the step has written in `folder`, without tables that lost their records."""
         name = self.constants["train"]["NAME"]
         paths = {
             str(path.relative_to(folder)) for pattern in WRITES[step] for path in folder.glob(pattern.format(NAME=name))
         }
+        paths -= {path for path in paths if ".tfrecords" in path and path.removesuffix(".json") not in paths}
         return {path: digest for path, digest in tree(folder).items() if path in paths}
 
     def made_afresh(self, step, other):
@@ -390,7 +391,8 @@ class World:
             self.constants["train"]["NAME"] = f"audio{self.counts['commands']}"
         elif "a set of another NUM_SHARDS" in line:
             for name in re.findall(r"\w+\.tfrecords[-\w]*", line):
-                (self.folder / name).unlink(missing_ok=True)
+                for each in (name, f"{name}.json"):
+                    (self.folder / each).unlink(missing_ok=True)
         elif "its folder away" in line:
             shutil.rmtree(path.parent)
         elif re.search("away|delete it", line) and path.exists():
