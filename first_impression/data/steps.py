@@ -39,7 +39,7 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
     for split in {getattr(clip, output).parent for clip in clips}:
         split.mkdir(parents=True, exist_ok=True)  # so the next step's shards know of it, also one without clips of it
     outputs, videos = Ledger(folder, shard), Ledger(chalearn.UNZIPPED, f"-{output}{shard}")
-    clips = name_gone(clips, output, folder, videos, settings)
+    clips = name_gone(clips, output, folder, outputs, videos, settings)
     clips = [clip for clip in clips if chalearn.in_shard(clip.name, settings.SHARD)]
     if not clips:
         print(f"{folder}: there are few clips, and none is in shard {settings.SHARD}: nothing to do")
@@ -91,12 +91,12 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
     return made
 
 
-def name_gone(clips, output, folder, videos, settings):
+def name_gone(clips, output, folder, made, videos, settings):
     """The clips to make something of: all, but with PRUNE none that is gone from its source.
 
     A clip is gone where its zip does not have it any more, or where its zip is gone and others are there. What there is
-    of it, the step's output and the unpacked video, is named, or with PRUNE removed. `videos` is the ledger of
-    unzippedData/.
+    of it, the step's output and the unpacked video, is named, or with PRUNE removed, and with it what a kill has left.
+    `made` is the ledger of the step's `folder`, `videos` that of unzippedData/.
     """
     zips = any(clip.archive for clip in clips)
     unpacked = {clip for clip in clips if zips and not clip.archive and videos.is_as_made(clip.video) is not None}
@@ -107,13 +107,18 @@ def name_gone(clips, output, folder, videos, settings):
     stale = [path for each in folders for path in files.listed(each, "[!.]*") if path not in known]
     stale = [path for path in stale if chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
     # An unpacked video that is not in that zip any more, but in another one, is merely a copy
-    outputs = [path for path in stale if path.is_relative_to(folder)]
+    outputs = {path for path in stale if path.is_relative_to(folder)}
     gone = {name for path in stale if (name := chalearn.clip_name(path)) not in names or path in outputs}
     for listing in files.listed(folder, f"gone{chalearn.shard_suffix(settings.SHARD) or '*'}.json"):
         files.remove(listing)
     if settings.PRUNE:
+        for each in folders:
+            by = chalearn.shard_suffix(settings.SHARD) if each.parent == folder else videos.suffix
+            stale += files.listed(each, f".partial.*{by}")
         for path in stale:
             files.remove(path)
+        made.forget_missing()
+        videos.forget_missing()
         if gone:
             print(f"{folder}: removed what there was of clips that are gone from their source: {name_some(gone)}")
         return here

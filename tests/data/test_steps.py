@@ -388,8 +388,13 @@ def test_a_clip_that_is_gone_is_named_at_every_step_and_removed_on_request(datas
         assert "3 clips are gone from their source and still used: plain.000, short.003, ünicode.002" in ok(run(name))
     records = record_reader.open_records("train_full.tfrecords", "train", "image")
     assert set(records.labels) == set(GREY)
+    left = Path("unzippedData/training80_01/.partial.plain.000.mp4-frames")  # by a kill
+    left.write_bytes(b"half a vid")
     for name in steps:
         ok(run(name, "--PRUNE", True))
+    for path in [*Path().rglob("*Data/**/*"), *Path().glob("*.tfrecords*")]:  # not even its name is left
+        assert path.is_dir() or b"plain.000" not in path.read_bytes(), path
+    assert not left.exists()
     for root in ("unzippedData", "ImageData", "VoiceData"):
         left = {chalearn.clip_name(path) for path in Path(root).glob("training*/*")}
         assert left == {"-dash_id.000", "sp ace.001"}
