@@ -62,12 +62,16 @@ def save_epoch(model, folder, rows, keep):
 
 def refuse_nonfinite(model, path):
     """Raises `UserError` where a weight of `model`, to be saved as `path`, is not finite."""
-    bad = [variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all()]
-    if bad:
+    if bad := nonfinite(model):
         raise UserError(
-            f"{path}: not saved, since {name_some(bad)} is not finite after the last step. What was saved before is "
+            f"{path}: not saved, since {bad} is not finite after the last step. What was saved before is "
             "sound; train with a lower LEARNING_RATE under another NAME"
         )
+
+
+def nonfinite(model):
+    """The names of the variables of `model` that have a value which is not finite, as text; "" where all are."""
+    return name_some(each.path for each in model.variables if not np.isfinite(np.asarray(each)).all())
 
 
 def is_final(folder, checksum):
@@ -181,6 +185,8 @@ def load_model(file):
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    if bad := nonfinite(model):
+        raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):

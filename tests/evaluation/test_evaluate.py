@@ -359,11 +359,18 @@ def test_records_with_other_labels_than_the_annotation_are_refused(records):
     assert not Path("runs/fusion").exists()
 
 
-def test_answers_that_are_not_finite_are_not_scored(records):
+def test_what_is_not_finite_is_not_scored(records):
+    """A model's weights; the answers of one whose weights are finite."""
     model = visual()
     model.layers[-1].set_weights([np.full((3, 5), np.nan), np.zeros(5)])
     save_run("dan", model)
-    with pytest.raises(UserError, match="dan: .*not finite"):
+    with pytest.raises(UserError, match="runs/dan/final.keras: .*kernel is not finite"):
+        call(evaluate)
+    shutil.rmtree("runs/dan")
+    images = keras.Input((224, 224, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1e38)(images))
+    save_run("dan", keras.Model(images, keras.layers.Dense(5)(pooled)))
+    with pytest.raises(UserError, match="dan: the model's answers are not finite"):
         call(evaluate)
     assert not Path("runs/fusion").exists()
 
