@@ -62,6 +62,8 @@ def run(name, *arguments):
         streams[1].write("" if isinstance(end.code, int) else f"{end.code}\n")
     finally:
         sys.argv, sys.path[:] = command, path
+        if "keras" in sys.modules:  # MIXED_PRECISION is for the whole process
+            sys.modules["keras"].config.set_dtype_policy("float32")
         for number, handler in handlers.items():
             signal.signal(number, handler)
     out, error = (stream.buffer.getvalue().decode() for stream in streams)

@@ -52,10 +52,14 @@ class Ledger:
         notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] == made_from]
         return bool(notes) and self.content(path) in [note["content"] for note in notes]
 
+    def __contains__(self, path):
+        """Whether something was made at `path`, whatever is there now."""
+        return any(note["made_from"] is not None for note in self._notes.get(self._name(path), []))
+
     def is_as_made(self, path):
-        """Whether `path` is as it was made, from whatever; None where this ledger knows nothing of its making."""
+        """Whether `path` is as it was made, from whatever."""
         notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] is not None]
-        return self.content(path) in [note["content"] for note in notes] if notes else None
+        return bool(notes) and self.content(path) in [note["content"] for note in notes]
 
     def note(self, path, tmp, made_from, content=""):
         """Note that `tmp`, which is about to be renamed to `path`, was made from `made_from`.

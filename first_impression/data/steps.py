@@ -14,6 +14,7 @@ from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.common.parallel import in_order, progress
 from first_impression.common.provenance import Ledger
 from first_impression.data import annotations, chalearn, records
+from first_impression.data.clips import INNER_ZIPS, unzip
 
 MOST_NAMED = 5  # how many unusable clips a summary names; the file lists them all
 
@@ -51,10 +52,10 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
         made_from = {"video": clip.content or outputs.content(clip.video), **made_with}
         if outputs.is_made_from(target, made_from):
             return Kept.THERE
-        if target.exists() and outputs.is_as_made(target) is None:
+        if target.exists() and target not in outputs:
             raise UserError(f"{target} is in the place of an output, and this step did not make it: move it away")
         try:
-            video = chalearn.unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
+            video = unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
             with whole(target, by=shard) as tmp:
                 made = make(video, tmp)
                 outputs.note(target, tmp, made_from)
@@ -94,28 +95,29 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
 def name_gone(clips, output, folder, made, videos, settings):
     """The clips to make something of: all, but with PRUNE none that is gone from its source.
 
-    A clip is gone where its zip does not have it any more, or where its zip is gone and others are there. What there is
-    of it, the step's output and the unpacked video, is named, or with PRUNE removed, and with it what a kill has left.
-    `made` is the ledger of the step's `folder`, `videos` that of unzippedData/.
+    A clip is gone where its zip does not have it any more, or where its zip is gone and other sources are there. What
+    there is of it, the step's output and the unpacked video, is named, or with PRUNE removed, and with it what a kill
+    has left. `made` is the ledger of the step's `folder`, `videos` that of unzippedData/.
     """
-    zips = any(clip.archive for clip in clips)
-    unpacked = {clip for clip in clips if zips and not clip.archive and videos.is_as_made(clip.video) is not None}
-    here = [clip for clip in clips if clip not in unpacked]
-    known, names = {path for clip in here for path in (getattr(clip, output), clip.video)}, {clip.name for clip in here}
-    folders = [folder / split.folder for split in chalearn.SPLITS]
-    folders += [path for path in files.listed(chalearn.UNZIPPED, "[!.]*") if path.is_dir()]
-    stale = [path for each in folders for path in files.listed(each, "[!.]*") if path not in known]
+    unpacked = {clip for clip in clips if not clip.archive and chalearn.UNZIPPED in clip.video.parents}
+    others = len(unpacked) < len(clips)
+    here = [clip for clip in clips if not (others and clip in unpacked and clip.video in videos)]
+    names = {clip.name for clip in here}
+    outputs = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
+    stale = [*_but(outputs, {getattr(clip, output) for clip in here}), *_unpacked_of_none(here, videos)]
     stale = [path for path in stale if chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
-    # An unpacked video that is not in that zip any more, but in another one, is merely a copy
-    outputs = {path for path in stale if path.is_relative_to(folder)}
-    gone = {name for path in stale if (name := chalearn.clip_name(path)) not in names or path in outputs}
-    for listing in files.listed(folder, f"gone{chalearn.shard_suffix(settings.SHARD) or '*'}.json"):
+    moved = [path for path in stale if chalearn.clip_name(path) in names and (path in made or path in videos)]
+    for path in moved:  # to another split or zip
+        files.remove(path)
+    stale = _but(stale, set(moved))
+    gone = {name for path in stale if (name := chalearn.clip_name(path)) not in names or folder in path.parents}
+    shard = chalearn.shard_suffix(settings.SHARD)
+    for listing in files.listed(folder, f"gone{shard or '*'}.json"):
         files.remove(listing)
     if settings.PRUNE:
-        for each in folders:
-            by = chalearn.shard_suffix(settings.SHARD) if each.parent == folder else videos.suffix
-            stale += files.listed(each, f".partial.*{by}")
-        for path in stale:
+        left = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, f".partial.*{shard}")]
+        left += _files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}")
+        for path in [*stale, *left, *_but(_files_below(INNER_ZIPS, "*.zip"), {clip.archive for clip in clips})]:
             files.remove(path)
         made.forget_missing()
         videos.forget_missing()
@@ -123,9 +125,28 @@ def name_gone(clips, output, folder, made, videos, settings):
             print(f"{folder}: removed what there was of clips that are gone from their source: {name_some(gone)}")
         return here
     if gone:
-        files.write_json(folder / f"gone{chalearn.shard_suffix(settings.SHARD)}.json", sorted(gone))
+        files.write_json(folder / f"gone{shard}.json", sorted(gone))
         name_still_used(gone, folder)
     return clips
+
+
+def _unpacked_of_none(clips, videos):
+    """Yield the unpacked videos that are none of these clips'. `videos` is the ledger of unzippedData/."""
+    zips = {clip.archive.stem for clip in clips if clip.archive}
+    for path in _but(_files_below(chalearn.UNZIPPED, "[!.]*"), {clip.video for clip in clips}):
+        is_video = chalearn.name_of_video(path.name) != path.name
+        if is_video and path.parent.name in zips or path in videos:
+            yield path
+
+
+def _files_below(folder, pattern):
+    """The paths that match `pattern` in the folders of `folder`."""
+    below = [path for path in files.listed(folder, "[!.]*") if path.is_dir()]
+    return [path for each in below for path in files.listed(each, pattern)]
+
+
+def _but(paths, known):
+    return [path for path in paths if path not in known]
 
 
 def name_still_used(clips, folder):
@@ -154,7 +175,7 @@ def labelled_clips(folder, find, maker, output, settings):
         raise UserError(f"{folder.absolute()} is empty: run {maker} first")
     chalearn.refuse_unmade(folder, shard, maker)
     splits = [split for split in found if found[split] or shard]
-    labels = {split: annotations.read_annotation(split.annotation) for split in splits}
+    labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
     for earlier, later in zip(splits, splits[1:], strict=False):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     clips = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}
@@ -197,7 +218,7 @@ class LabelledClip(NamedTuple):
 
 
 def _labelled(ledger, label, output, maker, bar):
-    if ledger.is_as_made(output) is False:
+    if output in ledger and not ledger.is_as_made(output):
         raise UserError(f"{output} is not as {maker} made it: run that again")
     bar.update()
     return LabelledClip(label, output, ledger.content(output))

@@ -29,7 +29,7 @@ from conftest import (
 )
 from PIL import Image
 
-from first_impression.data import audio, chalearn, media, record_reader, record_writer
+from first_impression.data import audio, chalearn, clips, media, record_reader, record_writer
 
 
 def examples(path, key):
@@ -297,7 +297,7 @@ def test_steps_1_and_2_unpack_side_by_side(dataset, monkeypatch):
             others.append(run_alone("vid_to_wav.py"))
         unpack(source, target, size)
 
-    monkeypatch.setattr(chalearn.shutil, "copyfileobj", meanwhile)
+    monkeypatch.setattr(clips.shutil, "copyfileobj", meanwhile)
     assert "7 clips made, 0 were there, 0 unusable" in ok(run("Video_to_Image.py", "--WORKERS", 1))
     assert "7 clips made, 0 were there, 0 unusable" in ok(others[0])
     for clip in GREY:

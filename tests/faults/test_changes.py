@@ -26,8 +26,8 @@ SCRIPTS = {
     "evaluate": "evaluate.py",
 }
 NEEDS = {  # patterns of what a step reads, without the notes that other steps left there
-    "frames": ["data"],
-    "sound": ["data"],
+    "frames": ["data", "Annotations"],
+    "sound": ["data", "Annotations"],
     "records": ["ImageData/*Data", "Annotations"],
     "features": ["VoiceData/*Data", "Annotations"],
     "train": ["*_audio_full.tfrecords*", "Annotations"],
@@ -108,8 +108,9 @@ class World:
                 path.unlink()
         for split in ("training", "validation"):
             labels = {clip: self.labels[clip] for clip in self.clips(split) if clip in self.labels}
-            if labels:
-                write_annotation(self.folder / f"Annotations/annotation_{split}.pkl", labels)
+            write_annotation(self.folder / f"Annotations/annotation_{split}.pkl", labels)
+            if not labels:
+                (self.folder / f"Annotations/annotation_{split}.pkl").unlink()
 
     # ---------------------------------------------------------------------------------------------- changes
 
