@@ -23,6 +23,7 @@ from first_impression.training import manifest
 
 FINAL = "final.keras"
 BEST = "best.keras"
+CHECKPOINT = "checkpoint.npz"
 TRAINING_LABELS = "training_labels.csv"
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
@@ -62,12 +63,16 @@ def save_epoch(model, folder, rows, keep):
 
 def refuse_nonfinite(model, path):
     """Raises `UserError` where a weight of `model`, to be saved as `path`, is not finite."""
-    bad = [variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all()]
-    if bad:
+    if bad := nonfinite(model):
         raise UserError(
-            f"{path}: not saved, since {name_some(bad)} is not finite after the last step. What was saved before is "
+            f"{path}: not saved, since {bad} is not finite after the last step. What was saved before is "
             "sound; train with a lower LEARNING_RATE under another NAME"
         )
+
+
+def nonfinite(model):
+    """The names of the variables of `model` that have a value which is not finite, as text; "" where all are."""
+    return name_some(each.path for each in model.variables if not np.isfinite(np.asarray(each)).all())
 
 
 def is_final(folder, checksum):
@@ -107,7 +112,8 @@ def made_by():
 def find_trained(folder, models=""):
     """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
 
-    A folder that publish.py has made holds the runs that its manifest names.
+    A folder that publish.py has made holds the runs that its manifest names. Without `models`, those whose training
+    has not ended are named in a printed line.
     Raises `UserError` where there is none, or a named one is missing.
     """
     published = manifest.read(folder)
@@ -119,6 +125,9 @@ def find_trained(folder, models=""):
             f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
             "make one from the sample and say --RUNS=sample/runs"
         )
+    unfinished = [path.parent.name for path in folder.glob(f"*/{CHECKPOINT}") if path.parent.name not in trained]
+    if unfinished and not models:
+        print(f"{folder}: passed over, since their training has not ended: {name_some(unfinished)}")
     wanted = [name.strip() for name in models.split(",") if name.strip()] or list(trained)
     missing = [name for name in wanted if name not in trained]
     if missing:
@@ -189,6 +198,8 @@ def load_model(file):
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    if bad := nonfinite(model):
+        raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
