@@ -20,9 +20,10 @@ import numpy as np
 
 from first_impression.common import files, script
 from first_impression.common.errors import UserError, name_some
-from first_impression.data import annotations, chalearn
+from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
-from first_impression.training import saved_models
+from first_impression.sharing.fetching import published_folder
+from first_impression.training import manifest, saved_models
 
 # What to score
 MODELS = ""  # which runs, with commas between; "": all that are trained
@@ -41,8 +42,8 @@ FUSE = ""  # the runs to fuse, with commas between; "": all, if no two of them a
 FUSION_WEIGHTS = ""  # one number per fused run, in the order of FUSE or else of the tables; "": the plain mean
 
 # Where, and how
-RUNS = "runs"  # the folder of the runs
-OUT = "scores"  # the folder for the results of PREDICTIONS
+RUNS = "runs"  # the folder of the runs; or a published folder, a zip of one, or the https address of its manifest.json
+OUT = "scores"  # the folder for the results of PREDICTIONS, and of published runs
 BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
 
 RULES = {
@@ -61,6 +62,7 @@ def main(settings):
         answered = read_files(settings)
         weights = fusion_weights({path: path for path in answered}, settings)
     else:
+        settings.RUNS = str(published_folder(settings.RUNS))
         runs = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
         weights = fusion_weights({name: saved_models.model_of(run) or name for name, run in runs.items()}, settings)
         answered = ask_runs(runs, split, reference, settings)
@@ -103,10 +105,12 @@ def read_files(settings):
     for name in ("MODELS", "EPOCHS"):
         if getattr(settings, name):
             raise UserError(f"{name} chooses among runs, PREDICTIONS are files as they stand: give one of the two")
-    answered = {}
+    answered, output = {}, Path(settings.OUT, f"predictions_{settings.SPLIT}.csv")
     for path in map(str.strip, settings.PREDICTIONS.split(",")):
         if path in answered:
             raise UserError(f"PREDICTIONS names {path} twice")
+        if os.path.realpath(path) == os.path.realpath(output):
+            raise UserError(f"PREDICTIONS names {path}, which this command would replace: choose another OUT")
         answers, doubled = predictions.read_csv(path)
         if doubled:
             print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {name_some(doubled)}")
@@ -128,24 +132,27 @@ def ask_runs(runs, split, reference, settings):
 
     os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained
     devices = Devices()
-    networks, kinds, records = {}, {}, {}
+    networks, made_from, kinds, records = {}, {}, {}, {}
     for name, run in runs.items():
+        made_from[name] = {str(file): files.md5(file) for file in saved_models.epoch_files(run, settings.EPOCHS)}
         with devices.strategy.scope():
             networks[name], kind = saved_models.load_networks(run, settings.EPOCHS)
         print(f"{name}: first weights: {saved_models.start_of(run)['words']}")
         kinds[name] = kind
         if kind not in records:
             records[kind] = open_records(split, kind, settings)
+            made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
+            steps.name_still_used(records[kind].labels, made_in)
         if split is not chalearn.TRAINING:
             where = f"{run} and {records[kind].files[0]}"
-            annotations.refuse_shared(saved_models.training_labels(run), records[kind].labels, where)
+            annotations.refuse_shared(saved_models.trained_on(run, records[kind].labels), records[kind].labels, where)
     answered = {}
     for name, run in runs.items():
         asked = records[kinds[name]]
         predicted = devices.predict(
             saved_models.mean_of(networks.pop(name)), asked, "record", name, settings.BATCH_SIZE
         )
-        answered[name] = answer_of(run, asked, predicted, reference.labels, settings)
+        answered[name] = answer_of(run, made_from[name], asked, predicted, reference.labels)
         answered[name].remarks = remarks_on(run, split, reference, settings)
     return answered
 
@@ -161,8 +168,8 @@ def open_records(split, kind, settings):
     return records
 
 
-def answer_of(run, records, predicted, labels, settings):
-    """A run's answers `predicted` [records, 5] as `Answered`."""
+def answer_of(run, made_from, records, predicted, labels):
+    """A run's answers `predicted` [records, 5] as `Answered`; `made_from` is {model file: its MD5}."""
     from first_impression.data import record_reader
 
     clips, true = record_reader.read_names(records)
@@ -170,7 +177,7 @@ def answer_of(run, records, predicted, labels, settings):
     frames = records.kind == "image" and labelled.any()
     return results.Answered(
         answers=dict(zip(*metrics.by_clip(clips, predicted), strict=True)),
-        made_from={str(file): files.md5(file) for file in saved_models.epoch_files(run, settings.EPOCHS)},
+        made_from=made_from,
         model=saved_models.model_of(run),
         settings=saved_models.settings_of(run),
         by_frame=metrics.accuracy(predicted[labelled], true[labelled]) if frames else None,
@@ -185,11 +192,24 @@ def remarks_on(run, split, reference, settings):
     if settings.EPOCHS == "best" and split is chalearn.VALIDATION:
         remarks.append("its best epoch was chosen by its accuracy on these clips, which is too high therefore")
     if reference.training_labels:
-        other = baselines.other_training(saved_models.training_labels(run), reference.training_labels)
-        remarks += [other] if other else []
+        remarks += other_training(run, reference.training_labels)
     for remark in remarks:
         print(f"{run.name}: {remark}")
     return remarks
+
+
+def other_training(run, training_labels):
+    """In which way a run was trained on other clips than those behind the baselines: a list of at most one text."""
+    published, _ = manifest.run_in(run)
+    if published:
+        count, known = published["training"]["clips"], len(saved_models.trained_on(run, training_labels))
+        if count == known == len(training_labels):
+            return []
+        return [
+            f"it was trained on {count} clips, the baselines know {len(training_labels)}, of which {known} are its own"
+        ]
+    other = baselines.other_training(saved_models.training_labels(run), training_labels)
+    return [other] if other else []
 
 
 def compare_names(name, model, labels):
@@ -212,19 +232,23 @@ def fused(answered, weights):
 
 
 def write_results(split, answered, labels, report, settings):
-    """Write what the docstring above names. What the same command has left of a fusion that is not there now goes."""
+    """Write what the docstring above names. First goes all that the same command has left, of a fusion too."""
     from first_impression.evaluation import plots
 
     ending = split.name + epochs_ending(settings.EPOCHS)
     if settings.PREDICTIONS:
         out = Path(settings.OUT)
         folders = {name: out for name in answered if name == fusion.NAME or len(answered) == 1}
+    elif manifest.read(settings.RUNS):  # a published folder stays as it is
+        out = Path(settings.OUT)
+        folders = {name: out / name for name in answered}
     else:
         out = Path(settings.RUNS) / fusion.NAME
         folders = {name: Path(settings.RUNS) / name for name in answered}
-    if out not in folders.values():
-        for stale in (f"predictions_{ending}.csv", f"scatter_{ending}.png", f"errors_{ending}.png"):
-            files.remove(out / stale)
+    # A kill on the way must not leave scores beside answers of another making
+    for folder in {out, *folders.values()}:
+        for what in ("scores_{}.json", "models_{}.png", "predictions_{}.csv", "scatter_{}.png", "errors_{}.png"):
+            files.remove(folder / what.format(ending))
     for name, folder in folders.items():
         answers = answered[name].answers
         predictions.write_csv(folder / f"predictions_{ending}.csv", answers)

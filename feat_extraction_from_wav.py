@@ -18,13 +18,14 @@ from first_impression.data import audio, chalearn, steps
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
+PRUNE = False  # True: remove the records of a split that has no clips any more
 WORKERS = 0  # clips at a time; 0: one per core
 
 RULES = {"SEED": script.whole(0), "SHARD": script.shard, "WORKERS": script.whole(0, 10000)}
 
 
 def main(settings):
-    clips = steps.labelled_clips(chalearn.VOICES, find_sounds, "vid_to_wav.py", settings.SHARD)
+    clips = steps.labelled_clips(chalearn.VOICES, find_sounds, "vid_to_wav.py", "audio_records", settings)
     script.load_tensorflow()
     for split in clips:
         write_split(split, clips[split], settings)

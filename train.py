@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 
 from first_impression.common import files, parallel, script
-from first_impression.common.errors import UserError
-from first_impression.data import annotations, chalearn
+from first_impression.common.errors import UserError, name_some
+from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import metrics, predictions
 
 # What to train
@@ -116,6 +116,8 @@ def main(settings):
         if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
             return
+        if devices.writes:  # a model of fewer epochs than the history beside it would be taken for the trained one
+            files.remove(folder / saved_models.FINAL)
         save = functools.partial(checkpoint.save, folder, model, optimizer, progress, devices.writes)
         board = history.open_board(folder) if devices.writes else None
 
@@ -197,6 +199,8 @@ def open_records(settings):
         sets[split] = opened
     training, validation = sets.values()
     annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
+    made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
+    steps.name_still_used(training.labels.keys() | validation.labels.keys(), made_in)
     return training, validation, *record_reader.read_names(validation)
 
 
@@ -213,7 +217,7 @@ def unit(settings):
 def begin_or_resume(folder, settings, training, validation, devices):
     """(model, optimizer, progress): as a stopped run left them, or new ones. In the latter case notes what they are.
 
-    Raises `UserError` where a stopped run had other constants or records.
+    Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
     """
     from first_impression.training import checkpoint, optimizers, saved_models
 
@@ -231,6 +235,11 @@ def begin_or_resume(folder, settings, training, validation, devices):
         files.refuse_other_constants(folder, progress.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {progress.epoch}, step {progress.step}")
     else:
+        if models := files.listed(folder, "[!.]*.keras"):
+            raise UserError(
+                f"{folder} holds models ({name_some(path.name for path in models)}) without the checkpoint of their "
+                "training, so it can neither go on nor begin: train under another NAME, or move them away"
+            )
         model, start = new_model(settings, training, devices)
         optimizer, progress = make_optimizer(model), checkpoint.Progress()
         progress.about = {"records": records, "start": start, "made_by": saved_models.made_by()}

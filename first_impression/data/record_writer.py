@@ -13,7 +13,7 @@ from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
 from first_impression.common.provenance import signs_of
-from first_impression.data.records import content_with_progress, read_table, shard_paths, table_path
+from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths, table_path
 
 
 class Example(NamedTuple):
@@ -31,11 +31,10 @@ def paths_to_write(path, count, shard):
     """
     number, count = map(int, shard.split("/")) if shard else (0, count)
     paths = shard_paths(path, count)
-    here = {path, *path.parent.glob(f"{path.name}-?????-of-?????")} - set(paths)
-    others = [file.name for file in here if file.exists()]
+    others = {file.name for file in files_here(path) if file not in paths}
     if others:
         raise UserError(
-            f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; delete it, or keep to that"
+            f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; move it away, or keep to that"
         )
     return paths[number - 1 : number] if shard else paths
 
