@@ -134,6 +134,7 @@ def test_other_containers_one_second_and_portrait(folder, runs):
         )
 
 
+@pytest.mark.slow
 def test_odd_names_and_an_odd_folder(folder, runs):
     names = ["-dash", "sp ace", "ünïcode 你", "50%d", "a$b$c", "two.dots.000"]
     for name in names:
@@ -155,6 +156,7 @@ def test_broken_clips_are_named_and_the_others_answered(folder, runs, capsys):
     assert "good.mp4: 10 frames" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_clips_of_one_name_keep_apart_in_one_call_and_one_after_the_other(folder, runs):
     for person, grey in (("p01", 30), ("p02", 200)):
         make_clip(f"{person}/video.mp4", [grey] * 3)
@@ -292,6 +294,7 @@ def test_complaints_come_before_tensorflow(folder):
     refused(run("predict.py"), "CLIPS")
 
 
+@pytest.mark.slow
 def test_from_the_shell(folder, runs):
     make_clip("-dash.mp4", [30] * 5)
     Path("bad.mp4").write_text("no video")
