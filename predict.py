@@ -45,6 +45,7 @@ CSV = ""  # file for the fused answers as ChaLearn takes them
 TIMES_CSV = ""  # file for each model's answers over time, one value per row
 PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
+FACES = True  # look for faces: warnings where there is none or several, and how much of DAN's evidence lies in them
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
 RULES = {
@@ -73,7 +74,7 @@ def main(settings):
     answered = {}
     with ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered
-        part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW
+        part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
         paths = list(clips.values())
         coming = reader.submit(open_clip, paths[0], *part)
         models = answers.load_models(folders, settings.EPOCHS)
@@ -94,7 +95,7 @@ def main(settings):
                 unusable[text] = str(reason)
                 print(f"\n{text}: cannot be used: {reason}")
                 continue
-            answered[name] = told = answers.as_json(answer)
+            answered[name] = told = answers.as_json(answer, settings.EVIDENCE)
             if settings.PICTURE:
                 from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
@@ -104,7 +105,8 @@ def main(settings):
             frames = tables.counted(told["frames"], "frame")
             print(f"\n{text}: {frames}, {told['sound_seconds']:.1f} s of sound")
             print(tables.as_table(told, about["training_clips"]))
-            print("".join(f"  {line}\n" for line in (*told["warnings"], told["picture"]) if line), end="", flush=True)
+            notes = [*tables.face_lines(told), *told["warnings"], told["picture"]]
+            print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
     if settings.JSON:
         files.write_json(settings.JSON, {**about, "clips": answered, "unusable": unusable})
     if settings.CSV and answered:

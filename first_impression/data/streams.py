@@ -27,6 +27,11 @@ class VideoStream:
     rotation: float  # degrees by which the file says to turn the stored pictures, counterclockwise, -180 to 180
 
     @property
+    def aspect(self):
+        """Width by height."""
+        return self.width / self.height
+
+    @property
     def frame_rate(self):
         """Frames per second, on average; 0.0 where a single frame has no duration."""
         length = self.end - self.times[0]

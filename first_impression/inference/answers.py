@@ -6,6 +6,7 @@ as_json(answer_clip(clip, models))
 """
 
 import base64
+import functools
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -15,7 +16,7 @@ from first_impression.common.errors import BadClipError
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
-from first_impression.inference import evidence
+from first_impression.inference import evidence, unlike
 from first_impression.inference.clip import Clip
 from first_impression.training import saved_models
 
@@ -101,6 +102,8 @@ class WindowAnswer:
     times: np.ndarray  # of the frames that the visual models looked at, float64 [n]
     by_frame: dict  # visual model -> float32 [n, 5]
     scores: dict  # model -> float64 [5]
+    look: unlike.Look  # at the frames
+    band: float  # bandwidth of the sound, Hz
 
     @property
     def fused(self):
@@ -147,21 +150,53 @@ class Answer:
     @property
     def by_frame(self):
         """What the visual models looked at: (times float64 [n], {model: float32 [n, 5]}), each frame once."""
-        times, first = np.unique(np.concatenate([window.times for window in self.windows]), return_index=True)
-        names = dict.fromkeys(name for window in self.windows for name in window.by_frame)
-        looked = [window for window in self.windows if len(window.times)]
-        return times, {name: np.concatenate([w.by_frame[name] for w in looked])[first] for name in names}
+        times, first = self._frames
+        seen = [window for window in self.windows if len(window.times)]
+        names = seen[0].by_frame if seen else ()
+        return times, {name: np.concatenate([window.by_frame[name] for window in seen])[first] for name in names}
+
+    @property
+    def look(self):
+        """At all these frames: `unlike.Look`."""
+        _, first = self._frames
+        looks = [window.look for window in self.windows if len(window.times)]
+        if not looks:
+            return unlike.Look()
+        faces = None if looks[0].faces is None else [boxes for look in looks for boxes in look.faces]
+        return unlike.Look(
+            np.concatenate([look.dark for look in looks])[first],
+            np.concatenate([look.still for look in looks])[first],
+            faces and [faces[index] for index in first],
+        )
+
+    def faces_at(self, time):
+        """The boxes of the faces in the frame shown at `time`, float64 [k, 4]; None where nobody has looked."""
+        faces = self.look.faces
+        return None if faces is None else faces[np.searchsorted(self._frames[0], time)]
+
+    @functools.cached_property
+    def _frames(self):
+        """The times of the frames, and where each lies among those of all windows, of which two may share one."""
+        return np.unique(np.concatenate([window.times for window in self.windows]), return_index=True)
 
     @property
     def warnings(self):
-        answered = ", ".join(self.scores)
-        return [f"{reason}; answered by {answered} alone" for reason in self.clip.missing.values()]
+        """What to warn of, as texts: what the clip lacks, and in what it is unlike those of the training."""
+        clip, answered = self.clip, ", ".join(self.scores)
+        told = [f"{reason}; answered by {answered} alone" for reason in clip.missing.values()]
+        if len(self._frames[0]):
+            told += unlike.in_pictures(clip.video, clip.end - clip.start, self.look)
+        if heard := [window for window in self.windows if window.sound_seconds]:
+            spans, band = [(window.start, window.end) for window in heard], max(window.band for window in heard)
+            told += unlike.in_sound(clip.loudness, clip.start, spans, band)
+        return told
 
 
 def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
     """Ask all of the `Models` that can answer the `Clip`: `Answer`. Raises `BadClipError` where none can.
 
-    `each(windows)` gives the windows as they are, and may show meanwhile how far they are.
+    There is evidence where it is asked for, or where a face was looked for and found. `each(windows)` gives the
+    windows as they are, and may show meanwhile how far they are.
     """
     answer = Answer(clip, [])
     strip = _Strip(clip)
@@ -175,10 +210,13 @@ def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
     if len(models.labels):
         answer.percentile = 100 * (models.labels < answer.fused).mean(axis=0)
     answer.strip = strip.frames if answer.by_frame[1] else []
-    if with_evidence and answer.strip:
+    if answer.strip:
         time, middle = answer.strip[len(answer.strip) // 2]
-        image = read_images([middle])
-        answer.evidence = {m.name: evidence.explain(m.network, image, time) for m in models if not m.no_evidence}
+        faces = answer.faces_at(time)
+        if with_evidence or faces is not None and len(faces):
+            explained = [model for model in models if not model.no_evidence]
+            image = read_images([middle])
+            answer.evidence = {m.name: evidence.explain(m.network, image, time, faces) for m in explained}
     return answer
 
 
@@ -196,7 +234,7 @@ def _answer_window(window, models, batch_size):
         scores[model.name] = values.mean(axis=0, dtype=np.float64)
     heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
     times = window.times if by_frame else np.empty(0)
-    return WindowAnswer(window.start, window.end, heard, times, by_frame, scores)
+    return WindowAnswer(window.start, window.end, heard, times, by_frame, scores, window.look, window.band)
 
 
 def _why_none(clip, models):
@@ -254,9 +292,13 @@ def about_models(models, cautions):
     }
 
 
-def as_json(answer):
-    """All that is known of the answer to a clip, as JSON holds it; docs/answers.md describes the fields."""
+def as_json(answer, with_maps=True):
+    """All that is known of the answer to a clip, as JSON holds it; docs/answers.md describes the fields.
+
+    The evidence comes with its maps on request.
+    """
     clip, (times, by_frame) = answer.clip, answer.by_frame
+    faces = answer.look.faces
     return {
         "file": str(clip.path),
         "picture": "",
@@ -295,6 +337,7 @@ def as_json(answer):
         },
         "loudness": {"start": clip.start, "step": LOUDNESS_STEP, "decibels": clip.loudness.round(2).tolist()},
         "strip": [{"time": time, "jpeg": base64.b64encode(jpeg).decode()} for time, jpeg in answer.strip],
-        "evidence": {name: found.as_json() for name, found in answer.evidence.items()},
+        "faces": None if faces is None else np.bincount([len(boxes) for boxes in faces], minlength=1).tolist(),
+        "evidence": {name: found.as_json(with_maps) for name, found in answer.evidence.items()},
         "warnings": answer.warnings,
     }

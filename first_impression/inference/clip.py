@@ -14,6 +14,7 @@ from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import LONGEST_SOUND, SAMPLE_RATE, extract_sound, loudness, samples_from
 from first_impression.data.streams import SoundStream, VideoStream, sound_stream, video_stream
 from first_impression.inference import windows
+from first_impression.inference.unlike import look_at
 from first_impression.inference.windows import HEARD_SECONDS, Window
 
 LONGEST = LONGEST_SOUND  # seconds of a clip, or of the part asked for; damaged or made-up times can claim years
@@ -35,12 +36,12 @@ class Clip:
     missing: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
 
 
-def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS):
+def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS, with_faces=False):
     """The `Clip` in the file `path`, or its part of so many seconds from `start` on (0: to its end).
 
     A clip that is one window is decoded here, a longer one while its windows are gone through; either with up to
-    `count` frames a window. Raises `BadClipError` where the clip ends before `start`, or is longer than six hours;
-    what else can be wrong with it stands in `missing`.
+    `count` frames a window, in which faces are looked for on request. Raises `BadClipError` where the clip ends before
+    `start`, or is longer than six hours; what else can be wrong with it stands in `missing`.
     """
     clip = Clip(path, start)
     clip.video = _unless_missing(clip, "image", video_stream, path)
@@ -59,9 +60,9 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS):
         )
     clip.spans = windows.plan(start, clip.end, window)
     if len(clip.spans) == 1 and clip.end - start == clip.duration:
-        clip.windows = [_whole(clip, count)]
+        clip.windows = [_whole(clip, count, with_faces)]
     else:
-        clip.windows = windows.one_ahead(_parts(clip, count))
+        clip.windows = windows.one_ahead(_parts(clip, count, with_faces))
     if clip.sound:
         clip.loudness = loudness(path, start, clip.end - start) if start or seconds else loudness(path)
     return clip
@@ -75,7 +76,7 @@ def _unless_missing(clip, kind, read, *arguments):
         clip.missing[kind] = str(reason)
 
 
-def _whole(clip, count):
+def _whole(clip, count, with_faces):
     """The only window of a clip, decoded as a clip of the dataset is for training."""
     window = Window(0.0, clip.end)
     with tempfile.TemporaryDirectory() as folder:
@@ -84,9 +85,8 @@ def _whole(clip, count):
             shown = np.linspace(0, len(clip.video.times) - 1, len(window.frames)).round().astype(int)
             window.times = clip.video.times[shown]
         if clip.sound and (samples := _unless_missing(clip, "audio", _read_sound, clip.path, folder)) is not None:
-            window.features = audio.log_filterbank(samples)
-            window.sound_seconds = min(len(samples) / SAMPLE_RATE, HEARD_SECONDS)
-    return window
+            window.hear(samples)
+    return _looked_at(clip, window, with_faces)
 
 
 def _read_frames(path, folder, count):
@@ -103,7 +103,7 @@ def _read_sound(path, folder):
         raise BadClipError("its sound is empty") from None
 
 
-def _parts(clip, count):
+def _parts(clip, count, with_faces):
     """The windows of a long clip, or of a part, decoded one after the other."""
     frames = frames_from(clip.path, FRAME_SIZE, clip.start) if clip.video else iter(())
     samples = samples_from(clip.path, clip.start) if clip.sound else iter(())
@@ -113,5 +113,12 @@ def _parts(clip, count):
         if clip.video and start < clip.video.end:
             window.frames = [picture for _, picture in pictures]
             window.times = np.array([time for time, _ in pictures])
-        window.features, window.sound_seconds = windows.features_of(sound)
-        yield window
+        if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
+            window.hear(sound)
+        yield _looked_at(clip, window, with_faces)
+
+
+def _looked_at(clip, window, with_faces):
+    if window.frames:
+        window.look = look_at(window.frames, clip.video.aspect, with_faces)
+    return window

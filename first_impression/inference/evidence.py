@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from first_impression.evaluation.traits import by_trait
+from first_impression.inference.unlike import share_inside
 
 SMALLEST = 1e-12  # Keras' UnitNormalization takes no squared norm below this
 
@@ -23,26 +24,41 @@ class Evidence:
     time: float  # of the frame, seconds of the clip
     maps: np.ndarray  # each place's share of the logits, float64 [h, w, 5]; its sum over the places: "places"
     bias: np.ndarray  # float64 [5]
+    faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where nobody has looked for them
 
-    def as_json(self):
+    def as_json(self, with_maps):
         """The same by trait, as JSON holds it; docs/answers.md describes the fields."""
         places = self.maps.sum(axis=(0, 1))
         logits = self.bias + places
-        return {
+        told = {
             "time": self.time,
-            "grid": list(self.maps.shape[:2]),
             "bias": by_trait(self.bias),
             "places": by_trait(places),
             "logit": by_trait(logits),
             "score": by_trait(1 / (1 + np.exp(-logits))),
-            "maps": by_trait(np.moveaxis(self.maps, -1, 0)),
+            "face": self._in_faces(),
+        }
+        if with_maps:
+            told |= {"grid": list(self.maps.shape[:2]), "maps": by_trait(np.moveaxis(self.maps, -1, 0))}
+        return told
+
+    def _in_faces(self):
+        """Which part of the places lies inside the boxes of faces; None without any."""
+        if self.faces is None or not len(self.faces):
+            return None
+        inside = share_inside(self.faces, *self.maps.shape[:2])[:, :, None]
+        return {
+            "boxes": self.faces.tolist(),
+            "area": float(inside.mean()),
+            "inside": by_trait((self.maps * inside).sum(axis=(0, 1))),
+            "outside": by_trait((self.maps * (1 - inside)).sum(axis=(0, 1))),
         }
 
 
-def explain(model, image, time):
+def explain(model, image, time, faces=None):
     """The `Evidence` of the one picture in `image`, uint8 [1, size, size, 3], shown at `time` (seconds)."""
     maps, bias = evidence_maps(model, image)
-    return Evidence(time, combined(maps)[0], bias)
+    return Evidence(time, combined(maps)[0], bias, faces)
 
 
 def described(model):

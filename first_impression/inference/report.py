@@ -15,7 +15,7 @@ from first_impression.common.files import whole_file
 from first_impression.evaluation.plots import plt
 from first_impression.evaluation.traits import COLOURS, SHOWN
 from first_impression.inference.answers import STRIP
-from first_impression.inference.tables import clock, percent
+from first_impression.inference.tables import clock, face_lines, percent
 
 GREY = "#c9c9c9"
 MARKERS = "osD^v<>P"
@@ -35,12 +35,15 @@ def draw(path, title, clip, about):
     aspect = clip["video"]["width"] / clip["video"]["height"] if clip["video"] else 1.0
     frames = [(each["time"], _read_jpeg(each["jpeg"])) for each in clip["strip"]]
     cautions = [about["models"][model]["caution"] for model in clip["models"]] + clip["warnings"]
-    foot = [line for text in cautions if text for line in textwrap.wrap(text, 175)]
+    notes = [(text, "#555555") for text in face_lines(clip)] + [(text, "#b00020") for text in cautions if text]
+    foot = [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
     timeline, sound = bool(clip["by_frame"]["times"] or clip["spread"]), bool(clip["loudness"]["decibels"])
     rows = [(0.5, _draw_title, [title])]  # height in inches, what draws it, with what
     if frames:
         rows.append((min(WIDTH / STRIP / aspect, 2.4) + 0.35, _draw_strip, [frames, aspect]))
     for model, evidence in clip["evidence"].items():
+        if "maps" not in evidence:
+            continue
         middle = frames[len(frames) // 2][1]
         rows.append((min(WIDTH / 6 / aspect, 2.4) + 1.05, _draw_evidence, [model, evidence, middle, aspect]))
     rows.append((4.2, _draw_traits, [clip, about]))
@@ -71,9 +74,8 @@ def _draw_title(area, height, title):
     area.text(0.02, 0.45, title, fontsize=14, weight="bold", va="center", parse_math=False)
 
 
-def _draw_foot(area, height, cautions):
-    lines = [(line, "#555555") for line in FOOTER] + [(line, "#b00020") for line in cautions]
-    for number, (line, colour) in enumerate(lines, 1):
+def _draw_foot(area, height, notes):
+    for number, (line, colour) in enumerate([*((line, "#555555") for line in FOOTER), *notes], 1):
         area.text(0.02, 1 - 0.2 * number / height, line, fontsize=8.5, color=colour, parse_math=False)
 
 
@@ -103,6 +105,9 @@ def _draw_evidence(area, height, model, evidence, picture, aspect):
         _show(ax, grey, aspect, cmap="gray", vmin=-40, vmax=300)
         strength = 0.85 * (np.abs(maps[trait]) / most) ** 0.6  # the picture shows through where little comes from
         drawn = _show(ax, maps[trait], aspect, cmap="RdBu_r", vmin=-most, vmax=most, alpha=strength)
+        for left, top, wide, high in evidence["face"]["boxes"] if evidence["face"] else ():
+            corner = (left * aspect, 1 - top - high)
+            ax.add_patch(plt.Rectangle(corner, wide * aspect, high, fill=False, edgecolor="#222222", linewidth=1))
         ax.set_title(f"{trait}\n{_sum_of(evidence, trait)}", fontsize=8, color=COLOURS[trait])
         ax.axis("off")
     bar = area.colorbar(drawn, cax=area.add_axes((0.935, 0.15 / height, 0.01, 1 - 1.0 / height)))

@@ -49,6 +49,17 @@ def as_table(clip, training_clips):
     return "\n".join(lines)
 
 
+def face_lines(clip):
+    """Per model with evidence on a frame with a face: how much of it lies inside the face, as text."""
+    lines = []
+    for model, evidence in clip["evidence"].items():
+        if face := evidence["face"]:
+            parts = (f"{trait} {face['inside'][trait]:+.2f} {face['outside'][trait]:+.2f}" for trait in SHOWN)
+            where = f"{percent(100 * face['area'])} of the picture at {clock(evidence['time'])}"
+            lines.append(f"{model}'s evidence inside the face ({where}) and outside: {', '.join(parts)}")
+    return lines
+
+
 def write_csv(path, clips):
     """Write the fused answers {clip: its JSON} in ChaLearn's columns, and in one more which models answered: "a;b"."""
     rows = []

@@ -12,6 +12,7 @@ import numpy as np
 from first_impression.data import audio
 from first_impression.data.frames import frame_indices
 from first_impression.data.sound import SAMPLE_RATE
+from first_impression.inference.unlike import Look, bandwidth
 
 SECONDS = 15.3  # of a window: what ChaLearn's clips last, and what the audio model hears
 # What a clip may be longer and still be one window. A clip cut at 15.3 s ends with a whole frame, and its sound with a
@@ -36,6 +37,14 @@ class Window:
     times: np.ndarray = field(default_factory=lambda: np.empty(0))  # of the frames, float64 [n], seconds of the clip
     features: np.ndarray | None = None  # of the sound, float32 [79534]
     sound_seconds: float = 0.0  # of the sound that the features are of
+    look: Look = field(default_factory=Look)  # of the frames
+    band: float = 0.0  # the sound's bandwidth, Hz
+
+    def hear(self, sound):
+        """Take in the window's sound, int16 [n, 2] at 44,100 Hz, n at least 1."""
+        self.features = audio.log_filterbank(sound)
+        self.sound_seconds = min(len(sound) / SAMPLE_RATE, HEARD_SECONDS)
+        self.band = bandwidth(sound)
 
 
 def plan(start, end, seconds=SECONDS):
@@ -82,13 +91,6 @@ def sound_in(spans, samples):
             held = np.concatenate([held, more])
         held, first = held[begin - first :], begin
         yield held[: finish - begin]
-
-
-def features_of(sound):
-    """What the audio model takes of a window's sound: (features float32 [79534] or None, seconds of sound)."""
-    if len(sound) < LEAST_SOUND * SAMPLE_RATE:
-        return None, 0.0
-    return audio.log_filterbank(sound), min(len(sound) / SAMPLE_RATE, HEARD_SECONDS)
 
 
 def one_ahead(items):
