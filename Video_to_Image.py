@@ -14,13 +14,14 @@ of the unusable has its number in its name.
 from first_impression.common import files, script
 from first_impression.common.errors import name_some
 from first_impression.data import chalearn, media, steps
+from first_impression.data.clips import find_clips
 from first_impression.data.frames import extract_frames
 
 FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
 SAMPLING = "even"  # "even": spread over the whole clip, so that all of it is seen; "first": the first ones
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
-DATA = "data"  # folder of the zips
+DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
@@ -37,7 +38,7 @@ RULES = {
 
 def main(settings):
     media.require_ffmpeg()
-    clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
+    clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made_with = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
     made_with["FFMPEG"] = media.ffmpeg_version()
     files.keep_settings(chalearn.IMAGES, made_with, by=chalearn.shard_suffix(settings.SHARD))

@@ -45,7 +45,8 @@ make_environment() {
         fi
         stamp=$(cat "$PROJECT/$file" <(echo "${packages[@]}") | cksum)
         [ "$(cat "$PROJECT/.venv/installed-$file" 2>/dev/null)" = "$stamp" ] && continue
-        echo "Installing $file into .venv"
+        echo "Installing $file into .venv$([ "$file" = requirements.txt ] && echo ': TensorFlow and what goes with it,' \
+            '2.8 GB without CUDA libraries; this takes minutes and says nothing meanwhile')"
         "$PYTHON" -m pip install --quiet --disable-pip-version-check "${packages[@]}" || {
             echo "The packages could not be installed: see pip's words above; the same command tries again" >&2
             exit 1

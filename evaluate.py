@@ -22,7 +22,8 @@ from first_impression.common import files, script
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import annotations, chalearn
 from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
-from first_impression.training import saved_models
+from first_impression.sharing.fetching import published_folder
+from first_impression.training import manifest, saved_models
 
 # What to score
 MODELS = ""  # which runs, with commas between; "": all that are trained
@@ -32,7 +33,7 @@ PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
 
 # By what
 ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
-TRAINING_ANNOTATION = "Annotations/annotation_training.pkl"  # for the two baselines
+TRAINING_ANNOTATION = ""  # for the two baselines; "": Annotations/annotation_training.pkl
 RESAMPLES = 1000  # of the bootstrap over sources
 SEED = 0  # of the bootstrap
 
@@ -41,8 +42,8 @@ FUSE = ""  # the runs to fuse, with commas between; "": all, if no two of them a
 FUSION_WEIGHTS = ""  # one number per fused run, in the order of FUSE or else of the tables; "": the plain mean
 
 # Where, and how
-RUNS = "runs"  # the folder of the runs
-OUT = "scores"  # the folder for the results of PREDICTIONS
+RUNS = "runs"  # the folder of the runs; or a published folder, a zip of one, or the https address of its manifest.json
+OUT = "scores"  # the folder for the results of PREDICTIONS, and of published runs
 BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
 
 RULES = {
@@ -61,6 +62,7 @@ def main(settings):
         answered = read_files(settings)
         weights = fusion_weights({path: path for path in answered}, settings)
     else:
+        settings.RUNS = str(published_folder(settings.RUNS))
         runs = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
         weights = fusion_weights({name: saved_models.model_of(run) or name for name, run in runs.items()}, settings)
         answered = ask_runs(runs, split, reference, settings)
@@ -80,12 +82,13 @@ def main(settings):
 
 def read_reference(split, settings):
     """The labels, those that the baselines know, and the sources that a table of labels names: `Reference`."""
-    annotation, training = annotation_of(split, settings), Path(settings.TRAINING_ANNOTATION)
-    labels, sources = annotations.read_annotation(annotation), predictions.read_sources(annotation)
+    annotation = annotation_of(split, settings)
+    training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
+    labels, sources = annotations.read_annotation(annotation, split.name), annotations.read_sources(annotation)
     training_labels = {}
     if training.exists():
-        training_labels = annotations.read_annotation(training)
-        sources = predictions.read_sources(training) | sources
+        training_labels = annotations.read_annotation(training, chalearn.TRAINING.name)
+        sources = annotations.read_sources(training) | sources
         if split is not chalearn.TRAINING:
             annotations.refuse_shared(training_labels, labels, f"{training} and the annotation to score")
     else:
@@ -137,7 +140,7 @@ def ask_runs(runs, split, reference, settings):
             records[kind] = open_records(split, kind, settings)
         if split is not chalearn.TRAINING:
             where = f"{run} and {records[kind].files[0]}"
-            annotations.refuse_shared(saved_models.training_labels(run), records[kind].labels, where)
+            annotations.refuse_shared(saved_models.trained_on(run, records[kind].labels), records[kind].labels, where)
     answered = {}
     for name, run in runs.items():
         asked = records[kinds[name]]
@@ -184,11 +187,24 @@ def remarks_on(run, split, reference, settings):
     if settings.EPOCHS == "best" and split is chalearn.VALIDATION:
         remarks.append("its best epoch was chosen by its accuracy on these clips, which is too high therefore")
     if reference.training_labels:
-        other = baselines.other_training(saved_models.training_labels(run), reference.training_labels)
-        remarks += [other] if other else []
+        remarks += other_training(run, reference.training_labels)
     for remark in remarks:
         print(f"{run.name}: {remark}")
     return remarks
+
+
+def other_training(run, training_labels):
+    """In which way a run was trained on other clips than those behind the baselines: a list of at most one text."""
+    published, _ = manifest.run_in(run)
+    if published:
+        count, known = published["training"]["clips"], len(saved_models.trained_on(run, training_labels))
+        if count == known == len(training_labels):
+            return []
+        return [
+            f"it was trained on {count} clips, the baselines know {len(training_labels)}, of which {known} are its own"
+        ]
+    other = baselines.other_training(saved_models.training_labels(run), training_labels)
+    return [other] if other else []
 
 
 def compare_names(name, model, labels):
@@ -218,6 +234,9 @@ def write_results(split, answered, labels, report, settings):
     if settings.PREDICTIONS:
         out = Path(settings.OUT)
         folders = {name: out for name in answered if name == fusion.NAME or len(answered) == 1}
+    elif manifest.read(settings.RUNS):  # a published folder stays as it is
+        out = Path(settings.OUT)
+        folders = {name: out / name for name in answered}
     else:
         out = Path(settings.RUNS) / fusion.NAME
         folders = {name: Path(settings.RUNS) / name for name in answered}

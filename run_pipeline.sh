@@ -1,6 +1,8 @@
 #!/usr/bin/env bash
-# The whole pipeline, from zips to a trained network: on data/ of the current folder if it has zips,
-# else on a small drawn sample in sample/. Each step is an ordinary command, shown as it starts.
+# The whole pipeline, from zips to scores: on the dataset in the current folder if there is any of it, else on a small
+# drawn sample in sample/. Each step is an ordinary command, shown as it starts; a second run does what is left.
+#   ./run_pipeline.sh          DAN as in the TensorFlow 1 code, and the paper's audio model
+#   ./run_pipeline.sh paper    the paper's four models, and its table with our scores beside the published ones
 set -eu
 source "$(dirname "$0")/environment.sh"
 
@@ -9,40 +11,66 @@ step() {
     "$PYTHON" "$@"
 }
 
+prepare() { # arguments: those of step 1
+    step "$scripts/Video_to_Image.py" "$@"
+    step "$scripts/vid_to_wav.py"
+    step "$scripts/Write_Into_TFRecords.py"
+    step "$scripts/feat_extraction_from_wav.py"
+}
+
+train_paper() { # arguments: flags for all four
+    step "$scripts/train.py" "$scripts/recipes/paper_audio.py" "$@"
+    step "$scripts/train.py" "$scripts/recipes/paper_dan.py" "$@"
+    step "$scripts/train.py" "$scripts/recipes/paper_dan_plus.py" "$@"
+    step "$scripts/train.py" "$scripts/recipes/paper_resnet.py" --RESNET_WEIGHTS "$resnet" "$@"
+    step "$scripts/evaluate.py" --MODELS "$paper"
+    if [ -e Annotations/annotation_test.pkl ]; then step "$scripts/evaluate.py" --MODELS "$paper" --SPLIT test; fi
+    step "$scripts/paper_table.py"
+}
+
+case "${1-}" in '' | paper) what=${1-} ;; *)
+    echo "usage: $0 [paper]" >&2
+    exit 1
+    ;;
+esac
 make_environment
 started=$SECONDS
 scripts=$PROJECT
 [ "$PWD" = "$PROJECT" ] && scripts=.
+paper=paper_dan,paper_dan_plus,paper_resnet,paper_audio
+resnet=resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5
 
-if ls data/*.zip >/dev/null 2>&1; then
-    for file in Annotations/annotation_training.pkl Annotations/annotation_validation.pkl vgg-face.mat; do
-        [ -e "$file" ] && continue
-        echo "$PWD/$file is missing, and later steps need it: README.md says where it comes from" >&2
-        exit 1
-    done
-    step "$scripts/Video_to_Image.py"
-    step "$scripts/vid_to_wav.py"
-    step "$scripts/Write_Into_TFRecords.py"
-    step "$scripts/feat_extraction_from_wav.py"
-    step "$scripts/train.py"
-    step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
-    step "$scripts/evaluate.py"
-    next='dan_plus and resnet, or the recipe of the paper: README.md, "The whole system of the paper"'
+here=(data unzippedData Annotations vgg-face.mat)
+if [ -n "$(ls -d "${here[@]}" 2>/dev/null)" ]; then
+    if [ "$what" = paper ]; then
+        step "$scripts/check_data.py" --PAPER
+        prepare
+        train_paper
+    else
+        step "$scripts/check_data.py"
+        prepare
+        step "$scripts/train.py"
+        step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
+        step "$scripts/evaluate.py" --MODELS dan,paper_audio
+    fi
+    next='the four models of the paper: ./run_pipeline.sh paper'
 else
-    echo "No zips in $PWD/data: showing the pipeline on a drawn sample, in sample/"
+    echo "None of ${here[*]} is in $PWD: showing the pipeline on a drawn sample, in sample/"
     mkdir -p sample
     cd sample
     [ "$scripts" = . ] && scripts=..
     step "$scripts/sample_data.py"
-    step "$scripts/Video_to_Image.py" --FRAMES_PER_CLIP 2
-    step "$scripts/vid_to_wav.py"
-    step "$scripts/Write_Into_TFRecords.py"
-    step "$scripts/feat_extraction_from_wav.py"
-    step "$scripts/train.py" "$scripts/recipes/sample_dan.py"
-    step "$scripts/train.py" "$scripts/recipes/sample_audio.py"
-    step "$scripts/evaluate.py"
-    clips=(unzippedData/validation80_01/*.mp4)
-    step "$scripts/predict.py" --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
+    prepare --FRAMES_PER_CLIP 2
+    if [ "$what" = paper ]; then
+        resnet=''
+        train_paper --BATCH_SIZE 8
+    else
+        step "$scripts/train.py" "$scripts/recipes/sample_dan.py"
+        step "$scripts/train.py" "$scripts/recipes/sample_audio.py"
+        step "$scripts/evaluate.py" --MODELS sample_dan,sample_audio
+        clips=(unzippedData/validation80_01/*.mp4)
+        step "$scripts/predict.py" --MODELS sample_dan,sample_audio --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
+    fi
     next='put ChaLearn'"'"'s zips into data/, the annotations into Annotations/ and vgg-face.mat beside them
 (README.md, "Your data"), and run this command again. The sample'"'"'s clips are drawn, its labels mean nothing, and its
 weights are NOT VGG-Face: its scores show that the pipeline works, no more.'
@@ -52,7 +80,7 @@ cat <<END
 
 Done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s. Results are in $PWD:
   runs/fusion/   scores_validation.json and pictures of all models together
-  runs/<NAME>/  each model: final.keras, history.csv, curves.png, predictions_validation.csv
+  runs/<NAME>/   each model: final.keras, history.csv, curves.png, predictions_validation.csv
 Try it on a clip of yours: $PYTHON $scripts/predict.py CLIP.mp4
 Next: $next
 END

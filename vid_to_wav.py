@@ -12,10 +12,11 @@ of the unusable has its number in its name.
 
 from first_impression.common import files, script
 from first_impression.data import chalearn, media, steps
+from first_impression.data.clips import find_clips
 from first_impression.data.sound import extract_sound
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
-DATA = "data"  # folder of the zips
+DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
@@ -26,7 +27,7 @@ RULES = {"SHARD": script.shard, "MAX_ZIP_MEGABYTES": script.more_than(0), "WORKE
 
 def main(settings):
     media.require_ffmpeg()
-    clips = chalearn.find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES)
+    clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made_with = {"FFMPEG": media.ffmpeg_version()}
     files.keep_settings(chalearn.VOICES, made_with, by=chalearn.shard_suffix(settings.SHARD))
     steps.for_each_clip(extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, made_with, settings)

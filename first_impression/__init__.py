@@ -2,6 +2,7 @@
 
 sample/      a small drawn dataset in ChaLearn's layout
 inference/   a clip answered: decoded, asked of the models, explained, drawn
+sharing/     trained runs given away, and taken from a folder, a zip or an address
 training/    devices, the training step, checkpoints, saved models
 evaluation/  scores, ChaLearn's CSV of predictions, plots
 data/        the dataset as it lies on disk: clips, labels, frames, sound, records, VGG-Face

@@ -20,11 +20,14 @@ from first_impression.common.script import STOPPING
 class Bar(tqdm):
     """A tqdm bar that shows itself once per `mininterval` at most, however often it is given something to show.
 
-    What it shows last it shows when it is closed. On a screen each state takes the place of the one before; without
-    one, as in the log of a batch job, it is a line of its own.
+    What it shows last it shows when it is closed. On a screen it is there from the start, and each state takes the
+    place of the one before; without one, as in the log of a batch job, each is a line, and the first comes after
+    `mininterval`: work of a few seconds has one line.
     """
 
-    _shown = -math.inf  # when
+    def __init__(self, *arguments, **options):
+        self._shown = -math.inf if sys.stderr.isatty() else time.monotonic()  # when
+        super().__init__(*arguments, **options)
 
     def refresh(self, *arguments, **options):
         now = time.monotonic()

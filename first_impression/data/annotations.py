@@ -1,5 +1,6 @@
 """Labels: annotation files, and what they say against what lies in a folder or in records."""
 
+import functools
 import io
 import math
 import numbers
@@ -9,19 +10,23 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, is_machine_fault, name_some, short_message
-from first_impression.data.chalearn import TRAITS, in_shard
+from first_impression.data import label_table
+from first_impression.data.chalearn import ALL_SPLITS, SPLITS, TRAITS, in_shard, name_of_video
 
 
-def read_annotation(path):
-    """Read an annotation pickle: {clip name without .mp4: float32 array [5] in [0, 1], in the order of TRAITS}.
+def read_annotation(path, split=""):
+    """Read an annotation: {clip name without suffix: float32 array [5] in [0, 1], in the order of TRAITS}.
 
-    The file was written by Python 2: a dict of traits, each a dict from clip name to a number. Only what such
-    a file needs is unpickled; anything else in it is refused before it runs.
+    It is ChaLearn's pickle, or a CSV file (label_table.py) of which, where it has a column for the split, the rows of
+    the split of this name count; "": all. The pickle was written by Python 2: a dict of traits, each a dict from clip
+    name to a number. Only what such a file needs is unpickled; anything else in it is refused before it runs.
     Raises `UserError` for a missing, foreign or damaged file, a missing trait, or a label outside [0, 1].
     """
     path = Path(path)
     if not path.exists():
         raise UserError(f"{path} is missing: put ChaLearn's annotation files into {path.parent.absolute()}")
+    if path.suffix.lower() == ".csv":
+        return _labels_of_table(path, split)
     try:
         traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     except UserError as problem:
@@ -46,8 +51,43 @@ def _labels(path, traits):
         values = [traits[trait].get(name) for trait in TRAITS]
         if not all(isinstance(value, numbers.Real) and math.isfinite(value) and 0 <= value <= 1 for value in values):
             raise UserError(f"{path}: the labels of clip {name!r} are {values}, not five numbers from 0 to 1")
-        labels[str(name).removesuffix(".mp4")] = np.array(values, np.float32)
+        labels[name_of_video(name)] = np.array(values, np.float32)
     return labels
+
+
+def _labels_of_table(path, split):
+    table = label_table.read(path)
+    if table.doubled:
+        raise UserError(f"{path} has several rows for {name_some(dict.fromkeys(table.doubled))}: keep one of each")
+    if split and not table.splits and path.name == ALL_SPLITS:
+        raise UserError(f"{path} needs a column named split, since it has the labels of all of them")
+    if table.by_neuroticism:
+        _tell_of_neuroticism(path, table.by_neuroticism)
+    chosen = [clip for clip in table.values if not split or table.splits.get(clip, split) == split]
+    return {clip: table.values[clip].astype(np.float32) for clip in chosen}
+
+
+@functools.cache
+def _tell_of_neuroticism(path, column):
+    print(
+        f"{path}: its column {column} is read as ChaLearn's is, a high value for an emotionally stable person. If "
+        "yours is high for a neurotic one, give 1 minus it, in a column named emotional_stability"
+    )
+
+
+def read_sources(path):
+    """{clip: the video or speaker that it is of}, as a CSV annotation's column says; {} for any other file."""
+    return label_table.read(path).sources if Path(path).suffix.lower() == ".csv" else {}
+
+
+def splits_of_clips():
+    """{clip: its split}, as the annotations here say; clips that stand in those of several splits are left out."""
+    found = {}
+    for split in SPLITS:
+        if split.annotation.exists():
+            for clip in read_annotation(split.annotation, split.name):
+                found[clip] = None if clip in found else split
+    return {clip: split for clip, split in found.items() if split}
 
 
 def pair(labels, found, folder, shard=""):

@@ -251,10 +251,17 @@ def read_names(record_set):
 
 
 def mean_and_stddev(record_set):
-    """The mean and the standard deviation of all values of all inputs: two floats, from one pass in bounded memory."""
+    """The mean and the standard deviation of all values of all inputs: two floats, from one pass in bounded memory.
+
+    Raises `UserError` for values that are not finite, with the names of their clips.
+    """
     count, total, squares = 0, 0.0, 0.0
-    for inputs, *_ in translate_read_errors(batches(record_set, 64, pad=False), record_set):
+    for inputs, _, indices, _ in translate_read_errors(batches(record_set, 64, pad=False), record_set):
         values = inputs.numpy()
+        bad = indices.numpy()[~np.isfinite(values).all(axis=1)]
+        if len(bad):
+            clips = name_some(set(read_names(record_set)[0][bad])) or "a clip without a name"
+            raise UserError(f"{', '.join(record_set.files)}: the features of {clips} are not finite: make them anew")
         count, total = count + values.size, total + values.sum(dtype=np.float64)
         squares += np.square(values, dtype=np.float64).sum()
     mean = total / count

@@ -13,6 +13,7 @@ from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.common.parallel import in_order, progress
 from first_impression.common.provenance import Ledger
 from first_impression.data import annotations, chalearn
+from first_impression.data.clips import unzip
 
 MOST_NAMED = 5  # how many unusable clips a summary names; the file lists them all
 
@@ -52,7 +53,7 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
         if target.exists() and outputs.is_as_made(target) is None:
             raise UserError(f"{target} is in the place of an output, and this step did not make it: move it away")
         try:
-            video = chalearn.unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
+            video = unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
             with whole(target, by=shard) as tmp:
                 made = make(video, tmp)
                 outputs.note(target, tmp, made_from)
@@ -123,7 +124,7 @@ def labelled_clips(folder, find, maker, shard=""):
         raise UserError(f"{folder.absolute()} is empty: run {maker} first")
     chalearn.refuse_unmade(folder, shard, maker)
     splits = [split for split in found if found[split] or shard]
-    labels = {split: annotations.read_annotation(split.annotation) for split in splits}
+    labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
     for earlier, later in zip(splits, splits[1:], strict=False):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     clips = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}

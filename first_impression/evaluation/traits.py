@@ -6,7 +6,7 @@ Arrays keep the order of `TRAITS`, the annotation's; `SHOWN` is that of ChaLearn
 import numpy as np
 
 from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation.predictions import COLUMNS
+from first_impression.data.label_table import COLUMNS
 
 SHOWN = tuple(COLUMNS.values())
 ROWS = tuple(TRAITS.index(trait) for trait in SHOWN)  # where each of them lies in an array

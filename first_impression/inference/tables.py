@@ -3,7 +3,7 @@
 import pandas as pd
 
 from first_impression.common.files import whole_file
-from first_impression.evaluation.predictions import CLIP, COLUMNS
+from first_impression.data.label_table import CLIP, COLUMNS
 from first_impression.evaluation.traits import SHOWN
 
 MODELS = "Models"  # the column beside ChaLearn's that says which models answered

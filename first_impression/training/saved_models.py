@@ -19,6 +19,7 @@ from first_impression.common.files import md5, whole_file
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.evaluation.predictions import read_csv
+from first_impression.training import manifest
 
 FINAL = "final.keras"
 BEST = "best.keras"
@@ -106,9 +107,13 @@ def made_by():
 def find_trained(folder, models=""):
     """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
 
+    A folder that publish.py has made holds the runs that its manifest names.
     Raises `UserError` where there is none, or a named one is missing.
     """
+    published = manifest.read(folder)
     trained = {path.parent.name: path.parent for path in sorted(folder.glob(f"*/{FINAL}"))}
+    if published:
+        trained = {name: folder / name for name in sorted(published["runs"])}
     if not trained:
         raise UserError(
             f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
@@ -132,9 +137,17 @@ def epochs_rule(value):
 def epoch_files(folder, epochs=""):
     """The models of the run in `folder` that the text `epochs` names: paths. The text is one that `epochs_rule` takes.
 
-    "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs.
-    Raises `UserError` where one is missing.
+    "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs. Of a
+    published run it is what was published.
+    Raises `UserError` where one is missing, and where a published one is not as its manifest says.
     """
+    published, root = manifest.run_in(folder)
+    if published:
+        if epochs:
+            raise UserError(f"EPOCHS = {epochs!r}: {folder} is published, and has the epochs that were chosen")
+        for name in published["files"]:
+            manifest.refuse_changed(root, name)
+        return [root / name for name in published["files"]]
     names = {"": [FINAL], "best": [BEST]}.get(epochs) or [f"epoch-{part.strip()}.keras" for part in epochs.split(",")]
     missing = [name for name in names if not (folder / name).exists()]
     if missing:
@@ -184,13 +197,42 @@ def load_model(file):
 
 
 def training_labels(folder):
-    """The labels of the clips that a run was trained on, {clip: [5]}; empty where its records did not tell."""
+    """The labels of the clips that a run was trained on, {clip: [5]}; empty where nothing tells, or it is published."""
     file = folder / TRAINING_LABELS
     return read_csv(file)[0] if file.exists() else {}
 
 
+def trained_on(folder, clips):
+    """Those of `clips` that the run was trained on: a set of names. A published run knows its own by their hashes."""
+    published, _ = manifest.run_in(folder)
+    if published is None:
+        return training_labels(folder).keys() & set(clips)
+    hashed = manifest.hashed(clips, published["training"]["salt"])
+    return {hashed[name] for name in hashed.keys() & set(published["training"]["names"])}
+
+
+def about_training(folders):
+    """(how many clips the runs were trained on, quantiles of their labels: float64 [QUANTILES, 5]).
+
+    The quantiles are without rows where nothing tells, and those of the first run that does else: runs that are asked
+    together have seen the same clips, or two of them are no fusion.
+    """
+    for folder in folders:
+        published, _ = manifest.run_in(folder)
+        about = published["training"] if published else manifest.about_training(training_labels(folder), "")
+        if about["clips"]:
+            return about["clips"], np.array([about["quantiles"][trait] for trait in TRAITS]).T
+    return 0, np.empty((0, len(TRAITS)))
+
+
 def settings_of(folder):
-    """What a run's settings.json holds, a dict: "constants", "start", "records" ..; empty where it cannot be read."""
+    """What a run's settings.json holds, a dict: "constants", "start", "records" ..; empty where it cannot be read.
+
+    Of a published run it is what the manifest has of that.
+    """
+    published, _ = manifest.run_in(folder)
+    if published:
+        return published["settings"]
     try:
         about = json.loads((folder / "settings.json").read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

@@ -264,7 +264,7 @@ def test_which_epochs(folder):
     one, two, last = (
         values(ask(clip, *flags)["clips"]["clip.mp4"]["fused"]) for flags in (("--EPOCHS", "1"), ("--EPOCHS", "2"), ())
     )
-    assert np.abs(one - two).max() > 0.01 and np.abs(two - last).max() > 0.01
+    assert np.abs(one - two).max() > 0.1 and np.abs(two - last).max() > 0.1
     both = ask(clip, "--EPOCHS", "1,2", "--EVIDENCE")
     np.testing.assert_allclose(values(both["clips"]["clip.mp4"]["fused"]), (one + two) / 2, atol=1e-6)
     assert both["cautions"] == ["eye has no evidence maps, since it is the mean of several epochs"]

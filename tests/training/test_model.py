@@ -154,15 +154,15 @@ def test_unfit_files_are_named(folder):
     with pytest.raises(UserError, match=r"vgg-face.mat is missing: .*1,086,058,494 bytes, MD5 3d6cd504bf9c98af"):
         load_vggface(model, "vgg-face.mat")
     (folder / "vgg-face.mat").write_bytes(b"no MAT file " * 1000)
-    with pytest.raises(UserError, match="vgg-face.mat is no complete MAT file"):
+    with pytest.raises(UserError, match="vgg-face.mat is not a readable MAT file"):
         load_vggface(model, "vgg-face.mat")
     (folder / "vgg-face.mat").write_bytes(b"")
-    with pytest.raises(UserError, match="vgg-face.mat is no complete MAT file"):
+    with pytest.raises(UserError, match="vgg-face.mat is not a readable MAT file"):
         load_vggface(model, "vgg-face.mat")
     write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(6)))
     content = (folder / "vgg-face.mat").read_bytes()
     (folder / "vgg-face.mat").write_bytes(content[: len(content) // 2])
-    with pytest.raises(UserError, match="vgg-face.mat is no complete MAT file"):
+    with pytest.raises(UserError, match="vgg-face.mat is not a readable MAT file"):
         load_vggface(model, "vgg-face.mat")
     from scipy.io import savemat
 

@@ -152,7 +152,7 @@ def test_a_missing_file_is_named(material, lacking):
 
 def test_unfit_files_end_in_a_line(material):
     Path("vgg-face.mat").write_bytes(b"no MAT file" * 99)
-    refused(run("train.py"), "vgg-face.mat is no complete MAT file")
+    refused(run("train.py"), "vgg-face.mat is not a readable MAT file")
     Path("val_full.tfrecords").write_bytes(Path("val_full.tfrecords").read_bytes()[:-9])
     refused(run("train.py"), "val_full.tfrecords is damaged")
     Path("train_full.tfrecords").write_bytes(b"")
@@ -179,8 +179,8 @@ def test_training_in_bfloat16_leaves_a_float32_model(material):
 
 
 @pytest.mark.slow
-def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(folder):
-    """One clip's sound has a value that is not finite."""
+def test_what_is_not_finite_is_named(folder):
+    """A value of one clip's sound; then the loss, at a rate far too high."""
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
     arguments = ("--MODEL", "audio", "--BATCH_SIZE", "1")
@@ -199,7 +199,9 @@ def test_a_loss_that_is_no_number_names_step_clips_and_checkpoint(folder):
     refused(done, "trained on other training records")
     assert Path("runs/audio/checkpoint.npz").read_bytes() == before
     done = run("train.py", *arguments, "--NAME", "other", "--TRAIN_RECORDS", "broken")
-    refused(done, "epoch 1/2, step ", "not finite, on train.002.")
+    refused(done, "broken: the features of train.002 are not finite")
+    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--NAME", "fast", "--LEARNING_RATE", "1e38")
+    refused(done, "epoch 1/2, step 2: loss or gradient is not finite, on train.00")
 
 
 def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):

@@ -1,0 +1,69 @@
+"""Step 0: what of the dataset lies here, what is missing, and how much disk space the steps will take.
+
+Reads   data/ (or what is already in unzippedData/), Annotations/, the weights files
+Writes  nothing
+Run     python check_data.py
+
+Ends with status 1 where something is missing, and names all of it at once.
+"""
+
+import os
+import shutil
+from pathlib import Path
+
+from first_impression.common import script
+from first_impression.data import chalearn, inventory
+from first_impression.data.clips import NoClips, find_clips
+
+PAPER = False  # True: what the paper's four models need, not only train.py's own
+DATA = "data"  # folder of the clips, in zips or not
+MAX_ZIP_MEGABYTES = 2000.0  # a zip whose clips unpack to more is refused
+ZIP_PASSWORD = ""  # of encrypted zips; also read from the environment variable CHALEARN_ZIP_PASSWORD
+FRAMES_PER_CLIP = 100  # as in Video_to_Image.py
+WEIGHTS = "vgg-face.mat"  # as in train.py
+RESNET_WEIGHTS = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"  # for PAPER; "": the ResNet starts from chance
+
+RULES = {"MAX_ZIP_MEGABYTES": script.more_than(0), "FRAMES_PER_CLIP": script.whole(1, 10**6)}
+
+CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
+
+
+def main(settings):
+    try:
+        clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
+    except NoClips:
+        clips = []
+    print(f"In {Path.cwd()}:", *inventory.describe_clips(clips), sep="\n  ")
+    weights = [settings.WEIGHTS, *([settings.RESNET_WEIGHTS] if settings.PAPER and settings.RESNET_WEIGHTS else [])]
+    for path in filter(os.path.exists, weights):
+        print(f"  {path}: {os.path.getsize(path):,} bytes")
+    visual = 3 if settings.PAPER else 1
+    rooms = inventory.rooms(clips, settings.FRAMES_PER_CLIP, visual)
+    print(f"Disk space, of which {inventory.gigabytes(shutil.disk_usage('.').free)} are free:")
+    for room in rooms:
+        whole, to_come = inventory.gigabytes(room.whole), inventory.gigabytes(room.to_come)
+        print(f"  {room.what:<16} about {whole:>7}, {to_come:>7} of it to come")
+    if not has_gpu():
+        images = settings.FRAMES_PER_CLIP * sum(clip.split is chalearn.TRAINING for clip in clips)
+        takes = duration(images / CPU_IMAGES)
+        print(
+            f"No NVIDIA GPU: an epoch of a visual model takes {takes} at {CPU_IMAGES} images a second, which two cores"
+        )
+        print(f"  for each visual model; there are {visual} of them to train. The audio model takes minutes.")
+    inventory.refuse_missing(inventory.missing_files(clips, weights, settings.ZIP_PASSWORD), rooms)
+
+
+def has_gpu():
+    return os.path.exists(script.NVIDIA_DRIVER) or bool(shutil.which("nvidia-smi"))
+
+
+def duration(seconds):
+    """Seconds in words: "3.5 days", "4 minutes"."""
+    for unit, length in (("days", 86400), ("hours", 3600)):
+        if seconds >= 1.5 * length:
+            return f"{seconds / length:.1f} {unit}"
+    return f"{max(1, round(seconds / 60))} minutes"
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,107 @@
+"""What of the dataset lies here, what is missing for which steps, and the room that they will take."""
+
+import os
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from first_impression.common.errors import UserError
+from first_impression.common.files import listed
+from first_impression.data import annotations, audio, chalearn
+from first_impression.data.clips import PASSWORD_VARIABLE, is_encrypted
+
+# Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
+FRAME_BYTES = 10_000  # a JPEG file of 224 x 224 pixels, and its record
+SOUND_BYTES = 2_700_000  # 15.3 s x 44,100 Hz x 2 channels x 2 bytes
+FEATURE_BYTES = 4 * audio.FEATURES  # a record of float32 numbers
+RUN_BYTES = 300_000_000  # of a visual model: the final, the best and an epoch's, and a checkpoint
+
+
+class Room(NamedTuple):
+    """Bytes on disk for one kind of output."""
+
+    what: str
+    whole: int
+    there: int  # of `whole`, as far as can be told from what is there
+
+    @property
+    def to_come(self):
+        return max(0, self.whole - self.there)
+
+
+def describe_clips(clips):
+    """Lines on what there is of each split: its clips, their labels, and what lacks its other half."""
+    lines, by_split = [], Counter(clip.split for clip in clips)
+    for split in chalearn.SPLITS:
+        if not by_split[split]:
+            lines.append(f"{split.name}: no clips")
+            continue
+        line = f"{split.name}: {by_split[split]:,} clips"
+        if split.annotation.exists():
+            labels = annotations.read_annotation(split.annotation, split.name)
+            names = {clip.name for clip in clips if clip.split is split}
+            line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
+            if without := labels.keys() - names:
+                line += f", which has {len(without):,} clips that are not here"
+        lines.append(line)
+    return lines
+
+
+def missing_files(clips, weights, password):
+    """What later steps will ask for and is not here, a list of texts. `weights` are paths of weights files."""
+    splits = {clip.split for clip in clips} | {chalearn.TRAINING, chalearn.VALIDATION}
+    missing = [str(split.annotation) for split in chalearn.SPLITS if split in splits and not split.annotation.exists()]
+    for split in (chalearn.TRAINING, chalearn.VALIDATION):
+        if not any(clip.split is split for clip in clips):
+            missing.append(f"the {split.name} clips")
+    missing += [path for path in weights if not Path(path).exists()]
+    archives = sorted({clip.archive for clip in clips if clip.archive})
+    if not (password or os.environ.get(PASSWORD_VARIABLE)):
+        encrypted = [archive for archive in archives if is_encrypted(archive)]
+        if encrypted:
+            missing.append(f"the password of {encrypted[0]}, in {PASSWORD_VARIABLE}")
+    return missing
+
+
+def rooms(clips, frames_per_clip, visual_models):
+    """The disk space that steps 1 to 5 take for these clips: a list of `Room`. `visual_models` is how many train."""
+    packed = [clip for clip in clips if clip.archive]
+    count = len(clips)
+    frames, wavs = ([getattr(clip, output) for clip in clips] for output in ("frames", "wav"))
+    made_frames, made_wavs = (sum(map(_listing(paths), paths)) for paths in (frames, wavs))
+    unpacked = _listing([clip.video for clip in packed])
+    images = frames_per_clip * FRAME_BYTES
+    records, of_sound = (sum(map(os.path.getsize, listed(".", f"*{key}_full.tfrecords*"))) for key in ("", "_audio"))
+    return [
+        Room("unpacked videos", sum(map(_size, packed)), sum(_size(clip) for clip in packed if unpacked(clip.video))),
+        Room("frames", count * images, made_frames * images),
+        Room("sound", count * SOUND_BYTES, made_wavs * SOUND_BYTES),
+        Room("image records", count * images, records - of_sound),
+        Room("sound records", count * FEATURE_BYTES, of_sound),
+        Room("trained models", visual_models * RUN_BYTES, 0),
+    ]
+
+
+def _listing(paths):
+    """A function that tells whether a path is there, of the folders of `paths` listed once."""
+    there = {path for folder in {path.parent for path in paths} for path in listed(folder, "*")}
+    return there.__contains__
+
+
+def _size(clip):
+    return int(clip.content.partition("-")[0])
+
+
+def refuse_missing(missing, room, folder="."):
+    """Raises `UserError` that names all that is missing, the disk space too."""
+    to_come, free = sum(each.to_come for each in room), shutil.disk_usage(folder).free
+    if to_come > free:
+        missing = [*missing, f"{gigabytes(to_come - free)} of disk space"]
+    if missing:
+        raise UserError(f'missing: {"; ".join(missing)}. README.md, "Your data", says where it comes from')
+
+
+def gigabytes(count):
+    """Bytes in words."""
+    return f"{count / 1e9:,.1f} GB"

@@ -1,0 +1,144 @@
+"""CSV files with five traits per clip, whoever made them: labels, or a model's answers."""
+
+import csv
+import math
+import re
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from first_impression.common.errors import UserError, short_message
+from first_impression.data.chalearn import SPLITS, TRAITS, name_of_video
+
+CLIP = "VideoName"
+# ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
+COLUMNS = {
+    "ValueExtraversion": "extraversion",
+    "ValueAgreeableness": "agreeableness",
+    "ValueConscientiousness": "conscientiousness",
+    "ValueNeurotisicm": "neuroticism",
+    "ValueOpenness": "openness",
+}
+STABILITY = "emotionalstability"  # another name for what the dataset calls neuroticism
+# Names of columns, in small letters and without anything between the words
+CLIP_NAMES = ("videoname", "video", "clip", "clipname", "file", "filename", "name")
+SOURCE_NAMES = ("source", "speaker")  # of which video, or of which person, a clip is
+SPLIT_NAMES = ("split", "set", "subset")
+SPLIT_WORDS = {
+    **dict.fromkeys(("train", "training"), "training"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
+    "test": "test",
+}
+SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
+
+
+class Table(NamedTuple):
+    """What a CSV file says of its clips, by their names without suffix."""
+
+    values: dict  # clip -> float64 [5], from 0 to 1, in the order of TRAITS
+    doubled: list  # clips that stand more than once, of which the first row counts
+    sources: dict  # clip -> of which video or speaker it is; empty where no column says so
+    splits: dict  # clip -> name of its split; empty where no column says so
+    by_neuroticism: str  # the column read for "neuroticism" where that is neither ChaLearn's nor emotional stability
+
+
+def read(path):
+    """Read a CSV file: `Table`. Columns are found by name, in any order and case; others are ignored.
+
+    Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
+    length than the header, a value that is not a number from 0 to 1, a split of another name, and a clip of two
+    sources or splits or of none.
+    """
+    header, rows = _read_rows(path)
+    at = _columns(path, header)
+    values, doubled, sources, splits = {}, [], {}, {}
+    for number, row in rows:
+        clip = name_of_video(row[at["clip"]].strip())
+        traits = np.array([_number(row[at[trait]]) for trait in TRAITS])
+        for trait, value in zip(TRAITS, traits, strict=True):
+            if not 0 <= value <= 1:
+                cell = row[at[trait]][:40]
+                raise UserError(
+                    f"{path}, row {number}, {trait} of {clip[:80]!r}: {cell!r} is not a number from 0 to 1"
+                    + _scaling([_number(row[at[trait]]) for _, row in rows for trait in TRAITS])
+                )
+        for kind, found in (("source", sources), ("split", splits)):
+            if kind in at:
+                word = row[at[kind]].strip()
+                word = SPLIT_WORDS.get(word.lower(), "") if kind == "split" else word
+                if not word or found.setdefault(clip, word) != word:
+                    cell = row[at[kind]][:80]
+                    allowed = f", one of {', '.join(split.name for split in SPLITS)}" if kind == "split" else ""
+                    raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
+        if clip in values:
+            doubled.append(clip)
+        values.setdefault(clip, traits)
+    column = header[at["neuroticism"]]
+    known = _plain(column) in (STABILITY, _plain("ValueNeurotisicm"))
+    return Table(values, doubled, sources, splits, "" if known else column)
+
+
+def _columns(path, header):
+    """{"clip", each trait, and "source" and "split" if there are any: the number of its column}."""
+    plain = [_plain(column) for column in header]
+    names = {"clip": CLIP_NAMES, "source": SOURCE_NAMES, "split": SPLIT_NAMES}
+    names |= {trait: (trait, _plain(column)) for column, trait in COLUMNS.items()}
+    names["neuroticism"] += (STABILITY,)
+    names["openness"] += ("opennesstoexperience",)
+    at = {name: [place for place, column in enumerate(plain) if column in known] for name, known in names.items()}
+    missing = [name for name in ("clip", *TRAITS) if not at[name]]
+    if missing:
+        raise UserError(
+            f"{path} has no column for {', '.join(missing)}: its columns should be {','.join([CLIP, *COLUMNS])}, or "
+            "clip and the traits by name"
+        )
+    for name, places in at.items():
+        if len(places) > 1:
+            columns = " and ".join(header[place] for place in places)
+            raise UserError(f"{path} has several columns for {name}, {columns}: leave the one that counts")
+    return {name: places[0] for name, places in at.items() if places}
+
+
+def _scaling(values):
+    """What to do with values of a usual scale of ratings; empty where they are of none."""
+    least, most = np.min(values), np.max(values)  # nan where one is not a number
+    for low, high in SCALES:
+        if low <= least and most <= high:
+            above = f"(x - {low})" if low else "x"
+            return f". Ratings from {low} to {high} become {above} / {high - low}"
+    return ""
+
+
+def _read_rows(path):
+    """(header, [(row number, cells)]) of a CSV file. Rows are numbered as in a spreadsheet; empty ones are left out."""
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path.absolute()} is missing")
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            table = [row for row in enumerate(csv.reader(file, skipinitialspace=True), 1) if row[1]]
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not a readable CSV file: {short_message(error)}") from None
+    if not table:
+        raise UserError(f"{path} is not a readable CSV file: it is empty")
+    (_, header), *rows = table
+    for number, row in rows:
+        if len(row) != len(header):
+            raise UserError(
+                f"{path}, row {number}: {len(row)} cells under {len(header)} columns. Decimals take a point, 0.5, "
+                "since commas divide the cells"
+            )
+    return header, rows
+
+
+def _plain(column):
+    """A column's name in small letters, without the word "Value" before it and without anything between words."""
+    return re.sub(r"[^a-z0-9]", "", column.lower()).removeprefix("value")
+
+
+def _number(cell):
+    try:
+        return float(cell)
+    except ValueError:
+        return math.nan

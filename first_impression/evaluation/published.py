@@ -1,0 +1,84 @@
+"""The paper's published scores, and ours beside them."""
+
+from typing import NamedTuple
+
+from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation import fusion
+from first_impression.evaluation.comparison import ALL
+from first_impression.evaluation.metrics import COLUMNS, grid
+
+# Accuracies by clip, in the order of TRAITS
+PAPER_FUSED = dict(zip(TRAITS, (0.9133, 0.9100, 0.9126, 0.9166, 0.9123), strict=True))
+PAPER_AUDIO = dict(zip(TRAITS, (0.8878, 0.8876, 0.9022, 0.8785, 0.8939), strict=True))
+
+
+class Published(NamedTuple):
+    """A published accuracy."""
+
+    model: str  # our run of the same model; "fusion": all four together
+    split: str
+    accuracy: dict  # {"mean" and each trait: number}
+    source: str
+
+
+PUBLISHED = (
+    Published(
+        "paper_audio",
+        "validation",
+        {"mean": 0.8900, **PAPER_AUDIO},
+        "computed from the authors' answers, audio/utils/y_test.csv of tzzcl/ChaLearn-APA-Code",
+    ),
+    Published(
+        fusion.NAME,
+        "test",
+        {"mean": 0.9130, **PAPER_FUSED},
+        "the challenge's results, in the paper's table",
+    ),
+)
+
+CLIPS = 2000  # of ChaLearn's validation split and of its test split
+# MD5 of ChaLearn's annotation files, as far as it is known
+ANNOTATIONS = {"validation": "9af44c3046278076d1df055e44f29934"}
+
+
+def table(split, report, models):
+    """Our accuracies beside the published ones and the baselines', as text.
+
+    `report` is what evaluate.py has found of this split (docs/scores.md), `models` are the names of the runs; those
+    that were not scored have a row that says so.
+    """
+    rows = []
+    for name in (*models, fusion.NAME):
+        scored = report["models"].get(name)
+        known = next((each.accuracy for each in PUBLISHED if (each.model, each.split) == (name, split)), None)
+        accuracy = scored["groups"][ALL]["scores"]["accuracy"] if scored else None
+        rows.append(
+            (name, [f"{accuracy[column]['value']:.4f}" for column in COLUMNS] if scored else ["-"] * len(COLUMNS))
+        )
+        if known:
+            rows.append(("  published", [f"{known[column]:.4f}" for column in COLUMNS]))
+        if known and scored:
+            rows += _difference(
+                "published",
+                {
+                    column: {key: accuracy[column][key] - known[column] for key in accuracy[column]}
+                    for column in COLUMNS
+                },
+            )
+        if scored:
+            beside = scored["groups"][ALL]["baselines"]
+            for baseline, against in beside.items():
+                rows += _difference(f"the {baseline}", against["differences"]["accuracy"])
+    widest = max(report["models"].values(), key=lambda model: model["groups"][ALL]["clips"])
+    for baseline, against in widest["groups"][ALL]["baselines"].items():
+        rows.append((baseline, [f"{column['value']:.4f}" for column in against["scores"]["accuracy"].values()]))
+    return grid(rows)
+
+
+def _difference(to, columns):
+    if any(None in column.values() for column in columns.values()):  # one source alone has no interval
+        return [(f"  less {to}", [f"{column['value']:+.4f}" for column in columns.values()])]
+    return [
+        (f"  less {to}", [f"{column['value']:+.4f}" for column in columns.values()]),
+        ("    95 %", [f"{column['low']:+.4f}..{column['high']:+.4f}" for column in columns.values()]),
+    ]

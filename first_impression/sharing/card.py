@@ -1,0 +1,152 @@
+"""The model card of a published folder, with the front matter that the Hugging Face Hub reads."""
+
+import re
+
+from first_impression.evaluation import fusion
+from first_impression.evaluation.comparison import ALL, UNSEEN
+from first_impression.evaluation.metrics import COLUMNS
+from first_impression.training import manifest
+
+LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,40}")
+
+USE = """## What it is
+
+Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on the "Big Five"
+traits. They answer numbers from 0 to 1: an impression, as a crowd on the internet would have it, and **not a measure
+of the person**. A high "neuroticism" means *emotionally stable*, as in the dataset.
+
+## What it is for, and what not
+
+For research on first impressions and on the models that imitate them. **Not for decisions about people**: not for
+hiring, admission, credit, policing or dating. The labels carry the prejudices of those who gave them, about looks, age,
+sex and origin among them, and the models have learnt these too.
+"""
+
+TERMS = """## Licence
+
+{license}, as its publisher chose. What bears on it: the clips and labels of ChaLearn First Impressions V2 are
+CC BY-NC 4.0, and VGG-Face, from which the visual models start, is for non-commercial research.
+"""
+
+USAGE = """## How to use it
+
+With [First-Impression](https://github.com/), from a clip to a table, a picture and a JSON file:
+
+    python predict.py clip.mp4 --RUNS {place}
+
+With Keras alone, on {inputs}:
+
+    import keras, numpy as np
+    model = keras.models.load_model("{file}", compile=False)
+    print(model.predict({example}))  # {traits}
+"""
+
+INPUTS = {
+    "image": ("frames as RGB, 0 to 255, 224 x 224", 'np.zeros((1, 224, 224, 3), "uint8")'),
+    "audio": ("79,534 log filterbank energies of 15.3 s of sound", 'np.zeros((1, 79534), "float32")'),
+}
+
+
+def license_rule(value):
+    """A rule for publish.py's LICENSE: a name as the Hub has them, or nothing yet."""
+    if value == "" or isinstance(value, str) and LICENSE.fullmatch(value):
+        return None
+    return "must be a licence as the Hub abbreviates it: cc-by-nc-4.0, for example"
+
+
+def cautions(about, scores):
+    """What has to stand at the top: a list of texts, empty where there is nothing."""
+    found = []
+    for name, run in about["runs"].items():
+        if run["settings"]["start"]["published"] is False:
+            words = run["settings"]["start"]["words"]
+            sample = " It was trained on a drawn sample and is of no use." if "sample" in words else ""
+            found.append(f"{name} did not start from published weights: {words}.{sample}".replace("..", "."))
+    unscored = [name for name in about["runs"] if not any(name in of["models"] for of in scores.values())]
+    if unscored:
+        found.append(f"Scored on nothing: {', '.join(unscored)}.")
+    return found
+
+
+def write(title, about, scores):
+    """The model card as Markdown text. `about` is the manifest, `scores` what `packing.scores_of` gives."""
+    file, run = next((run["files"][0], run) for run in about["runs"].values())
+    inputs, example = INPUTS[run["kind"]]
+    place = f"<this folder, a zip of it, or the address of its {manifest.NAME}>"
+    traits = ", ".join(about["traits"])
+    usage = USAGE.format(place=place, inputs=inputs, file=file, example=example, traits=traits)
+    parts = [_front_matter(about), f"# {title}\n"]
+    parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
+    parts += [USE, _scores(scores), _training(about), usage, TERMS.format(license=about["license"])]
+    return "\n".join(parts)
+
+
+def _front_matter(about):
+    lines = ["---", f"license: {about['license']}", "library_name: keras", "tags:"]
+    lines += [f"- {tag}" for tag in ("apparent-personality", "first-impressions", "video", "chalearn")]
+    return "\n".join([*lines, "metrics:", "- mae", "---", ""])
+
+
+def _scores(scores):
+    lines = ["## Scores", ""]
+    if not scores:
+        return "\n".join([*lines, "None: these models were scored on nothing.", ""])
+    lines += [
+        "Accuracy is 1 minus the mean absolute error, by clip; in brackets the 95 % interval over source videos. The",
+        "two baselines ignore the video: the training labels' mean, and the mean label of training clips of the same",
+        "source.",
+    ]
+    for split, report in scores.items():
+        for group in (UNSEEN, ALL):
+            scored = [model["groups"][group] for model in report["models"].values() if group in model["groups"]]
+            if scored:
+                clips, rows = max(of["clips"] for of in scored), _rows(report["models"], group)
+                lines += ["", f"### {split}: {group} ({clips:,})", ""]
+                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *rows]
+    return "\n".join([*lines, ""])
+
+
+def _rows(models, group):
+    rows, baselines = [], {}
+    for name, model in models.items():
+        if group in model["groups"]:
+            scored = model["groups"][group]
+            baselines |= {baseline: of["scores"]["accuracy"] for baseline, of in scored["baselines"].items()}
+            title = "all fused" if name == fusion.NAME else name
+            rows.append(_row(title, scored["scores"]["accuracy"], _verdict(scored)))
+    return [_row(name, columns) for name, columns in baselines.items()] + rows
+
+
+def _verdict(scored):
+    return {True: ", beats both baselines", False: ", does not beat both baselines"}.get(scored["beats_baselines"], "")
+
+
+def _row(title, columns, verdict=""):
+    cells = []
+    for column in columns.values():
+        interval = f" ({column['low']:.4f} to {column['high']:.4f})" if column["low"] is not None else ""
+        cells.append(f"{column['value']:.4f}{interval}")
+    return f"| {title}{verdict} | {' | '.join(cells)} |"
+
+
+def _training(about):
+    lines = ["## Training", ""]
+    for name, run in about["runs"].items():
+        settings = run["settings"]
+        recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
+        lines += [
+            f"- **{name}** ({settings['constants'].get('MODEL', 'model not known')}{recipe}): "
+            f"{run['training']['clips']:,} training clips; first weights: {settings['start']['words']}; files "
+            f"{', '.join(run['files'])}"
+        ]
+    by = about["made_by"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"`{manifest.NAME}` has every constant, the versions, the size and SHA-256 of each file, and quantiles of",
+            "the training labels. Names of training clips are there as salted hashes only, so that nobody scores the",
+            f"models on clips that they were trained on. Packed by revision {by['revision']}.",
+            "",
+        ]
+    )

@@ -1,0 +1,128 @@
+"""What a published folder says of its runs: manifest.json, written by publish.py, read by whoever uses the folder.
+
+    {"schema": 1, "license": .., "traits": [..], "window_seconds": .., "made_by": {..}, "epochs": EPOCHS of publish.py,
+     "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
+     "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
+              "training": {"clips": how many, "quantiles": {trait: QUANTILES numbers}, "salt": .., "names": [..]}}}}
+
+`files` alone decides which files there are. The labels of training are there as quantiles, its clips' names as salted
+hashes: enough to tell where an answer lies and whether a clip was trained on, and not the dataset.
+"""
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import numpy as np
+
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.data.chalearn import TRAITS
+
+NAME = "manifest.json"
+SCHEMA = 1
+QUANTILES = 101  # 0 %, 1 % .. 100 %
+QUANTILE_DECIMALS = 3  # fewer than labels have, so that none of these stands here
+MOST_BYTES = 20_000_000  # of a manifest: names of a million clips
+MOST_FILES = 200
+
+_PART = r"[A-Za-z0-9_][A-Za-z0-9._ +-]{0,99}"
+_FILE = re.compile(rf"{_PART}/{_PART}\.(keras|onnx)")  # <run>/<file>, and nothing that leaves a folder
+
+
+def read(folder):
+    """The manifest of a published folder; None where `folder` has none. Raises `UserError` as `parse` does."""
+    path = Path(folder) / NAME
+    return parse(path.read_bytes(), path) if path.exists() else None
+
+
+def parse(content, where):
+    """The manifest in these bytes, checked; `where` says whence they come.
+
+    Raises `UserError` for anything but a manifest as publish.py writes it: what it does not say, nobody may assume.
+    """
+    with damage_as_user_error(f"{where} is not a manifest of publish.py", "ask its publisher for another"):
+        if len(content) > MOST_BYTES:
+            raise ValueError(f"it has {len(content):,} bytes")
+        manifest = json.loads(content)
+        if manifest["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {manifest['schema']!r}, this project reads {SCHEMA}")
+        if tuple(manifest["traits"]) != TRAITS:
+            raise ValueError(f"its traits are {manifest['traits']!r}")
+        files, runs = manifest["files"], manifest["runs"]
+        if not 0 < len(files) <= MOST_FILES or not runs:
+            raise ValueError(f"it lists {len(files)} files of {len(runs)} runs")
+        for name, about in files.items():
+            if not _FILE.fullmatch(name):
+                raise ValueError(f"the file name {name!r}")
+            size, checksum = about["bytes"], about["sha256"]
+            if type(size) is not int or size <= 0 or not re.fullmatch("[0-9a-f]{64}", checksum):
+                raise ValueError(f"{name} has the size {size!r} and the SHA-256 {checksum!r}")
+        for run, about in runs.items():
+            _check_run(run, about, files)
+        return manifest
+
+
+def _check_run(run, about, files):
+    own = [name for name in files if name.partition("/")[0] == run and name.endswith(".keras")]
+    if not about["files"] or sorted(about["files"]) != sorted(own) or about["kind"] not in ("image", "audio"):
+        raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
+    training = about["training"]
+    quantiles = np.array([training["quantiles"][trait] for trait in TRAITS], np.float64)
+    if training["clips"] and (
+        quantiles.shape != (len(TRAITS), QUANTILES) or not ((quantiles >= 0) & (quantiles <= 1)).all()
+    ):
+        raise ValueError(f"{run} has no quantiles of its training labels")
+    if not (isinstance(about["settings"], dict) and isinstance(training["salt"], str)):
+        raise ValueError(f"{run} has no settings")
+    if not all(isinstance(name, str) for name in training["names"]):
+        raise ValueError(f"{run} has no names of its training clips")
+
+
+def models_of(manifest):
+    """The files that this project opens: {name: {"bytes", "sha256"}}, those in other formats left out."""
+    return {name: manifest["files"][name] for run in manifest["runs"].values() for name in run["files"]}
+
+
+def run_in(folder):
+    """(the manifest's part on the run in `folder`, the published folder); (None, None) for a run of one's own."""
+    manifest = read(Path(folder).parent)
+    return (manifest["runs"][Path(folder).name], Path(folder).parent) if manifest else (None, None)
+
+
+def refuse_changed(folder, name):
+    """Raises `UserError` where a file of the published folder is missing or is not the one that the manifest names."""
+    wanted, path = read(folder)["files"][name], Path(folder) / name
+    if not path.exists():
+        raise UserError(f"{path} is missing: fetch the published folder again")
+    if path.stat().st_size != wanted["bytes"] or sha256(path) != wanted["sha256"]:
+        raise UserError(f"{path} is not the file that {NAME} names (its SHA-256 differs): fetch the folder again")
+
+
+def about_training(labels, salt):
+    """What a manifest tells of a run's training labels, {clip: [5]}: no label, and no name."""
+    values = np.array(list(labels.values()), np.float64).reshape(-1, len(TRAITS))
+    return {
+        "clips": len(values),
+        "quantiles": dict(zip(TRAITS, quantiles_of(values).T.tolist(), strict=True)),
+        "salt": salt,
+        "names": sorted(hashed(labels, salt)),
+    }
+
+
+def quantiles_of(labels):
+    """The quantiles of each trait's labels [clips, 5]: float64 [QUANTILES, 5], without rows where there is no clip."""
+    if not len(labels):
+        return np.empty((0, len(TRAITS)))
+    return np.quantile(labels, np.linspace(0, 1, QUANTILES), axis=0).round(QUANTILE_DECIMALS)
+
+
+def hashed(clips, salt):
+    """{salted hash: clip} of clip names."""
+    return {hashlib.sha256(f"{salt} {clip}".encode(errors="surrogateescape")).hexdigest()[:16]: clip for clip in clips}
+
+
+def sha256(path):
+    """The SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

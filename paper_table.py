@@ -1,0 +1,82 @@
+"""Step 8: the paper's table, filled with our scores beside the published ones.
+
+Reads   runs/fusion/scores_validation.json and scores_test.json (step 6), as far as they are there
+        runs/<NAME>/settings.json (step 5)
+Writes  nothing
+Run     python paper_table.py
+
+A published number stands for itself; the interval of the difference to it is that of our score. What keeps a score
+from being compared with a published one is named below the table.
+"""
+
+import json
+from pathlib import Path
+
+from first_impression.common import files, script
+from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.evaluation import fusion, published
+from first_impression.evaluation.comparison import ALL
+from first_impression.training import saved_models
+
+RUNS = "runs"  # the folder of the runs
+MODELS = "paper_dan,paper_dan_plus,paper_resnet,paper_audio"  # the runs of the paper's models, named as their recipes
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+def main(settings):
+    runs = {name: Path(settings.RUNS) / name for name in settings.MODELS.split(",")}
+    reports = read_reports(Path(settings.RUNS) / fusion.NAME)
+    for split, report in reports.items():
+        print(f"\n{split}: accuracy by clip, and differences with their 95 % intervals\n")
+        print(published.table(split, report, runs))
+        if found := cautions(split, report, runs):
+            print("NOT comparable with the published scores:", *found, sep="\n  ")
+    print("\nPublished:")
+    for known in published.PUBLISHED:
+        print(f"  {known.model} on {known.split}: {known.accuracy['mean']:.4f} ({known.source})")
+    print("  No number could be read of the paper's visual models alone.")
+
+
+def read_reports(folder):
+    """What evaluate.py has found, {split: the dict of docs/scores.md}, of the splits that it has scored."""
+    paths = {split: folder / f"scores_{split}.json" for split in ("validation", "test")}
+    reports = {}
+    for split, path in paths.items():
+        if path.exists():
+            with damage_as_user_error(f"{path} is damaged or not evaluate.py's", "run evaluate.py again"):
+                reports[split] = json.loads(path.read_text(encoding="utf-8"))
+                reports[split]["models"], reports[split]["annotation"]  # what is read of it
+    if not reports:
+        raise UserError(f"{folder} holds no scores: run evaluate.py first")
+    return reports
+
+
+def cautions(split, report, runs):
+    """Why our scores are not of what the published ones are of: a list of texts, empty where they are."""
+    found = []
+    annotation = Path(report["annotation"])
+    wanted = published.ANNOTATIONS.get(split)
+    if wanted and not (annotation.exists() and files.md5(annotation) == wanted):
+        found.append(f"{annotation} is not ChaLearn's annotation file of this split")
+    found += [f"{name} was not scored" for name in (*runs, fusion.NAME) if name not in report["models"]]
+    counts = {name: model["groups"][ALL]["clips"] for name, model in report["models"].items()}
+    for count in sorted({*counts.values()} - {published.CLIPS}):
+        names = ", ".join(name for name in counts if counts[name] == count)
+        found.append(f"scored on {count:,} clips, not on all {published.CLIPS:,}: {names}")
+    if report["fusion_weights"].keys() != runs.keys() or len(set(report["fusion_weights"].values())) > 1:
+        found.append(f"the fusion is not the plain mean of {', '.join(runs)}")
+    for name, run in runs.items():
+        if saved_models.start_of(run)["published"] is False:
+            found.append(f"{name} did not start from published weights: {saved_models.start_of(run)['words']}")
+        constants = saved_models.settings_of(run).get("constants", {})
+        recipe = RECIPES / f"{name}.py"
+        if recipe.exists() and constants:
+            numbers = script.read_recipe(recipe, constants)
+            other = [f"{key} = {constants[key]!r}" for key, value in numbers.items() if constants[key] != value]
+            found += [f"{name} was trained with {', '.join(other)}, not as recipes/{name}.py says"] if other else []
+    return found
+
+
+if __name__ == "__main__":
+    script.run(main)

@@ -1,0 +1,78 @@
+"""check_data.py: what is here, what is missing, how much room the steps will take."""
+
+import shutil
+import zipfile
+from collections import namedtuple
+from pathlib import Path
+
+import pytest
+from conftest import call, make_zip, ok, refused, run
+
+import check_data
+from first_impression.common.errors import UserError
+from first_impression.data import inventory
+from first_impression.data.clips import find_clips
+
+
+def test_what_is_here_is_told(dataset, capsys):
+    Path("vgg-face.mat").write_bytes(bytes(1234))
+    call(check_data)
+    text = capsys.readouterr().out
+    assert "training: 5 clips, 5 of them with labels in Annotations/annotation_training.pkl\n" in text
+    assert "validation: 2 clips" in text and "test: no clips" in text and "vgg-face.mat: 1,234 bytes" in text
+    make_zip("data/training80_01.zip", ["plain.000"], "made")
+    call(check_data)
+    text = capsys.readouterr().out
+    assert "training: 3 clips, 3 of them with labels in Annotations/annotation_training.pkl, which has 2 clips" in text
+
+
+def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch):
+    Path("Annotations/annotation_validation.pkl").unlink()
+    Usage = namedtuple("Usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9, 0))
+    done = run("check_data.py", "--PAPER")
+    refused(done, "annotation_validation.pkl; vgg-face.mat; resnet50_weights", "GB of disk space", "README.md")
+    assert "training: 5 clips" in done.stdout and "validation: 2 clips" in done.stdout
+    shutil.rmtree("data")
+    refused(run("check_data.py"), "annotation_validation.pkl; the training clips; the validation clips; vgg-face.mat")
+    make_zip("data/training80_01.zip", ["plain.000"], "made")
+    refused(run("check_data.py"), "annotation_validation.pkl; the validation clips; vgg-face.mat")
+
+
+def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch):
+    shutil.copy("made/val.000.mp4", "made/tested.000.mp4")
+    make_zip("data/test80_01.zip", ["tested.000"], "made")
+    content = bytearray(Path("data/test80_01.zip").read_bytes())
+    content[content.index(b"PK\1\2") + 8] |= 1  # the flag of the first entry, in the directory
+    Path("data/test80_01.zip").write_bytes(content)
+    with zipfile.ZipFile("data/test80_01.zip") as archive:
+        assert archive.infolist()[0].flag_bits & 1
+    clips = find_clips()
+    assert inventory.missing_files(clips, [], "") == [
+        "Annotations/annotation_test.pkl",
+        "the password of data/test80_01.zip, in CHALEARN_ZIP_PASSWORD",
+    ]
+    assert inventory.missing_files(clips, [], "secret") == ["Annotations/annotation_test.pkl"]
+    monkeypatch.setenv("CHALEARN_ZIP_PASSWORD", "secret")
+    assert inventory.missing_files(clips, [], "") == ["Annotations/annotation_test.pkl"]
+
+
+def test_the_room_to_come_shrinks_with_the_work(dataset):
+    before = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
+    videos = sum(path.stat().st_size for path in Path("made").iterdir())
+    assert before["unpacked videos"].whole == before["unpacked videos"].to_come == videos
+    assert before["frames"].to_come == 7 * 3 * inventory.FRAME_BYTES
+    for name in ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
+        ok(run(name, *(["--FRAMES_PER_CLIP", 3] if name == "Video_to_Image.py" else [])))
+    after = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
+    for what in ("unpacked videos", "frames", "sound"):
+        assert after[what].to_come == 0
+    of_sound = sum(path.stat().st_size for path in Path().glob("*_audio_full.tfrecords"))
+    assert after["sound records"].there >= of_sound > 7 * 300_000
+    assert 0 < after["image records"].there < of_sound / 10
+
+
+def test_a_full_disk_is_missing_room(folder):
+    with pytest.raises(UserError, match="missing: .* GB of disk space"):
+        inventory.refuse_missing([], [inventory.Room("frames", 10**15, 0)])
+    inventory.refuse_missing([], [inventory.Room("frames", 10**15, 10**15)])

@@ -1,0 +1,142 @@
+"""CSV files with five traits per clip: what is read, and what is refused."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import refused, run
+
+from first_impression.common.errors import UserError
+from first_impression.data import annotations, label_table
+
+HEADER = "VideoName,ValueExtraversion,ValueAgreeableness,ValueConscientiousness,ValueNeurotisicm,ValueOpenness"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            "VideoName,ValueOpenness\na,1\n",
+            "no column for extraversion, neuroticism, agreeableness, conscientiousness:",
+        ),
+        (HEADER.replace("VideoName", "Who") + "\na,1,1,1,1,1\n", "no column for clip"),
+        (
+            HEADER + ",neuroticism\na.mp4,0,0,0,0,0,1\n",
+            "several columns for neuroticism, ValueNeurotisicm and neuroticism",
+        ),
+        (HEADER + ", Openness ,valueopenness\na.mp4,0,0,0,0,0,1,1\n", "several columns for openness"),
+        (HEADER + ",VideoName\na.mp4,0,0,0,0,0,b\n", "several columns for clip"),
+        (
+            HEADER + "\na.mp4,0.5,0.5,high,0.5,0.5\n",
+            "row 2, conscientiousness of 'a': 'high' is not a number from 0 to 1",
+        ),
+        (HEADER + "\na.mp4,0.5,0.5,nan,0.5,0.5\n", "row 2, conscientiousness of 'a': 'nan'"),
+        (HEADER + "\na.mp4,0.5,0.5,0.5,-inf,0.5\n", "row 2, neuroticism of 'a': '-inf'"),
+        (HEADER + "\nb,0,0,0,0,0\n\na.mp4,0.5,0.5,0.5,0.5,\n", "row 4, openness of 'a': ''"),
+        (HEADER + "\nb,0,0,0,0,0\na,1,1,1,1,1.001\n", "row 3, openness of 'a': '1.001' is not a number from 0 to 1"),
+        (HEADER + "\na,50,60,70,80,90\n", "row 2, extraversion of 'a': '50'"),
+        (HEADER + "\na,0,0,0,-0.01,0\n", "row 2, neuroticism of 'a': '-0.01'"),
+        (HEADER + "\na.mp4,0.5,0.5\n", "row 2: 3 cells under 6 columns"),
+        (HEADER + "\na.mp4,0,5,0,5,0,5,0,5,0,5\n", "row 2: 11 cells under 6 columns. Decimals take a point"),
+        (HEADER + '\na.mp4,"0,5","0,5","0,5","0,5","0,5"\n', "row 2, extraversion of 'a': '0,5'"),
+        ("", "not a readable CSV file: it is empty"),
+        ("\0\xff\0" * 100, "p.csv is not a readable CSV file"),
+    ],
+)
+def test_unfit_csv_files_are_named_in_one_line(content, words):
+    Path("p.csv").write_bytes(content.encode("latin1"))
+    with pytest.raises(UserError) as refusal:
+        label_table.read("p.csv")
+    assert words in str(refusal.value) and "p.csv" in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+def table_of(text):
+    Path("t.csv").write_text(text, encoding="utf-8")
+    return label_table.read("t.csv")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "VideoName,ValueExtraversion,ValueNeurotisicm,ValueAgreeableness,ValueConscientiousness,ValueOpenness",
+        "clip,extraversion,emotional_stability,agreeableness,conscientiousness,openness",
+        " File Name ,EXTRAVERSION,Emotional Stability,Agreeableness,conscientiousness,Openness to Experience",
+        "\ufeffvideo,Extraversion,emotionalStability,agreeableness,Conscientiousness,openness",
+    ],
+)
+def test_columns_are_found_by_name_in_any_case(header):
+    table = table_of(f"{header}\na.000.mp4,0.1,0.2,0.3,0.4,0.5\n")
+    assert table.values.keys() == {"a.000"} and table.by_neuroticism == ""
+    assert table.values["a.000"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]  # in the order of TRAITS
+    columns = header.split(",")
+    shuffled = table_of(",".join(["age", *columns[::-1]]) + "\n33,0.5,0.4,0.3,0.2,0.1,a.000.mp4\n")
+    assert shuffled.values["a.000"].tolist() == table.values["a.000"].tolist()
+
+
+def test_which_way_round_neuroticism_is_read_is_told(folder, capsys):
+    annotation = folder / "labels.csv"
+    header = "clip,extraversion,{},agreeableness,conscientiousness,openness\nann.mov,0,1,0,0,0\n"
+    annotation.write_text(header.format("Neuroticism"))
+    assert annotations.read_annotation(annotation)["ann"].tolist() == [0, 1, 0, 0, 0]
+    told = capsys.readouterr().out
+    assert "labels.csv: its column Neuroticism is read as ChaLearn's is" in told and "emotional_stability" in told
+    annotations.read_annotation(annotation)
+    assert capsys.readouterr().out == ""  # once is enough
+    annotation.write_text(header.format("emotional_stability"))
+    assert annotations.read_annotation(annotation)["ann"].tolist() == [0, 1, 0, 0, 0]
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("values", "advice"),
+    [
+        ("1,4.5,7,3,2", "Ratings from 1 to 7 become (x - 1) / 6"),
+        ("1,4.5,5,3,2", "Ratings from 1 to 5 become (x - 1) / 4"),
+        ("0,45,99,3,2", "Ratings from 0 to 100 become x / 100"),
+        ("0,9.5,1,3,2", "Ratings from 0 to 10 become x / 10"),
+    ],
+)
+def test_ratings_on_other_scales_are_refused_with_the_way_to_scale_them(values, advice):
+    with pytest.raises(UserError) as refusal:
+        table_of(f"{HEADER}\na,{values}\n")
+    assert "row 2, " in str(refusal.value) and str(refusal.value).endswith(advice)
+
+
+def test_no_scale_is_made_up():
+    with pytest.raises(UserError, match="is not a number from 0 to 1$"):
+        table_of(f"{HEADER}\na,-3,200,1,1,1\n")
+
+
+def test_splits_and_speakers_have_columns():
+    rows = "a.mp4,0,0,0,0,0,Train,Anna\nb,1,1,1,1,1,dev,Bert\nc,0,0,0,0,0,TEST,Anna\n"
+    table = table_of(f"{HEADER},Set,Speaker\n{rows}")
+    assert table.splits == {"a": "training", "b": "validation", "c": "test"}
+    assert table.sources == annotations.read_sources("t.csv") == {"a": "Anna", "b": "Bert", "c": "Anna"}
+    assert annotations.read_annotation("t.csv", "validation").keys() == {"b"}
+    assert annotations.read_annotation("t.csv").keys() == {"a", "b", "c"}
+    assert annotations.read_sources("annotation.pkl") == {}
+    with pytest.raises(UserError, match="row 3: 'b' needs one split, one of training, validation, test, not 'middle'"):
+        table_of(f"{HEADER},split\na,0,0,0,0,0,val\nb,0,0,0,0,0,middle\n")
+    for row in ("b,0,0,0,0,0,", "a.mp4,0,0,0,0,0,y"):
+        with pytest.raises(UserError, match="t.csv, row 3: '.' needs one source"):
+            table_of(f"{HEADER},source\na.mp4,0,0,0,0,0,x\n{row}\n")
+
+
+def test_an_annotation_has_each_clip_once(folder):
+    Path("a.csv").write_text(f"{HEADER}\na.mp4,0,0,0,0,0\nb,0,0,0,0,0\na,1,1,1,1,1\n")
+    with pytest.raises(UserError, match="a.csv has several rows for a: keep one of each"):
+        annotations.read_annotation("a.csv")
+    table = label_table.read("a.csv")
+    assert table.doubled == ["a"] and (table.values["a"] == 0).all() and np.isfinite(table.values["b"]).all()
+
+
+def test_one_file_for_all_splits_needs_the_splits(dataset):
+    for old in Path("Annotations").iterdir():
+        old.unlink()
+    Path("Annotations/annotations.csv").write_text(f"{HEADER}\nplain.000.mp4,0,0,0,0,0\n")
+    refused(run("Video_to_Image.py"), "annotations.csv needs a column named split")
+
+
+def test_two_files_with_the_labels_of_one_split_are_refused(dataset):
+    Path("Annotations/annotation_training.csv").write_text(f"{HEADER}\nplain.000.mp4,0,0,0,0,0\n")
+    refused(run("Video_to_Image.py"), "training.pkl and Annotations/annotation_training.csv both have labels")

@@ -1,0 +1,330 @@
+"""Published folders taken from a zip and from a server, which may misbehave."""
+
+import hashlib
+import json
+import shutil
+import threading
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from first_impression.common.errors import UserError
+from first_impression.data.chalearn import TRAITS
+from first_impression.sharing import fetching
+from first_impression.training import manifest, saved_models
+
+MODELS = {"dan/epoch 1.keras": bytes(range(256)) * 4000, "ear/final.keras": b"sound" * 1000}
+
+
+@pytest.fixture(autouse=True)
+def cache(folder, monkeypatch):
+    monkeypatch.setenv(fetching.CACHE_VARIABLE, str(folder / "cache"))
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    return folder / "cache"
+
+
+@pytest.fixture
+def published(folder):
+    """A published folder whose models are bytes of no meaning: nothing here opens them."""
+    quantiles = {trait: [number / 100 for number in range(101)] for trait in TRAITS}
+    training = {"clips": 7, "quantiles": quantiles, "salt": "s", "names": []}
+    kinds = {"dan": "image", "ear": "audio"}
+    about = {
+        "schema": 1,
+        "traits": list(TRAITS),
+        "files": {
+            name: {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+            for name, content in MODELS.items()
+        },
+        "runs": {
+            name.split("/")[0]: {
+                "kind": kinds[name.split("/")[0]],
+                "files": [name],
+                "settings": {},
+                "training": training,
+            }
+            for name in MODELS
+        },
+    }
+    for name, content in MODELS.items():
+        (folder / "published" / name).parent.mkdir(parents=True)
+        (folder / "published" / name).write_bytes(content)
+    write_manifest(about)
+    return folder / "published"
+
+
+def write_manifest(about):
+    Path("published/manifest.json").write_text(json.dumps(about))
+
+
+class Server(ThreadingHTTPServer):
+    """Serves the current folder; `asked` lists the paths asked for, `answers` are by-path functions of the handler."""
+
+    def __init__(self):
+        self.asked, self.answers = [], {}
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.address = f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request, client_address):
+        pass  # a client that has hung up
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):  # noqa: N802, the library's name
+        path = unquote(self.path)
+        self.server.asked.append((path, self.headers.get("Range")))
+        if path in self.server.answers:
+            return self.server.answers[path](self)
+        file = Path("." + path)
+        if not file.is_file():
+            return self.send_error(404)
+        content, wanted = file.read_bytes(), self.headers.get("Range")
+        start = int(wanted.removeprefix("bytes=").removesuffix("-")) if wanted else 0
+        self.send_response(206 if wanted else 200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self.wfile.write(content[start:])
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def server(folder):
+    server = Server()
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield server
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def contents(place):
+    return {str(path.relative_to(place)): path.read_bytes() for path in Path(place).rglob("*.keras")}
+
+
+def kept(cache):
+    """The models in the cache, whole or not."""
+    return sorted(
+        path.name for path in cache.rglob("*") if path.is_file() and path.name[0] != "." and ".keras" in path.name
+    )
+
+
+def test_an_address_is_fetched_once_and_then_needs_no_network(published, server, cache, capsys):
+    address = f"{server.address}/published/manifest.json"
+    place = fetching.published_folder(address)
+    assert contents(place) == MODELS and set(saved_models.find_trained(place)) == {"dan", "ear"}
+    told = capsys.readouterr()
+    assert "2 files, 1.0 MB, are fetched into" in told.out and "dan/epoch 1.keras: 100%" in told.err
+    asked = len(server.asked)
+    assert asked == 3
+    server.shutdown()
+    server.server_close()
+    assert fetching.published_folder(address) == place and len(server.asked) == asked
+    assert f"{address}: from {place}" in capsys.readouterr().out
+
+
+def test_the_same_file_in_another_published_folder_is_not_fetched_again(published, server, cache):
+    fetching.published_folder(f"{server.address}/published/manifest.json")
+    shutil.copytree("published", "other")
+    about = json.loads(Path("other/manifest.json").read_text()) | {"license": "mit"}
+    Path("other/manifest.json").write_text(json.dumps(about))
+    place = fetching.published_folder(f"{server.address}/other/manifest.json")
+    assert contents(place) == MODELS and [path for path, _ in server.asked if path.startswith("/other/")] == [
+        "/other/manifest.json"
+    ]
+
+
+def test_a_zip_of_a_published_folder(published, cache):
+    for root in ("", "mine/"):
+        with zipfile.ZipFile("some.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in (path for path in published.rglob("*") if path.is_file()):
+                archive.write(path, f"{root}{path.relative_to(published)}")
+        assert contents(fetching.published_folder("some.zip")) == MODELS
+        shutil.rmtree(cache)
+
+
+@pytest.mark.parametrize("flaw", ["cut", "changed", "larger", "lacking", "no manifest", "no zip"])
+def test_a_zip_that_is_not_one_is_refused_and_leaves_nothing(published, cache, flaw):
+    with zipfile.ZipFile("some.zip", "w") as archive:
+        for path in (path for path in published.rglob("*") if path.is_file()):
+            content = path.read_bytes()
+            if path.name == "final.keras":
+                content = {"changed": b"SOUND" * 1000, "larger": content + b"x"}.get(flaw, content)
+            if not (
+                flaw == "lacking" and path.name == "final.keras" or flaw == "no manifest" and path.suffix == ".json"
+            ):
+                archive.writestr(str(path.relative_to(published)), content)
+    if flaw in ("cut", "no zip"):
+        content = Path("some.zip").read_bytes()
+        Path("some.zip").write_bytes(content[:-30] if flaw == "cut" else b"zip")
+    with pytest.raises(UserError, match=r"some\.zip"):
+        fetching.published_folder("some.zip")
+    assert hashlib.sha256(MODELS["ear/final.keras"]).hexdigest() not in str(kept(cache))
+    assert not list(cache.glob("folders/*"))
+
+
+def test_a_cut_file_is_gone_on_with(published, server, cache):
+    path, address = "/published/dan/epoch 1.keras", f"{server.address}/published/manifest.json"
+    content = MODELS["dan/epoch 1.keras"]
+
+    def cut(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", str(len(content)))
+        handler.end_headers()
+        handler.wfile.write(content[:400_000])
+        handler.close_connection = True
+
+    server.answers[path] = cut
+    with pytest.raises(UserError, match="goes on from there"):
+        fetching.published_folder(address)
+    (part,) = kept(cache)
+    assert part.endswith(".keras.part")
+    del server.answers[path]
+    assert contents(fetching.published_folder(address)) == MODELS
+    have = next(int(wanted[6:-1]) for asked, wanted in server.asked if asked == path and wanted)
+    assert 0 < have <= 400_000
+
+
+def test_a_server_that_knows_no_parts_sends_all_of_it_again(published, server, cache):
+    path, address = "/published/ear/final.keras", f"{server.address}/published/manifest.json"
+    about = manifest.read(published)["files"]["ear/final.keras"]
+    part = cache / "files" / f"{about['sha256']}.keras.part"
+    part.parent.mkdir(parents=True)
+    part.write_bytes(b"sound" * 10)
+
+    def whole(handler):
+        handler.send_response(200)
+        handler.end_headers()
+        handler.wfile.write(MODELS["ear/final.keras"])
+
+    server.answers[path] = whole
+    assert contents(fetching.published_folder(address)) == MODELS
+
+
+def answer(content, status=200, **headers):
+    def send(handler):
+        handler.send_response(status)
+        for name, value in headers.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        handler.wfile.write(content)
+
+    return send
+
+
+def endless(handler):
+    handler.send_response(200)
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b"x" * 65536)
+
+
+def redirect(to):
+    return answer(b"", 302, Location=to)
+
+
+FLIPPED = bytearray(MODELS["ear/final.keras"])
+FLIPPED[2500] ^= 1
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "words"),
+    [
+        (answer(bytes(FLIPPED)), "not the file that manifest.json names, its SHA-256 differs"),
+        (answer(b"other" * 1000), "not the file that manifest.json names"),  # of the same size
+        (endless, "more than the 5,000 bytes"),
+        (answer(b"", 404), "answers 404"),
+        (answer(b"", 500), "answers 500"),
+        (redirect("http://example.org/final.keras"), "only https:// addresses are taken"),
+        (redirect("file:///etc/passwd"), "only https:// addresses are taken"),
+        (redirect("/published/ear/final.keras"), "redirected more than 5 times"),
+    ],
+)
+def test_a_file_that_is_not_the_one_named_is_refused_and_leaves_nothing(published, server, cache, misdeed, words):
+    server.answers["/published/ear/final.keras"] = misdeed
+    with pytest.raises(UserError) as refusal:
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert words in str(refusal.value) and "\n" not in str(refusal.value)
+    assert kept(cache) == [f"{hashlib.sha256(MODELS['dan/epoch 1.keras']).hexdigest()}.keras"]  # the sound one alone
+    assert not list(cache.glob("folders/*")) and not list(cache.glob("addresses/*"))
+
+
+@pytest.mark.parametrize(
+    ("misdeed", "words"),
+    [
+        (endless, "more than 20,000,000 bytes"),
+        (answer(b"<html>"), "is not a manifest of publish.py"),
+        (answer(b"[" * 100_000), "is not a manifest of publish.py"),
+        (answer(b"", 403), "answers 403"),
+        (redirect("http://example.org/manifest.json"), "only https:// addresses are taken"),
+    ],
+)
+def test_a_manifest_that_is_none_is_refused(published, server, cache, misdeed, words):
+    server.answers["/published/manifest.json"] = misdeed
+    with pytest.raises(UserError) as refusal:
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert words in str(refusal.value) and "\n" not in str(refusal.value) and not cache.exists()
+
+
+@pytest.mark.parametrize("name", ["../../out.keras", "/tmp/out.keras", "dan/../../out.keras", "http://x/out.keras"])
+def test_no_name_in_a_manifest_leaves_the_folder(published, server, cache, name):
+    about = json.loads(Path("published/manifest.json").read_text())
+    about["files"][name] = about["files"]["ear/final.keras"]
+    write_manifest(about)
+    with pytest.raises(UserError, match="is not a manifest of publish.py"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert not cache.exists() and len(server.asked) == 1
+
+
+def test_sizes_are_bounded_before_anything_is_fetched(published, server, cache):
+    about = json.loads(Path("published/manifest.json").read_text())
+    about["files"]["ear/final.keras"]["bytes"] = 10**12
+    write_manifest(about)
+    with pytest.raises(UserError, match="its files have 1,000.0 GB"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert len(server.asked) == 1 and not cache.exists()
+
+
+def test_a_redirect_that_stays_here_is_followed(published, server):
+    server.answers["/latest/manifest.json"] = redirect("/published/manifest.json")
+    server.answers["/latest/ear/final.keras"] = redirect("/published/ear/final.keras")
+    server.answers["/latest/dan/epoch 1.keras"] = redirect("/published/dan/epoch%201.keras")
+    assert contents(fetching.published_folder(f"{server.address}/latest/manifest.json")) == MODELS
+
+
+@pytest.mark.parametrize(
+    "address", ["http://example.org/manifest.json", "ftp://127.0.0.1/manifest.json", "file:///x/manifest.json"]
+)
+def test_only_safe_addresses_are_taken(address):
+    with pytest.raises(UserError, match="only https:// addresses are taken"):
+        fetching.published_folder(address)
+
+
+def test_no_network_a_dead_proxy_and_a_silent_server_are_a_line_each(published, server, monkeypatch):
+    dead = "https://127.0.0.1:9/manifest.json"
+    with pytest.raises(UserError, match="127.0.0.1:9/manifest.json: no connection"):
+        fetching.published_folder(dead)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match="the proxy of HTTPS_PROXY could not be reached"):
+        fetching.published_folder("https://example.org/manifest.json")
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.2)
+    wait = threading.Event()
+    server.answers["/published/manifest.json"] = lambda handler: wait.wait(5)
+    with pytest.raises(UserError, match="no answer within 0.2 s"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    wait.set()
+
+
+def test_a_full_disk_leaves_nothing(published, server, cache, monkeypatch):
+    (cache / "files").mkdir(parents=True)
+    for of in manifest.read(published)["files"].values():
+        (cache / "files" / f"{of['sha256']}.keras.part").symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert not list(cache.glob("files/*.keras")) and not list(cache.glob("folders/*"))
