@@ -183,10 +183,16 @@ def _whose_course(clip):
     """What the lines over time are, in a title."""
     told = []
     if visual := list(clip["by_frame"]["models"]):
-        told.append(f"each frame by {' and '.join(visual)}" + ", their mean" * (len(visual) > 1))
+        told.append(f"each frame by {_and(visual)}" + ", their mean" * (len(visual) > 1))
     if clip["spread"]:
-        told.append(f"each of the {len(clip['windows'])} windows by {' and '.join(clip['models'])} (bars)")
+        told.append(f"each of the {len(clip['windows'])} windows by {_and(clip['models'])} (bars)")
     return "Over the clip's time" + (": " + "; ".join(told) if told else "")
+
+
+def _and(names):
+    """ "a", "a and b", "a, b and c"."""
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _draw_course(ax, clip):

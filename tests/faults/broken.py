@@ -6,6 +6,7 @@ JSON object: how many copies were refused in words, how many gave something whol
 
 import contextlib
 import faulthandler
+import itertools
 import json
 import os
 import re
@@ -30,6 +31,7 @@ from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound, loudness
 from first_impression.data.streams import video_stream
 from first_impression.evaluation import predictions
+from first_impression.inference.clip import open_clip
 
 SECONDS = 60  # for one broken copy; the sound ones take less than one
 GIGABYTES = 2
@@ -137,6 +139,11 @@ class Mp4(Reader):
             finite(audio.log_filterbank(samples), (audio.FEATURES,))
             levels = loudness(path)
             assert np.isfinite(levels).all()
+        with refused_into(refusals):  # as a part, which is streamed; made-up times can claim hours
+            for window in itertools.islice(open_clip(path, 3, start=0.01, with_faces=True).windows, 20):
+                assert len(window.frames) == len(window.times) == len(window.look.dark) <= 3, window
+                assert window.features is None or finite(window.features, (audio.FEATURES,)) is None
+                assert np.isfinite([*window.times, window.sound_seconds, window.band]).all(), window
         shutil.rmtree(folder)
         if refusals:
             raise refusals[0]
