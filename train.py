@@ -24,7 +24,7 @@ import signal
 import time
 from pathlib import Path
 
-from first_impression.common import files, parallel, script
+from first_impression.common import files, parallel, provenance, script
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import metrics, predictions
@@ -113,7 +113,9 @@ def main(settings):
         with devices.strategy.scope():
             model, optimizer, progress = begin_or_resume(folder, settings, training, validation, devices)
             step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
-        if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
+        finished = provenance.Ledger(folder).is_made_from(folder / saved_models.FINAL, made_from(progress))
+        if progress.epoch >= settings.N_EPOCHS and finished:
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
             return
         if devices.writes:  # a model of fewer epochs than the history beside it would be taken for the trained one
@@ -135,12 +137,12 @@ def main(settings):
             progress.end_epoch(history.row(epoch + 1, loss, scores))
             if devices.writes:
                 history.write(folder, progress, board)
-                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS)
+                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS, made_from(progress))
             save()
 
         if devices.writes:
-            progress.final = saved_models.save(model, folder / saved_models.FINAL)
-            save()
+            saved_models.save(model, folder / saved_models.FINAL, made_from(progress))
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
         print(f"{folder / saved_models.FINAL}: the trained model; {folder / 'curves.png'}: how it went")
 
 
@@ -202,6 +204,13 @@ def open_records(settings):
     made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
     steps.name_still_used(training.labels.keys() | validation.labels.keys(), made_in)
     return training, validation, *record_reader.read_names(validation)
+
+
+def made_from(progress):
+    """What the model of the epochs that are done was made from, as the notes beside it have it."""
+    about, constants = progress.about, progress.about["constants"]
+    decide = {name: value for name, value in constants.items() if name not in FREE_TO_CHANGE}
+    return {"epoch": progress.epoch, "constants": decide, "records": about["records"], "start": about["start"]}
 
 
 def run_name(settings):

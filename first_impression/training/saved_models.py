@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
-from first_impression.common.files import md5, whole_file
+from first_impression.common.files import whole_file
+from first_impression.common.provenance import Ledger
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.evaluation.predictions import read_csv
@@ -40,25 +41,25 @@ PARTS |= {
 MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
 
 
-def save(model, path):
-    """Write a whole model, architecture and weights, for use anywhere; returns the file's MD5.
+def save(model, path, made_from):
+    """Write a whole model, architecture and weights, for use anywhere, and note what it was made from beside it.
 
     In float32, whatever it was trained in. Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
         in_float32(model).save(tmp)
-    return md5(path)
+        Ledger(path.parent).note(path, tmp, made_from)
 
 
-def save_epoch(model, folder, rows, keep):
+def save_epoch(model, folder, rows, keep, made_from):
     """Write the model of the epoch that is done, the last of `rows` of the history, if it is to `keep` or the best."""
     epoch = rows[-1]["epoch"]
     by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy; the first of equals wins
     if keep:
-        save(model, folder / f"epoch-{epoch}.keras")
+        save(model, folder / f"epoch-{epoch}.keras", made_from)
     if max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"] == epoch:
-        save(model, folder / BEST)
+        save(model, folder / BEST, made_from)
 
 
 def refuse_nonfinite(model, path):
@@ -75,10 +76,12 @@ def nonfinite(model):
     return name_some(each.path for each in model.variables if not np.isfinite(np.asarray(each)).all())
 
 
-def is_final(folder, checksum):
-    """Whether the trained model in `folder` is the one of this MD5: a kill may have left an earlier one there."""
-    path = folder / FINAL
-    return bool(checksum) and path.exists() and md5(path) == checksum
+def refuse_changed(*models):
+    """Raises `UserError` where one of these files is not as training wrote it last, as after an exchange of two."""
+    for file in map(Path, models):
+        ledger = Ledger(file.parent)
+        if file in ledger and not ledger.is_last_made(file, ledger.content(file)):
+            raise UserError(f"{file} is not as train.py made it last: run that again, or move the file away")
 
 
 def in_float32(model):
@@ -193,6 +196,7 @@ def load_model(file):
     import keras
 
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
+    refuse_changed(file)
     with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
         with open_whole_zip(file) as archive:
             check_architecture(json.loads(archive.read("config.json")))
