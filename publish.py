@@ -20,9 +20,14 @@ TO = ""  # the folder to write; it must not be there yet
 LICENSE = ""  # of the models, as the Hugging Face Hub abbreviates it: cc-by-nc-4.0, for example
 RUNS = "runs"  # the folder of the runs
 EPOCHS = ""  # of each run; "": the last, "best": that of the best validation accuracy, "1" or "1,2": these, averaged
+FORMAT = "keras"  # "onnx": the same models as ONNX files too, for programs without Keras (requirements-onnx.txt)
 TITLE = ""  # of the model card; "": the name of the folder TO
 
-RULES = {"EPOCHS": saved_models.epochs_rule, "LICENSE": card.license_rule}
+RULES = {
+    "EPOCHS": saved_models.epochs_rule,
+    "LICENSE": card.license_rule,
+    "FORMAT": script.one_of("keras", "onnx"),
+}
 
 
 def main(settings):
@@ -35,13 +40,17 @@ def main(settings):
     if target.exists():
         raise UserError(f"{target} is there already: publish into a new folder, or remove that one")
     runs = saved_models.find_trained(Path(settings.RUNS), ",".join(settings.NAMES))
-    about = packing.describe(runs, settings.EPOCHS, settings.LICENSE)
+    if settings.FORMAT == "onnx":
+        packing.require_onnx()
     scores = packing.scores_of(Path(settings.RUNS), runs, settings.EPOCHS)
     with files.whole_folder(target) as tmp:
         for name, run in runs.items():
             (tmp / name).mkdir()
             for file in saved_models.epoch_files(run, settings.EPOCHS):
                 shutil.copyfile(file, tmp / name / file.name)
+                if settings.FORMAT == "onnx":
+                    packing.write_onnx(file, tmp / name / f"{file.stem}.onnx")
+        about = packing.describe(tmp, runs, settings.EPOCHS, settings.LICENSE)
         files.write_json(tmp / manifest.NAME, about)
         manifest.read(tmp)  # what cannot be read again is not given away
         (tmp / "README.md").write_text(card.write(settings.TITLE or target.name, about, scores), encoding="utf-8")

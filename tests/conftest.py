@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import pickle
 import runpy
 import signal
@@ -22,6 +23,7 @@ sys.path.insert(0, str(PROJECT))
 from first_impression.common import script  # noqa: E402, once the project can be found
 from first_impression.data.chalearn import TRAITS  # noqa: E402
 
+HARM = "harm.txt"  # what the code in a hostile file would write, if it ran
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 
 
@@ -30,10 +32,11 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.fixture(scope="session")
 def done(tmp_path_factory):
-    """Every step done once, without a fault, for the tests of faults."""
-    from harness import all_steps  # which lies beside those
+    """Every step done once, without a fault, for the tests of faults; of several workers, the first to ask does it."""
+    from harness import done_once  # which lies beside those
 
-    return all_steps(tmp_path_factory.mktemp("done"))
+    own = tmp_path_factory.getbasetemp()
+    return done_once((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "done")
 
 
 @pytest.fixture(autouse=True)
@@ -42,6 +45,15 @@ def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHALEARN_ZIP_PASSWORD", raising=False)
     return tmp_path
+
+
+@pytest.fixture
+def no_harm(folder):
+    """For tests of hostile files, which would write `HARM` somewhere: after each, nothing of that name is there."""
+    outside = set(folder.parent.iterdir())
+    yield
+    assert not [path for path in folder.rglob("*") if path.name in (HARM, f"{HARM}.mp4")], "it did its harm"
+    assert set(folder.parent.iterdir()) == outside, "something left the folder"
 
 
 def run(name, *arguments):

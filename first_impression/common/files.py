@@ -12,11 +12,13 @@ import hashlib
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 from first_impression.common.errors import UserError
 
 LONGEST_NAME = 255  # bytes, of a file on all common file systems
+PATIENCE = 1.0  # seconds for a lock: a child that a killed script has just begun holds it until it is ffmpeg
 
 
 def partial(path, by=""):
@@ -103,12 +105,17 @@ def locked(lock, work):
     """
     lock = Path(lock)
     lock.parent.mkdir(parents=True, exist_ok=True)
+    until = time.monotonic() + PATIENCE
     with contextlib.ExitStack() as stack:
         while True:
             held = stack.enter_context(open(lock, "a+"))
             try:
                 fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
+                if time.monotonic() < until:
+                    held.close()
+                    time.sleep(0.05)
+                    continue
                 held.seek(0)
                 raise UserError(f"{work} is at work here already (process {held.read().strip()}): let it end") from None
             except OSError as error:

@@ -5,6 +5,7 @@ Python's own, with the system's number, whereas some versions of ffmpeg cut the 
 """
 
 import contextlib
+import errno
 import functools
 import os
 import re
@@ -80,6 +81,8 @@ def _find(named):
     try:
         started = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):  # no ffmpeg would start
+            raise
         raise UserError(f"{path} does not start ({error.strerror}): {remedy}") from None
     if started.returncode:
         raise UserError(f"{path} does not start ({_last_line(started.stderr)}): {remedy}")

@@ -1,7 +1,6 @@
 """Sound out of clips: as WAV files, and how loud it is over time."""
 
 import math
-import os
 import wave
 
 import numpy as np
@@ -47,7 +46,8 @@ def extract_sound(video, wav, seconds=None):
 def _write_wav(stream, wav):
     """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
     written, sample = 0, CHANNELS * WIDTH
-    with wave.open(os.fspath(wav), "wb") as file:
+    # opened here: a `wave` object whose file cannot be opened prints a traceback when it goes
+    with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
         while chunk := stream.read(sample << 14):
             written += len(chunk) // sample

@@ -70,15 +70,9 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
             if outcome is not Kept.THERE:
                 (bad if isinstance(outcome, BadClipError) else made)[clip] = outcome
             bar.update()
-    with (
-        files.whole_file(listing) as tmp,
-        open(tmp, "w", newline="", encoding="utf-8", errors="backslashreplace") as table,
-    ):
-        writer = csv.writer(table)
-        writer.writerow(["split", "clip", "reason"])
-        writer.writerows([clip.split.name, clip.name, str(reason)] for clip, reason in bad.items())
-    there = len(clips) - len(made) - len(bad)
+    _write_unusable(listing, bad)
     took = time.monotonic() - start
+    there = len(clips) - len(made) - len(bad)
     print(f"{folder}: {len(made)} clips made, {there} were there, {len(bad)} unusable, in {took:.0f} s")
     for clip, reason in list(bad.items())[:MOST_NAMED]:
         print(f"  unusable: {clip.name}: {reason}")
@@ -90,6 +84,17 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
             "other than the clips must be wrong: look at the reasons there, mend it and run this step again"
         )
     return made
+
+
+def _write_unusable(listing, bad):
+    """Write the table of the unusable clips, {clip: reason}."""
+    with (
+        files.whole_file(listing) as tmp,
+        open(tmp, "w", newline="", encoding="utf-8", errors="backslashreplace") as table,
+    ):
+        writer = csv.writer(table)
+        writer.writerow(["split", "clip", "reason"])
+        writer.writerows([clip.split.name, clip.name, str(reason)] for clip, reason in bad.items())
 
 
 def name_gone(clips, output, folder, made, videos, settings):

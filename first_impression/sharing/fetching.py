@@ -60,7 +60,7 @@ def _from_address(address):
     content = _fetch_small(address, manifest.MOST_BYTES)
     about = manifest.parse(content, address)
     _refuse_large(about, address)
-    missing = {name: of for name, of in about["files"].items() if not _is_whole(of)}
+    missing = {name: of for name, of in manifest.models_of(about).items() if not _is_whole(of)}
     if missing:
         size = sum(of["bytes"] for of in missing.values())
         print(f"{address}: {len(missing)} files, {size / 1e6:,.1f} MB, are fetched into {cache()}")
@@ -82,7 +82,7 @@ def _from_zip(path):
             content, root = archive.read(inside[0]), inside[0].removesuffix(manifest.NAME)
             about = manifest.parse(content, f"{path}: {inside[0]}")
             _refuse_large(about, path)
-            for name, of in about["files"].items():
+            for name, of in manifest.models_of(about).items():
                 if not _is_whole(of):
                     with archive.open(root + name) as source, files.whole_file(_kept(of)) as tmp:
                         with open(tmp, "wb") as target:
@@ -99,7 +99,7 @@ def refuse_unsafe(address):
 
 
 def _refuse_large(about, where):
-    size = sum(of["bytes"] for of in about["files"].values())
+    size = sum(of["bytes"] for of in manifest.models_of(about).values())
     if size > MOST_BYTES:
         raise UserError(f"{where}: its files have {size / 1e9:,.1f} GB, more than any models of this project")
 
@@ -119,7 +119,7 @@ def _lay_out(content, about):
     if not folder.is_dir():
         with files.whole_folder(folder) as tmp:
             (tmp / manifest.NAME).write_bytes(content)
-            for name, of in about["files"].items():
+            for name, of in manifest.models_of(about).items():
                 (tmp / name).parent.mkdir(exist_ok=True)
                 try:
                     os.link(_kept(of), tmp / name)

@@ -1,8 +1,12 @@
 """What a published folder says: its manifest, and the scores that its models have got."""
 
+import importlib.util
 import json
 import secrets
+import sys
 from pathlib import Path
+
+import numpy as np
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import md5
@@ -15,10 +19,10 @@ WINDOW_SECONDS = 15.3  # how much of a clip the models are meant to answer at a 
 PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WEIGHTS")
 
 
-def describe(runs, epochs, license):
-    """The manifest of the runs {name: folder}, of these `epochs`: a dict as in training/manifest.py.
+def describe(folder, runs, epochs, license):
+    """The manifest of a folder with the models of the runs {name: folder}: a dict as in training/manifest.py.
 
-    Raises `UserError` for a file that is not a sound float32 model of train.py's.
+    `epochs` are those that were chosen. Raises `UserError` for a file that is not a model of train.py's.
     """
     about = {
         "schema": manifest.SCHEMA,
@@ -34,7 +38,7 @@ def describe(runs, epochs, license):
     for name, run in runs.items():
         paths = saved_models.epoch_files(run, epochs)
         _, kind = saved_models.load_networks(run, epochs)
-        for path in paths:
+        for path in sorted((folder / name).iterdir()):
             about["files"][f"{name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": manifest.sha256(path)}
         about["runs"][name] = {
             "kind": kind,
@@ -53,6 +57,20 @@ def _settings(run):
     start = {**saved_models.start_of(run), "file": Path(saved_models.start_of(run)["file"]).name}
     recipe = Path(settings.get("recipe") or "").name
     return {"constants": constants, "recipe": recipe, "start": start, "made_by": settings["made_by"]}
+
+
+def require_onnx():
+    """Raises `UserError` where the packages that write ONNX files are not installed."""
+    missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"{', '.join(missing)} not installed: {sys.executable} -m pip install -r requirements-onnx.txt")
+
+
+def write_onnx(file, target):
+    """Write a saved model as an ONNX file: inputs float32 [n, ...] as Keras takes them, traits float32 [n, 5]."""
+    model, _ = saved_models.load_model(file)
+    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # a model that was never called cannot be exported
+    model.export(target, format="onnx", verbose=False)
 
 
 def scores_of(folder, runs, epochs):

@@ -1,7 +1,7 @@
 """What a published folder says of its runs: manifest.json, written by publish.py, read by whoever uses the folder.
 
     {"schema": 1, "license": .., "traits": [..], "window_seconds": .., "made_by": {..}, "epochs": EPOCHS of publish.py,
-     "files": {"dan/final.keras": {"bytes": .., "sha256": ..}},
+     "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
      "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
               "training": {"clips": how many, "quantiles": {trait: QUANTILES numbers}, "salt": .., "names": [..]}}}}
 
@@ -27,7 +27,7 @@ MOST_BYTES = 20_000_000  # of a manifest: names of a million clips
 MOST_FILES = 200
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._ +-]{0,99}"
-_FILE = re.compile(rf"{_PART}/{_PART}\.keras")  # <run>/<file>, and nothing that leaves a folder
+_FILE = re.compile(rf"{_PART}/{_PART}\.(keras|onnx)")  # <run>/<file>, and nothing that leaves a folder
 
 
 def read(folder):
@@ -64,7 +64,7 @@ def parse(content, where):
 
 
 def _check_run(run, about, files):
-    own = [name for name in files if name.partition("/")[0] == run]
+    own = [name for name in files if name.partition("/")[0] == run and name.endswith(".keras")]
     if not about["files"] or sorted(about["files"]) != sorted(own) or about["kind"] not in ("image", "audio"):
         raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
     training = about["training"]
@@ -77,6 +77,11 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} has no settings")
     if not all(isinstance(name, str) for name in training["names"]):
         raise ValueError(f"{run} has no names of its training clips")
+
+
+def models_of(manifest):
+    """The files that this project opens: {name: {"bytes", "sha256"}}, those in other formats left out."""
+    return {name: manifest["files"][name] for run in manifest["runs"].values() for name in run["files"]}
 
 
 def run_in(folder):

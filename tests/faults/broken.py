@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
 from first_impression.data import annotations, audio, chalearn, record_reader, vggface
+from first_impression.data.clips import find_clips, unzip
 from first_impression.data.frames import display_aspect, extract_frames, frame_times
 from first_impression.data.sound import extract_sound, loudness
 from first_impression.evaluation import predictions
@@ -91,7 +92,7 @@ class Zip(Reader):
         super().__init__(specimen)
         Path("data").mkdir()
         self.place(0).write_bytes(self.whole)
-        self.contents = {clip.name: chalearn.unzip(clip).read_bytes() for clip in chalearn.find_clips()}
+        self.contents = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
 
     def place(self, number):
         return Path("data/training80_01.zip")
@@ -99,8 +100,7 @@ class Zip(Reader):
     def read(self, path):
         shutil.rmtree(chalearn.UNZIPPED, ignore_errors=True)
         try:
-            clips = chalearn.find_clips()
-            found = {clip.name: chalearn.unzip(clip).read_bytes() for clip in clips}
+            found = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
         finally:
             left = [
                 p for p in chalearn.UNZIPPED.rglob("*") if p.is_file() and p.read_bytes() not in self.contents.values()
@@ -112,6 +112,7 @@ class Zip(Reader):
 class Mp4(Reader):
     suffix = ".mp4"
     workers = os.cpu_count()
+    share = 0.4  # each is read by six ffmpegs
 
     def read(self, path):
         folder = Path(f"{path.stem}_frames")
@@ -208,18 +209,18 @@ class Records(Reader):
 
     def __init__(self, specimen):
         super().__init__(specimen)
-        global records
-        from first_impression.data import records
-
         self.records = list(self.content(specimen))
 
     def content(self, path):
-        contents = record_reader.open_records(path, "train", "image")
-        for images, labels, names in records.watched(record_reader.batches(contents, 4), contents):
-            finite(images.numpy(), (len(names), 224, 224, 3))
-            finite(labels.numpy(), (len(names), 5))
-            for image, label, name in zip(images.numpy(), labels.numpy(), names.numpy(), strict=True):
-                yield image.tobytes(), label.tobytes(), name
+        opened = record_reader.open_records(path, "train", "image")
+        names, _ = record_reader.read_names(opened)
+        for images, labels, indices, _ in record_reader.translate_read_errors(
+            record_reader.batches(opened, 4, pad=False), opened
+        ):
+            finite(images.numpy(), (len(indices), 224, 224, 3))
+            finite(labels.numpy(), (len(indices), 5))
+            for image, label, index in zip(images.numpy(), labels.numpy(), indices.numpy(), strict=True):
+                yield image.tobytes(), label.tobytes(), names[index]
 
     def read(self, path):
         # each record has its checksums, the file has none: whole records can be lost or stand elsewhere

@@ -1,12 +1,16 @@
 """Told to stop, a step saves first; started twice, the second one gives way."""
 
+import os
 import re
 import signal
 import time
+from pathlib import Path
 
 import pytest
-from conftest import refused, run_alone
+from conftest import refused, run, run_alone
 from harness import STEPS, check, finish, leftovers, start, tree
+
+from first_impression.common import files
 
 LOCKS = {
     "frames": ".Video_to_Image.lock",
@@ -55,6 +59,18 @@ def test_sigterm_leaves_whole_frames_only(done, folder):
     check(done, "frames", place, before)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("step", LOCKS)
+def test_each_step_gives_way_to_another_one_of_its_kind(done, folder, step):
+    done.restore(step, folder / "work")
+    os.chdir(folder / "work")
+    before = tree(Path.cwd())
+    with files.locked(LOCKS[step], "the test"):
+        refused(run(STEPS[step].script, *STEPS[step].arguments), "is at work here already", f"process {os.getpid()}")
+        assert {path: digest for path, digest in tree(Path.cwd()).items() if path != LOCKS[step]} == before
+    assert tree(Path.cwd()) == before
+
+
 def held(process, place, step):
     """Stop the process as soon as it has its lock, so that it stays at work."""
     lock = place / LOCKS[step]
@@ -67,7 +83,9 @@ def held(process, place, step):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("step", LOCKS)
+@pytest.mark.parametrize(
+    "step", [step if step == "frames" else pytest.param(step, marks=pytest.mark.soak) for step in LOCKS]
+)
 def test_the_second_one_gives_way_and_a_dead_one_is_no_obstacle(done, folder, step):
     place = folder / "work"
     before = done.restore(step, place)

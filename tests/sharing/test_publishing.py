@@ -1,5 +1,6 @@
 """publish.py, and what a published folder gives to others and what it keeps back."""
 
+import importlib.util
 import json
 import re
 import shutil
@@ -14,10 +15,12 @@ from conftest import ok, refused, run
 
 from first_impression.common.errors import UserError
 from first_impression.data import audio
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.evaluation import predictions
+from first_impression.sharing import packing
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import manifest, saved_models
+from model import build_model
 
 LABELS = {f"-clip{n}.{n % 6:03d}": np.array([0.123456 + n / 61, 0.5, n / 50, 0.25, 0.75]) for n in range(40)}
 SECRET = "/home/somebody/data/vgg-face.mat"
@@ -179,6 +182,32 @@ def test_scores_stand_in_the_card_only_if_they_are_of_these_files(published):
     rows = re.findall(r"^\| ([a-z].*?) \| (.*?) \|", table, re.MULTILINE)
     assert [title for title, _ in rows] == ["constant guess", "same-source lookup", "ear, beats both baselines"]
     assert rows[2][1] == "0.9100 (0.9050 to 0.9150)"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["audio", "image"])
+def test_onnx_files_give_the_same_answers(folder, kind):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    model = audio_model(1) if kind == "audio" else build_model("dan", seed=3)
+    save_run("it", model)
+    ok(run("publish.py", "it", "--TO", "out", "--LICENSE", "mit", "--FORMAT", "onnx"))
+    about = manifest.read("out")
+    assert about["files"].keys() == {"it/final.keras", "it/final.onnx"}
+    assert manifest.models_of(about).keys() == {"it/final.keras"}
+    random = np.random.default_rng(0)
+    shape = (3, audio.FEATURES) if kind == "audio" else (3, FRAME_SIZE, FRAME_SIZE, 3)
+    inputs = (random.normal(size=shape) if kind == "audio" else random.integers(0, 256, shape)).astype(np.float32)
+    session = onnxruntime.InferenceSession("out/it/final.onnx")
+    (found,) = session.run(None, {session.get_inputs()[0].name: inputs})
+    assert np.ptp(found, axis=0).max() > 1e-4
+    np.testing.assert_allclose(found, np.asarray(model(inputs)), atol=1e-5)
+
+
+def test_a_missing_onnx_package_is_named_before_any_work(folder, monkeypatch):
+    save_run("it", audio_model(1))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UserError, match="onnx, tf2onnx not installed: .* -m pip install -r requirements-onnx.txt"):
+        packing.require_onnx()
 
 
 def test_a_published_model_opens_with_keras_alone_as_the_card_says(published, tmp_path_factory):
