@@ -24,7 +24,7 @@ import signal
 import time
 from pathlib import Path
 
-from first_impression.common import files, parallel, provenance, script
+from first_impression.common import files, parallel, script
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import metrics, predictions
@@ -113,8 +113,7 @@ def main(settings):
         with devices.strategy.scope():
             model, optimizer, progress = begin_or_resume(folder, settings, training, validation, devices)
             step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
-        finished = provenance.Ledger(folder).is_made_from(folder / saved_models.FINAL, made_from(progress))
-        if progress.epoch >= settings.N_EPOCHS and finished:
+        if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
             saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
             return
@@ -141,7 +140,8 @@ def main(settings):
             save()
 
         if devices.writes:
-            saved_models.save(model, folder / saved_models.FINAL, made_from(progress))
+            progress.final = saved_models.save(model, folder / saved_models.FINAL, made_from(progress))
+            save()
             saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
         print(f"{folder / saved_models.FINAL}: the trained model; {folder / 'curves.png'}: how it went")
 

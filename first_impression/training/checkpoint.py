@@ -23,6 +23,7 @@ class Progress:
     losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
     history: list = field(default_factory=list)  # the rows of history.csv, dicts
     about: dict = field(default_factory=dict)  # the constants, the records, and what else settings.json has
+    final: str = ""  # MD5 of the whole model's file, once that is written
 
     def end_epoch(self, row):
         """Add the epoch's row of the history, and begin the next one."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
-from first_impression.common.files import whole_file
+from first_impression.common.files import md5, whole_file
 from first_impression.common.provenance import Ledger
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
@@ -44,12 +44,13 @@ MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50,
 def save(model, path, made_from):
     """Write a whole model, architecture and weights, for use anywhere, and note what it was made from beside it.
 
-    In float32, whatever it was trained in. Raises `UserError` where a weight is not finite.
+    In float32, whatever it was trained in. Returns the file's MD5. Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
         in_float32(model).save(tmp)
         Ledger(path.parent).note(path, tmp, made_from)
+    return md5(path)
 
 
 def save_epoch(model, folder, rows, keep, made_from):
@@ -74,6 +75,12 @@ def refuse_nonfinite(model, path):
 def nonfinite(model):
     """The names of the variables of `model` that have a value which is not finite, as text; "" where all are."""
     return name_some(each.path for each in model.variables if not np.isfinite(np.asarray(each)).all())
+
+
+def is_final(folder, checksum):
+    """Whether the trained model in `folder` is the one of this MD5: a kill may have left an earlier one there."""
+    path = folder / FINAL
+    return bool(checksum) and path.exists() and md5(path) == checksum
 
 
 def refuse_changed(*models):
