@@ -4,6 +4,7 @@ Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in 
 Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/trainingData/<clip>/frame1.jpg .., ImageData/validationData/<clip>/frame1.jpg ..
         ImageData/unusable.csv, the clips that gave no frames, with the reason
+        ImageData/gone.json, the clips that are gone from the zips, if there are any
         ImageData/settings.json, what they were made with: constants and version of ffmpeg
 Run     python Video_to_Image.py
 

@@ -17,12 +17,13 @@ import re
 from first_impression.common import script
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import listed
-from first_impression.data import chalearn, steps
+from first_impression.data import chalearn, record_writer, steps
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
 NUM_SHARDS = 1  # 1: one file; more: train_full.tfrecords-00000-of-00016 and so on
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
+PRUNE = False  # True: remove the records of a split that has no clips any more
 
 RULES = {
     "SEED": script.whole(0),
@@ -31,14 +32,13 @@ RULES = {
     "SHARD": script.shard,
 }
 
-REMAKE = "delete its folder and run Video_to_Image.py again"
+REMAKE = "move its folder away and run Video_to_Image.py again"
 
 
 def main(settings):
     if settings.SHARD and settings.NUM_SHARDS > 1:
         raise UserError("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
-    clips = steps.labelled_clips(chalearn.IMAGES, find_frames, "Video_to_Image.py", settings.SHARD)
-    script.load_tensorflow()
+    clips = steps.labelled_clips(chalearn.IMAGES, find_frames, "Video_to_Image.py", "image_records", settings)
     for split in clips:
         write_split(split, clips[split], settings)
 
@@ -55,8 +55,6 @@ def frames_of(clip_folder):
 
 
 def write_split(split, clips, settings):
-    from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
-
     examples = [
         record_writer.Example(name, clip.label, frame)
         for name, clip in clips.items()
@@ -81,7 +79,7 @@ def jpeg(frame):
     """The bytes of a frame as they are. Raises `UserError` where they are not a whole JPEG file of the right size."""
     content = frame.read_bytes()
     if not (content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")):
-        raise UserError(f"{frame} is not a whole JPEG file: delete its folder and run Video_to_Image.py again")
+        raise UserError(f"{frame} is not a whole JPEG file: {REMAKE}")
     if frame.stem == "frame1":  # one of each clip tells the size of all
         decoded(frame, content).close()
     return content

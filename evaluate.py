@@ -20,7 +20,7 @@ import numpy as np
 
 from first_impression.common import files, script
 from first_impression.common.errors import UserError, name_some
-from first_impression.data import annotations, chalearn
+from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import manifest, saved_models
@@ -105,10 +105,12 @@ def read_files(settings):
     for name in ("MODELS", "EPOCHS"):
         if getattr(settings, name):
             raise UserError(f"{name} chooses among runs, PREDICTIONS are files as they stand: give one of the two")
-    answered = {}
+    answered, output = {}, Path(settings.OUT, f"predictions_{settings.SPLIT}.csv")
     for path in map(str.strip, settings.PREDICTIONS.split(",")):
         if path in answered:
             raise UserError(f"PREDICTIONS names {path} twice")
+        if os.path.realpath(path) == os.path.realpath(output):
+            raise UserError(f"PREDICTIONS names {path}, which this command would replace: choose another OUT")
         answers, doubled = predictions.read_csv(path)
         if doubled:
             print(f"{path}: {len(doubled)} clips stand twice, the first row counts: {name_some(doubled)}")
@@ -130,14 +132,17 @@ def ask_runs(runs, split, reference, settings):
 
     os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained
     devices = Devices()
-    networks, kinds, records = {}, {}, {}
+    networks, made_from, kinds, records = {}, {}, {}, {}
     for name, run in runs.items():
+        made_from[name] = {str(file): files.md5(file) for file in saved_models.epoch_files(run, settings.EPOCHS)}
         with devices.strategy.scope():
             networks[name], kind = saved_models.load_networks(run, settings.EPOCHS)
         print(f"{name}: first weights: {saved_models.start_of(run)['words']}")
         kinds[name] = kind
         if kind not in records:
             records[kind] = open_records(split, kind, settings)
+            made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
+            steps.name_still_used(records[kind].labels, made_in)
         if split is not chalearn.TRAINING:
             where = f"{run} and {records[kind].files[0]}"
             annotations.refuse_shared(saved_models.trained_on(run, records[kind].labels), records[kind].labels, where)
@@ -147,7 +152,7 @@ def ask_runs(runs, split, reference, settings):
         predicted = devices.predict(
             saved_models.mean_of(networks.pop(name)), asked, "record", name, settings.BATCH_SIZE
         )
-        answered[name] = answer_of(run, asked, predicted, reference.labels, settings)
+        answered[name] = answer_of(run, made_from[name], asked, predicted, reference.labels)
         answered[name].remarks = remarks_on(run, split, reference, settings)
     return answered
 
@@ -163,8 +168,8 @@ def open_records(split, kind, settings):
     return records
 
 
-def answer_of(run, records, predicted, labels, settings):
-    """A run's answers `predicted` [records, 5] as `Answered`."""
+def answer_of(run, made_from, records, predicted, labels):
+    """A run's answers `predicted` [records, 5] as `Answered`; `made_from` is {model file: its MD5}."""
     from first_impression.data import record_reader
 
     clips, true = record_reader.read_names(records)
@@ -172,7 +177,7 @@ def answer_of(run, records, predicted, labels, settings):
     frames = records.kind == "image" and labelled.any()
     return results.Answered(
         answers=dict(zip(*metrics.by_clip(clips, predicted), strict=True)),
-        made_from={str(file): files.md5(file) for file in saved_models.epoch_files(run, settings.EPOCHS)},
+        made_from=made_from,
         model=saved_models.model_of(run),
         settings=saved_models.settings_of(run),
         by_frame=metrics.accuracy(predicted[labelled], true[labelled]) if frames else None,
@@ -227,7 +232,7 @@ def fused(answered, weights):
 
 
 def write_results(split, answered, labels, report, settings):
-    """Write what the docstring above names. What the same command has left of a fusion that is not there now goes."""
+    """Write what the docstring above names. First goes all that the same command has left, of a fusion too."""
     from first_impression.evaluation import plots
 
     ending = split.name + epochs_ending(settings.EPOCHS)
@@ -240,9 +245,10 @@ def write_results(split, answered, labels, report, settings):
     else:
         out = Path(settings.RUNS) / fusion.NAME
         folders = {name: Path(settings.RUNS) / name for name in answered}
-    if out not in folders.values():
-        for stale in (f"predictions_{ending}.csv", f"scatter_{ending}.png", f"errors_{ending}.png"):
-            files.remove(out / stale)
+    # A kill on the way must not leave scores beside answers of another making
+    for folder in {out, *folders.values()}:
+        for what in ("scores_{}.json", "models_{}.png", "predictions_{}.csv", "scatter_{}.png", "errors_{}.png"):
+            files.remove(folder / what.format(ending))
     for name, folder in folders.items():
         answers = answered[name].answers
         predictions.write_csv(folder / f"predictions_{ending}.csv", answers)

@@ -25,8 +25,8 @@ import time
 from pathlib import Path
 
 from first_impression.common import files, parallel, script
-from first_impression.common.errors import UserError
-from first_impression.data import annotations, chalearn
+from first_impression.common.errors import UserError, name_some
+from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import metrics, predictions
 
 # What to train
@@ -114,8 +114,11 @@ def main(settings):
             model, optimizer, progress = begin_or_resume(folder, settings, training, validation, devices)
             step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
         if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
             return
+        if devices.writes:  # a model of fewer epochs than the history beside it would be taken for the trained one
+            files.remove(folder / saved_models.FINAL)
         save = functools.partial(checkpoint.save, folder, model, optimizer, progress, devices.writes)
         board = history.open_board(folder) if devices.writes else None
 
@@ -133,12 +136,13 @@ def main(settings):
             progress.end_epoch(history.row(epoch + 1, loss, scores))
             if devices.writes:
                 history.write(folder, progress, board)
-                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS)
+                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS, made_from(progress))
             save()
 
         if devices.writes:
-            progress.final = saved_models.save(model, folder / saved_models.FINAL)
+            progress.final = saved_models.save(model, folder / saved_models.FINAL, made_from(progress))
             save()
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
         print(f"{folder / saved_models.FINAL}: the trained model; {folder / 'curves.png'}: how it went")
 
 
@@ -197,7 +201,16 @@ def open_records(settings):
         sets[split] = opened
     training, validation = sets.values()
     annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
+    made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
+    steps.name_still_used(training.labels.keys() | validation.labels.keys(), made_in)
     return training, validation, *record_reader.read_names(validation)
+
+
+def made_from(progress):
+    """What the model of the epochs that are done was made from, as the notes beside it have it."""
+    about, constants = progress.about, progress.about["constants"]
+    decide = {name: value for name, value in constants.items() if name not in FREE_TO_CHANGE}
+    return {"epoch": progress.epoch, "constants": decide, "records": about["records"], "start": about["start"]}
 
 
 def run_name(settings):
@@ -213,7 +226,7 @@ def unit(settings):
 def begin_or_resume(folder, settings, training, validation, devices):
     """(model, optimizer, progress): as a stopped run left them, or new ones. In the latter case notes what they are.
 
-    Raises `UserError` where a stopped run had other constants or records.
+    Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
     """
     from first_impression.training import checkpoint, optimizers, saved_models
 
@@ -231,6 +244,11 @@ def begin_or_resume(folder, settings, training, validation, devices):
         files.refuse_other_constants(folder, progress.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {progress.epoch}, step {progress.step}")
     else:
+        if models := files.listed(folder, "[!.]*.keras"):
+            raise UserError(
+                f"{folder} holds models ({name_some(path.name for path in models)}) without the checkpoint of their "
+                "training, so it can neither go on nor begin: train under another NAME, or move them away"
+            )
         model, start = new_model(settings, training, devices)
         optimizer, progress = make_optimizer(model), checkpoint.Progress()
         progress.about = {"records": records, "start": start, "made_by": saved_models.made_by()}

@@ -3,6 +3,7 @@
 Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
 Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 16-bit, 44,100 Hz, stereo
         VoiceData/unusable.csv, the clips that gave no sound, with the reason
+        VoiceData/gone.json, the clips that are gone from the zips, if there are any
         VoiceData/settings.json, what they were made with: the version of ffmpeg
 Run     python vid_to_wav.py
 

@@ -37,8 +37,13 @@ def partial(path, by=""):
 
 @contextlib.contextmanager
 def whole_file(path, by=""):
-    """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise."""
+    """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise.
+
+    Raises `UserError` where a folder is in its place.
+    """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path} is a folder, in the place of an output: move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = partial(path, by)
     tmp.unlink(missing_ok=True)  # an ffmpeg that outlived its killed script may still write to that one
@@ -51,8 +56,13 @@ def whole_file(path, by=""):
 
 @contextlib.contextmanager
 def whole_folder(path, by=""):
-    """Give an empty temporary folder to fill; rename it to `path`, replacing that, when the block ends well."""
+    """Give an empty temporary folder to fill; rename it to `path`, replacing that, when the block ends well.
+
+    Raises `UserError` where a file is in its place.
+    """
     path = Path(path)
+    if path.is_file():
+        raise UserError(f"{path} is a file, in the place of an output: move it away")
     tmp, old = partial(path, by), partial(path, f"{by}-old")
     for stale in (tmp, old):
         while stale.exists():
@@ -78,6 +88,16 @@ def remove(path):
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def where_allowed():
+    """Do the block as far as the rights to its files go: what it would have written is not necessary."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.EACCES, errno.EPERM, errno.EROFS):
+            raise
 
 
 @contextlib.contextmanager
@@ -152,7 +172,7 @@ def keep_settings(folder, constants, by=""):
             before = json.loads(note.read_text(encoding="utf-8"))["constants"]
             refuse_other_constants(folder, before, constants)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{note} is damaged: delete the folder {folder} and run this step again") from None
+            raise UserError(f"{note} is damaged: delete it and run this again; the rest of {folder} stays") from None
         partial(note, by).unlink(missing_ok=True)  # of a run that was killed
     else:
         write_json(note, {"constants": constants}, by)

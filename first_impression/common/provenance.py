@@ -12,6 +12,8 @@ import stat
 import zlib
 from pathlib import Path
 
+from first_impression.common.files import listed, where_allowed, whole_file
+
 CHUNK = 1 << 20  # bytes read at a time
 
 
@@ -24,64 +26,91 @@ class Ledger:
 
     def __init__(self, folder, suffix=""):
         self._folder, self._file = Path(folder), Path(folder) / f"provenance{suffix}.jsonl"
+        self.suffix = suffix
         self._notes = {}  # name -> its notes
-        for file in sorted(self._folder.glob("provenance*.jsonl")):
-            for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-                self._take(line)
+        self._made = {}  # name -> {file of notes: the content that was made last}
+        for file in listed(self._folder, "provenance*.jsonl"):
+            for name, note in _notes_in(file):
+                self._take(file, name, note)
 
-    def _take(self, line):
-        try:
-            note = json.loads(line)
-            self._notes.setdefault(note["name"], []).append(
-                {"signs": note["signs"], "content": note["content"], "made_from": note.get("made_from")}
-            )
-        except (ValueError, KeyError, TypeError, AttributeError):
-            return  # the line that a killed process was at: what it noted counts as not noted
+    def _take(self, file, name, note):
+        self._notes.setdefault(name, []).append(note)
+        if note["made_from"] is not None:
+            self._made.setdefault(name, {})[file] = note["content"]
 
     def content(self, path):
         """The content of a file or a folder of files, as text; "" where there is none. Read only if it is not known."""
         signs = signs_of(path)
         if not signs:
             return ""
-        notes = self._notes.get(self._name(path), [])
-        known = [note["content"] for note in notes if note["signs"] == signs]
+        known = [note["content"] for note in self._notes.get(self._name(path), []) if note["signs"] == signs]
         if known:
             return known[-1]
         content = content_of(path)
-        made_from = [note["made_from"] for note in notes if note["content"] == content]
-        self._add(path, signs, content, made_from[-1] if made_from else None)
+        with where_allowed():  # in a folder of others, the next run reads it again
+            self._add(path, signs, content, None)
         return content
 
     def is_made_from(self, path, made_from):
         """Whether `path` is there as it was when it was made from `made_from`, a value that JSON can hold."""
         notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] == made_from]
-        return bool(notes) and self.content(path) in [note["content"] for note in notes]
+        content = self.content(path) if notes else ""
+        if content not in [note["content"] for note in notes]:
+            return False
+        if not self.is_last_made(path, content):  # it was brought back, with what it was made from
+            self._add(path, signs_of(path), content, made_from)
+        return True
 
-    def is_as_made(self, path):
-        """Whether `path` is as it was made, from whatever; None where this ledger knows nothing of its making."""
-        notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] is not None]
-        return self.content(path) in [note["content"] for note in notes] if notes else None
+    def __contains__(self, path):
+        """Whether something was made at `path`, whatever is there now."""
+        return self._name(path) in self._made
 
-    def note(self, path, tmp, made_from):
+    def is_last_made(self, path, content):
+        """Whether what was made last at `path`, from whatever, had this content. Of several processes, by any."""
+        return content in self._made.get(self._name(path), {}).values()
+
+    def note(self, path, tmp, made_from, content=""):
         """Note that `tmp`, which is about to be renamed to `path`, was made from `made_from`.
 
         Before the renaming: a kill between the two leaves a note without its output, which is then made again.
+        `content` is that of `tmp` where it is known already.
         """
-        self._add(path, signs_of(tmp), content_of(tmp), made_from)
+        self._add(path, signs_of(tmp), content or content_of(tmp), made_from)
+
+    def forget_missing(self):
+        """Remove the notes on what is not there any more, in the files of this suffix, and of its shards."""
+        for file in listed(self._folder, f"{self._file.stem}*.jsonl"):
+            left = [(name, note) for name, note in _notes_in(file) if (self._folder / name).exists()]
+            with whole_file(file) as tmp:
+                tmp.write_text("".join(_line(name, note) for name, note in left), encoding="utf-8")
 
     def _add(self, path, signs, content, made_from):
         note = {"signs": signs, "content": content, "made_from": made_from}
-        self._notes.setdefault(self._name(path), []).append(note)
-        line = json.dumps({"name": self._name(path), **note}) + "\n"
+        self._take(self._file, self._name(path), note)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:
-            os.write(file, line.encode())  # one call, so that lines of threads do not mix
+            os.write(file, _line(self._name(path), note).encode())  # one call: lines of threads do not mix
         finally:
             os.close(file)
 
     def _name(self, path):
         return os.path.relpath(path, self._folder)
+
+
+def _notes_in(file):
+    """Yield (name, note) of each line of a ledger's file that is one."""
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            note = json.loads(line)
+            yield note["name"], {"signs": note["signs"], "content": note["content"], "made_from": note.get("made_from")}
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue  # the line that a killed process was at: what it noted counts as not noted
+
+
+def _line(name, note):
+    # The line break comes first: a line that a full disk or a crash has cut short does not spoil the next one
+    return "\n" + json.dumps({"name": name, **note})
 
 
 def signs_of(path):

@@ -120,7 +120,7 @@ def refuse_other_labels(labels, annotation, file):
         permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
         raise UserError(
             f"{file} has other labels than {annotation}{order if permuted else ''}, for {name_some(other)}: "
-            "delete it and make it again with its step"
+            "run its step again, or bring back the labels that it was made with"
         )
 
 

@@ -29,6 +29,8 @@ HEADER = 1024  # bytes of a WAV file that are no samples, at most: step 2 writes
 
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
 
+REMAKE = "move it away and run vid_to_wav.py again"
+
 
 def count_windows(samples):
     """How many windows the library cuts out of a stereo sound [n, 2], before ours are cut to 3059 or repeated."""
@@ -62,16 +64,16 @@ def _filterbanks():
 def read_wav(wav):
     """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `UserError` for any other file."""
     wav = Path(wav)
-    with damage_as_user_error(f"{wav} is damaged", "delete it and run vid_to_wav.py again"):
+    with damage_as_user_error(f"{wav} is damaged", REMAKE):
         with open(wav, "rb") as file:
             kind, size = struct.unpack("<4sI", file.read(8))
         if kind != b"RIFF" or size + 8 != wav.stat().st_size:
             raise ValueError("it is no WAV file, or not as long as it says")
         rate, samples = wavfile.read(wav)
     if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
-        raise UserError(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: delete it and run vid_to_wav.py again")
+        raise UserError(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: {REMAKE}")
     if wav.stat().st_size - samples.nbytes > HEADER:
-        raise UserError(f"{wav} is damaged (it is longer than its sound): delete it and run vid_to_wav.py again")
+        raise UserError(f"{wav} is damaged (it is longer than its sound): {REMAKE}")
     if not len(samples):
-        raise UserError(f"{wav} holds no sound: delete it and run vid_to_wav.py again")
+        raise UserError(f"{wav} holds no sound: {REMAKE}")
     return samples

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from first_impression.common.errors import UserError
+from first_impression.common.files import listed
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -118,7 +119,9 @@ def unusable_table(folder, shard):
 def refuse_unmade(folder, shard, maker):
     """Raises `UserError` where the script `maker` has not ended for this shard in `folder`, nor for all clips.
 
-    Without a shard nothing is refused: what is in the folder may be of another program's making.
+    Without a shard, what another program has made is not refused, nor is what `maker` has made of shards alone.
     """
     if shard and not any(unusable_table(folder, ended).exists() for ended in (shard, "")):
         raise UserError(f"{folder} is without shard {shard}, or it did not end: run {maker} --SHARD {shard} first")
+    if (folder / "settings.json").exists() and not listed(folder, "unusable*.csv"):
+        raise UserError(f"{folder}: {maker} did not end there: run it again, so that no clip is missing or out of date")

@@ -190,7 +190,7 @@ def _unpack_inner(outer, most_megabytes, password):
         for info, path in zip(infos, paths, strict=True):
             content = content_name(info.file_size, info.CRC)
             if ledger.content(path) != content:
-                _unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
+                _unpack(outer, info.filename, path, password, ledger, by=f"-{os.getpid()}")
             bar.update(info.file_size)
     return paths
 
@@ -223,13 +223,14 @@ def unzip(clip, password="", ledger=None, by=""):
     with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    if clip.archive is not None and (ledger or Ledger(UNZIPPED)).content(clip.video) != clip.content:
-        _unpack(clip.archive, clip.entry, clip.video, password, by)
+    ledger = ledger or Ledger(UNZIPPED)
+    if clip.archive is not None and ledger.content(clip.video) != clip.content:
+        _unpack(clip.archive, clip.entry, clip.video, password, ledger, by)
     return clip.video
 
 
-def _unpack(archive, entry, path, password, by):
-    """Unpack one entry of a zip to `path`. Of several passwords, with spaces between, each is tried."""
+def _unpack(archive, entry, path, password, ledger, by):
+    """Unpack one entry of a zip to `path`, and note it. Of several passwords, with spaces between, each is tried."""
     password = password or os.environ.get(PASSWORD_VARIABLE, "")
     passwords = list(dict.fromkeys([password, *password.split()])) if password else []
     with _open_zip(archive) as opened, whole_file(path, by) as tmp:
@@ -247,6 +248,7 @@ def _unpack(archive, entry, path, password, by):
                 try:
                     with opened.open(entry, pwd=password.encode() or None) as source, open(tmp, "wb") as target:
                         shutil.copyfileobj(source, target, 1 << 14)  # LZMA makes 115 MB of that at most
+                    ledger.note(path, tmp, {"archive": archive.name}, content_name(info.file_size, info.CRC))
                     return
                 except NotImplementedError as error:  # a RuntimeError too, so it stands first
                     raise UserError(

@@ -10,9 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from first_impression.common.errors import UserError, name_some, short_message
+from first_impression.common.provenance import signs_of
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
-from first_impression.data.records import content_with_progress, read_table, shard_paths
+from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
@@ -35,6 +36,7 @@ class RecordSet:
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
     contents: list  # of each file, see provenance.content_of
+    signs: list  # of each file, see provenance.signs_of
 
     @property
     def size(self):
@@ -54,9 +56,10 @@ def open_records(path, key, kind):
     """
     files = _files(Path(path), kind)
     # Frames of each clip in every file, by NUM_SHARDS, or each clip in one, by SHARD: a mixture lacks some of them
+    signs = {file: signs_of(file) for file in files}
     tables = {file: read_table(file) for file in files}
     if len({bool(table["shard"]) for table in tables.values() if "shard" in table}) > 1:
-        raise UserError(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: delete them all and make one set")
+        raise UserError(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: move them all away and make one set")
     files = [file for file in files if file.stat().st_size]
     if not files:
         raise UserError(
@@ -72,16 +75,25 @@ def open_records(path, key, kind):
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
         label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
-    contents = [table["content"] for table in tables]
-    return RecordSet([str(file) for file in files], counts, key, kind, encodings.pop(), labels, label_mean, contents)
+    return RecordSet(
+        files=[str(file) for file in files],
+        counts=counts,
+        key=key,
+        kind=kind,
+        encoding=encodings.pop(),
+        labels=labels,
+        label_mean=label_mean,
+        contents=[table["content"] for table in tables],
+        signs=[signs[file] for file in files],
+    )
 
 
 def _files(path, kind):
     maker = "Write_Into_TFRecords.py" if kind == "image" else "feat_extraction_from_wav.py"
-    shards = sorted(path.parent.glob(f"{path.name}-?????-of-?????"))
-    if path.exists() and shards:
-        raise UserError(f"both {path} and {shards[0]} are here: delete the set that is not wanted")
-    files = [path] if path.exists() else shards
+    files = files_here(path)
+    shards = [file for file in files if file != path]
+    if shards and path in files:
+        raise UserError(f"both {path} and {shards[0]} are here: move the set away that is not wanted")
     if not files:
         raise UserError(f"{path.absolute()} is missing: make it with {maker}")
     if len({shard.name[-5:] for shard in shards}) > 1:
@@ -92,7 +104,7 @@ def _files(path, kind):
         raise UserError(f"{path}-*: {len(shards)} shards are here, of {int(shards[0].name[-5:])}: run {maker} again")
     for file in files:
         if not file.stat().st_size and read_table(file).get("records") != 0:  # a shard may have no clip
-            raise UserError(f"{file} is empty: delete it and run {maker} again")
+            raise UserError(f"{file} is empty: run {maker} again")
     return files
 
 
@@ -138,11 +150,11 @@ def _read_through(file, key, kind):
     except MACHINE_FAULTS:
         raise
     except tf.errors.OpError as error:
-        again = "delete it and make it again with its step"
-        raise UserError(f"{file} is damaged, or not of this kind: {_tensorflow_message(error)}; {again}") from None
+        told = _tensorflow_message(error)
+        raise UserError(f"{file} is damaged, or not of this kind: {told}; run its step again") from None
     table = read_table(file, of_any_file=True)  # other records may have come into the file's place
     if table and labels and labels.keys() <= table["labels"].keys() and records < table["records"]:
-        raise UserError(f"{file} has lost {table['records'] - records} of its records: make it again with its step")
+        raise UserError(f"{file} has lost {table['records'] - records} of its records: run its step again")
     if table:
         print(f"{file}: other records than its table of contents tells of; they count as they are")
     return {"records": records, "labels": labels, "label_sum": label_sum, "content": content_with_progress(file)}
@@ -269,7 +281,10 @@ def mean_and_stddev(record_set):
 
 
 def translate_read_errors(dataset, record_set):
-    """Iterate over `dataset`; damage in the files becomes a `UserError` that names them."""
+    """Iterate over `dataset`; damage in the files becomes a `UserError` that names them.
+
+    Raises `UserError` as well where a file is another one by the end of the pass, as where its step ran meanwhile.
+    """
     try:
         yield from dataset
     except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
@@ -280,6 +295,9 @@ def translate_read_errors(dataset, record_set):
         raise UserError(
             f"{', '.join(record_set.files)}: damaged, or not of this kind: {_tensorflow_message(error)}"
         ) from None
+    changed = [file for file, signs in zip(record_set.files, record_set.signs, strict=True) if signs_of(file) != signs]
+    if changed:
+        raise UserError(f"{name_some(changed)}: changed while it was read: let its step end, and run this again")
 
 
 def _features(key, kind):

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from first_impression.common import script
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
 from first_impression.common.provenance import signs_of
-from first_impression.data.records import content_with_progress, read_table, shard_paths, table_path
+from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths, table_path
 
 
 class Example(NamedTuple):
@@ -31,11 +31,10 @@ def paths_to_write(path, count, shard):
     """
     number, count = map(int, shard.split("/")) if shard else (0, count)
     paths = shard_paths(path, count)
-    here = {path, *path.parent.glob(f"{path.name}-?????-of-?????")} - set(paths)
-    others = [file.name for file in here if file.exists()]
+    others = {file.name for file in files_here(path) if file not in paths}
     if others:
         raise UserError(
-            f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; delete it, or keep to that"
+            f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; move it away, or keep to that"
         )
     return paths[number - 1 : number] if shard else paths
 
@@ -53,6 +52,9 @@ def write(path, key, kind, examples, payloads, made_with):
     if read_table(path).get("made_from") == fingerprint:
         print(f"{path}: {len(examples)} records, were there")
         return
+    script.load_tensorflow()
+    import tensorflow as tf  # here: it takes seconds, and most reruns have nothing to write
+
     try:
         with whole_file(path) as tmp:
             with tf.io.TFRecordWriter(str(tmp)) as writer, progress(len(examples), path.name, "record") as bar:
@@ -77,6 +79,8 @@ def write(path, key, kind, examples, payloads, made_with):
 
 
 def _serialize(key, kind, example, payload):
+    import tensorflow as tf
+
     values = {
         kind: payload,
         "label": example.label.astype("<f4").tobytes(),

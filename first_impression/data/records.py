@@ -12,12 +12,12 @@ Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves
 how many there are and of which clips. Records without it are read through instead.
 """
 
-import contextlib
 import json
+from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.files import write_json
+from first_impression.common.files import listed, where_allowed, write_json
 from first_impression.common.parallel import progress
 from first_impression.common.provenance import content_of, signs_of
 from first_impression.data.chalearn import TRAITS
@@ -28,6 +28,11 @@ def shard_paths(path, count):
     if count == 1:
         return [path]
     return [path.with_name(f"{path.name}-{shard:05d}-of-{count:05d}") for shard in range(count)]
+
+
+def files_here(path):
+    """The files of the record set `path` that are here: that one, and the shards `path`-00000-of-00016 and so on."""
+    return [*filter(Path.exists, [path]), *listed(path.parent, f"{path.name}-?????-of-?????")]
 
 
 def table_path(path):
@@ -48,7 +53,7 @@ def read_table(path, of_any_file=False):
     if not signs or table["content"] != content_with_progress(path):
         return {}
     table["signs"] = signs
-    with contextlib.suppress(PermissionError):  # in a folder of others, the next run reads it again
+    with where_allowed():  # in a folder of others, the next run reads it again
         write_json(table_path(path), table)
     return table
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import locked, whole_file
-from first_impression.training.saved_models import check_architecture, open_whole_zip, refuse_nonfinite
+from first_impression.training.saved_models import CHECKPOINT, check_architecture, open_whole_zip, refuse_nonfinite
 
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
@@ -33,7 +33,7 @@ class Progress:
 
 def path_in(folder):
     """The checkpoint of the run in `folder`."""
-    return folder / "checkpoint.npz"
+    return folder / CHECKPOINT
 
 
 def save(folder, model, optimizer, progress, writes=True):
@@ -62,7 +62,7 @@ def load(folder, make_optimizer):
     optimizer = make_optimizer(model)
     variables = model.variables + optimizer.variables
     if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
-        raise UserError(f"{path_in(folder)} is of another model or optimizer: train under another NAME, or delete it")
+        raise UserError(f"{path_in(folder)} is of another model or optimizer: train under another NAME")
     for variable in variables:
         variable.assign(arrays[variable.path])
     return model, optimizer, progress
@@ -74,7 +74,7 @@ def read(folder):
     Raises `UserError` for a damaged checkpoint, and for a model of other parts than ours have.
     """
     file = path_in(folder)
-    with damage_as_user_error(f"{file} is damaged", "delete it to start the training anew"):
+    with damage_as_user_error(f"{file} is damaged", "train under another NAME, or move its folder away"):
         with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop(ABOUT)))

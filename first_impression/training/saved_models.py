@@ -16,6 +16,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import md5, whole_file
+from first_impression.common.provenance import Ledger
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.evaluation.predictions import read_csv
@@ -23,6 +24,7 @@ from first_impression.training import manifest
 
 FINAL = "final.keras"
 BEST = "best.keras"
+CHECKPOINT = "checkpoint.npz"
 TRAINING_LABELS = "training_labels.csv"
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
@@ -39,41 +41,54 @@ PARTS |= {
 MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
 
 
-def save(model, path):
-    """Write a whole model, architecture and weights, for use anywhere; returns the file's MD5.
+def save(model, path, made_from):
+    """Write a whole model, architecture and weights, for use anywhere, and note what it was made from beside it.
 
-    In float32, whatever it was trained in. Raises `UserError` where a weight is not finite.
+    In float32, whatever it was trained in. Returns the file's MD5. Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
         in_float32(model).save(tmp)
+        Ledger(path.parent).note(path, tmp, made_from)
     return md5(path)
 
 
-def save_epoch(model, folder, rows, keep):
+def save_epoch(model, folder, rows, keep, made_from):
     """Write the model of the epoch that is done, the last of `rows` of the history, if it is to `keep` or the best."""
     epoch = rows[-1]["epoch"]
     by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy; the first of equals wins
     if keep:
-        save(model, folder / f"epoch-{epoch}.keras")
+        save(model, folder / f"epoch-{epoch}.keras", made_from)
     if max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"] == epoch:
-        save(model, folder / BEST)
+        save(model, folder / BEST, made_from)
 
 
 def refuse_nonfinite(model, path):
     """Raises `UserError` where a weight of `model`, to be saved as `path`, is not finite."""
-    bad = [variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all()]
-    if bad:
+    if bad := nonfinite(model):
         raise UserError(
-            f"{path}: not saved, since {name_some(bad)} is not finite after the last step. What was saved before is "
+            f"{path}: not saved, since {bad} is not finite after the last step. What was saved before is "
             "sound; train with a lower LEARNING_RATE under another NAME"
         )
+
+
+def nonfinite(model):
+    """The names of the variables of `model` that have a value which is not finite, as text; "" where all are."""
+    return name_some(each.path for each in model.variables if not np.isfinite(np.asarray(each)).all())
 
 
 def is_final(folder, checksum):
     """Whether the trained model in `folder` is the one of this MD5: a kill may have left an earlier one there."""
     path = folder / FINAL
     return bool(checksum) and path.exists() and md5(path) == checksum
+
+
+def refuse_changed(*models):
+    """Raises `UserError` where one of these files is not as training wrote it last, as after an exchange of two."""
+    for file in map(Path, models):
+        ledger = Ledger(file.parent)
+        if file in ledger and not ledger.is_last_made(file, ledger.content(file)):
+            raise UserError(f"{file} is not as train.py made it last: run that again, or move the file away")
 
 
 def in_float32(model):
@@ -107,7 +122,8 @@ def made_by():
 def find_trained(folder, models=""):
     """{name: folder} of the trained runs in `folder`, or of those that `models` names, with commas between.
 
-    A folder that publish.py has made holds the runs that its manifest names.
+    A folder that publish.py has made holds the runs that its manifest names. Without `models`, those whose training
+    has not ended are named in a printed line.
     Raises `UserError` where there is none, or a named one is missing.
     """
     published = manifest.read(folder)
@@ -119,6 +135,9 @@ def find_trained(folder, models=""):
             f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
             "make one from the sample and say --RUNS=sample/runs"
         )
+    unfinished = [path.parent.name for path in folder.glob(f"*/{CHECKPOINT}") if path.parent.name not in trained]
+    if unfinished and not models:
+        print(f"{folder}: passed over, since their training has not ended: {name_some(unfinished)}")
     wanted = [name.strip() for name in models.split(",") if name.strip()] or list(trained)
     missing = [name for name in wanted if name not in trained]
     if missing:
@@ -184,11 +203,14 @@ def load_model(file):
     import keras
 
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
+    refuse_changed(file)
     with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
         with open_whole_zip(file) as archive:
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
+    if bad := nonfinite(model):
+        raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):

@@ -1,6 +1,9 @@
 """Constants, flags and exit statuses, as a user meets them."""
 
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 from conftest import PROJECT, ok, refused, run, run_alone
@@ -51,6 +54,9 @@ def test_a_process_ends_as_the_tests_within_this_one_assume():
         ("train.py", "FLIP", "often"),
         ("train.py", "DETERMINISTIC", "maybe"),
         ("train.py", "MOMENTUM", "1"),
+        ("train.py", "MOMENTUM", "5"),
+        ("train.py", "SEED", "4294967296"),
+        ("train.py", "BATCH_SIZE", "10000000000000000000"),
         ("evaluate.py", "SPLIT", "tests"),
         ("Video_to_Image.py", "FRAMES_PER_CLIP", "0"),
         ("Video_to_Image.py", "SAMPLING", "random"),
@@ -69,6 +75,14 @@ def test_a_flag_overrides_its_constant_and_is_echoed_but_a_password_is_not():
     refused(done, "no clips")
     assert "FRAMES_PER_CLIP = 7" in done.stdout
     assert "sesame" not in done.stdout + done.stderr
+
+
+def test_ctrl_c_before_a_script_has_begun_is_a_line(folder):
+    """In the first moments it still imports its libraries."""
+    code = "from first_impression.common import script\nraise KeyboardInterrupt"
+    done = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True)
+    assert done.returncode == 130 or done.returncode == -signal.SIGINT, done.stderr
+    assert done.stderr.strip() == "stopped before anything was begun"
 
 
 def test_importing_a_script_does_no_work_and_loads_no_tensorflow(folder):

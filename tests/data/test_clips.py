@@ -149,3 +149,18 @@ def test_what_a_killed_run_left_is_no_clip(folder):
     make_clip("unzippedData/training80_01/.partial.b.mp4", [50, 60])
     Path("unzippedData/training80_01/a.mp4").rename("unzippedData/training80_01/a.MP4")
     assert [clip.name for clip in find_clips()] == ["a"]
+
+
+def test_two_videos_of_one_name_are_told_and_none_is_dropped(folder):
+    for entries in (("d1/x.mp4", "d2/x.mp4"), ("y.mp4", "y.MP4")):
+        zip_of("data/training80_01.zip", {entries[0]: b"one", entries[1]: b"other"})
+        with pytest.raises(UserError, match="training80_01.zip: two different videos have one name, .*keep one"):
+            find_clips()
+        zip_of("data/training80_01.zip", dict.fromkeys(entries, b"the same"))
+        assert len(find_clips()) == 1
+    zip_of("data/training80_01.zip", {"x.mp4": b"one"})
+    zip_of("data/training80_02.zip", {"x.mp4": b"other"})
+    with pytest.raises(UserError, match="two different videos have the name x, in .*_01.zip and .*_02.zip: keep one"):
+        find_clips()
+    zip_of("data/training80_02.zip", {"x.mp4": b"one"})
+    assert len(find_clips()) == 1

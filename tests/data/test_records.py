@@ -1,5 +1,7 @@
 """The reader on records of the original's making, and on files that are not what they should be."""
 
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -252,3 +254,48 @@ def test_another_number_of_shards_is_told_before_it_is_mixed():
     write("t.tfrecords-00000-of-00003", named(2))
     with pytest.raises(UserError, match="shards of several sets are here"):
         read("t.tfrecords")
+
+
+def made(path, clips, first=0):
+    """Records of one picture per clip, with the table of contents."""
+    items = [record_writer.Example(clip, label_of(first + n).astype("<f4"), Path()) for n, clip in enumerate(clips)]
+    pictures = [grey_jpeg(0) for _ in clips]
+    record_writer.write(Path(path), "train", "image", items, lambda _: iter(pictures), {"contents": path})
+
+
+def test_a_table_counts_for_its_own_file_only(capsys):
+    """Another file of the same size and time in the place of ours: its own clips and labels count."""
+    made("t.tfrecords", ["a.000", "b.000"])
+    Path("elsewhere").mkdir()
+    made("elsewhere/t.tfrecords", ["c.000", "d.000"], first=9)
+    ours, theirs = os.stat("t.tfrecords"), os.stat("elsewhere/t.tfrecords")
+    assert ours.st_size == theirs.st_size
+    shutil.copy2("elsewhere/t.tfrecords", "t.tfrecords")
+    record_set = record_reader.open_records("t.tfrecords", "train", "image")
+    assert {clip: label.tolist() for clip, label in record_set.labels.items()} == {
+        "c.000": label_of(9).tolist(),
+        "d.000": label_of(10).tolist(),
+    }
+    assert "t.tfrecords: other records than its table of contents tells of" in capsys.readouterr().out
+    made("t.tfrecords", ["a.000", "b.000"])
+    assert "2 records of 2 clips" in capsys.readouterr().out  # written anew
+    assert set(record_reader.open_records("t.tfrecords", "train", "image").labels) == {"a.000", "b.000"}
+
+
+def test_a_copy_is_read_once_and_is_the_same():
+    made("t.tfrecords", ["a.000", "b.000"])
+    before = record_reader.open_records("t.tfrecords", "train", "image")
+    os.utime("t.tfrecords", ns=(0, 0))
+    after = record_reader.open_records("t.tfrecords", "train", "image")
+    assert after.fingerprint == before.fingerprint and after.signs != before.signs
+    assert f'"{after.signs[0]}"' in Path("t.tfrecords.json").read_text()  # noted anew
+
+
+def test_records_that_change_while_they_are_read_are_told():
+    made("t.tfrecords", ["a.000", "b.000"])
+    record_set = record_reader.open_records("t.tfrecords", "train", "image")
+    passes = record_reader.translate_read_errors(record_reader.batches(record_set, 1), record_set)
+    next(passes)
+    made("t.tfrecords", ["a.000", "b.000"], first=3)
+    with pytest.raises(UserError, match="t.tfrecords: changed while it was read"):
+        list(passes)

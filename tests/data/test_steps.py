@@ -2,6 +2,8 @@
 
 import csv
 import hashlib
+import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -27,7 +29,7 @@ from conftest import (
 )
 from PIL import Image
 
-from first_impression.data import audio, record_reader, record_writer
+from first_impression.data import audio, chalearn, clips, media, record_reader, record_writer
 
 
 def examples(path, key):
@@ -282,3 +284,193 @@ def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
     assert f"{12 - len(done)} clips made, {len(done)} were there" in ok(run("Video_to_Image.py"))
     image = np.asarray(Image.open("ImageData/trainingData/clip11/frame100.jpg"))
     assert number_of(image) == 249
+
+
+def test_steps_1_and_2_unpack_side_by_side(dataset, monkeypatch):
+    """Step 2 unpacks each clip while step 1 is in the middle of its first one."""
+    unpack, others = shutil.copyfileobj, []
+
+    def meanwhile(source, target, size):
+        target.write(source.read(1000))
+        target.flush()
+        if not others:
+            others.append(run_alone("vid_to_wav.py"))
+        unpack(source, target, size)
+
+    monkeypatch.setattr(clips.shutil, "copyfileobj", meanwhile)
+    assert "7 clips made, 0 were there, 0 unusable" in ok(run("Video_to_Image.py", "--WORKERS", 1))
+    assert "7 clips made, 0 were there, 0 unusable" in ok(others[0])
+    for clip in GREY:
+        (video,) = Path("unzippedData").glob(f"*/{clip}.mp4")
+        assert video.read_bytes() == Path(f"made/{clip}.mp4").read_bytes()
+
+
+def replaced(path, content):
+    """Give the file another content of the same size, and as far as can be its time."""
+    before = os.stat(path)
+    assert before.st_size == len(content)
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # a copy's time
+
+
+def test_another_zip_of_the_same_name_size_and_time_is_noticed(dataset):
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        ok(run(name))
+    before, times = tree("ImageData", "VoiceData"), os.stat("data/training80_01.zip")
+    clips = ("-dash_id.000", "plain.000", "sp ace.001")
+    for clip in clips:
+        size = Path(f"made/{clip}.mp4").stat().st_size
+        other = make_clip("other.mp4", [200] * 9, sound=999).read_bytes()
+        other += (size - len(other)).to_bytes(4, "big") + b"free"
+        Path(f"made/{clip}.mp4").write_bytes(other.ljust(size, b"\0"))
+    make_zip("data/training80_01.zip", clips, "made")
+    os.utime("data/training80_01.zip", ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert os.stat("data/training80_01.zip").st_size == times.st_size
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        assert "3 clips made, 4 were there" in ok(run(name))
+    after = tree("ImageData", "VoiceData")
+    changed = {path for path in before if after.get(path) != before[path]}
+    assert {clip for clip in clips if any(clip in path for path in changed)} == set(clips)
+    assert all(any(clip in path for clip in clips) for path in changed)
+
+
+def test_what_is_not_as_its_step_made_it_is_refused_and_made_again(dataset):
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        ok(run(name, *(["--FRAMES_PER_CLIP", 3] if "Image" in name else [])))
+    before = tree("ImageData", "VoiceData")
+    wav, frames = Path("VoiceData/trainingData/plain.000.wav"), Path("ImageData/trainingData/plain.000")
+
+    def refused_and_made_again(step, maker, path):
+        refused(run(step), f"{path} is not as {maker} made it: run that again")
+        assert not list(Path().glob("*.tfrecords"))
+        arguments = ["--FRAMES_PER_CLIP", 3] if maker == "Video_to_Image.py" else []
+        assert "1 clips made, 6 were there" in ok(run(maker, *arguments))
+        assert tree("ImageData", "VoiceData") == before
+
+    replaced(wav, wav.read_bytes()[:44].ljust(wav.stat().st_size, b"\0"))  # silence
+    refused_and_made_again("feat_extraction_from_wav.py", "vid_to_wav.py", wav)
+    content = bytearray((frames / "frame2.jpg").read_bytes())
+    content[-30] ^= 1
+    replaced(frames / "frame2.jpg", content)
+    refused_and_made_again("Write_Into_TFRecords.py", "Video_to_Image.py", frames)
+    (frames / "frame3.jpg").unlink()
+    refused_and_made_again("Write_Into_TFRecords.py", "Video_to_Image.py", frames)
+    for frame in frames.iterdir():
+        frame.unlink()
+    refused_and_made_again("Write_Into_TFRecords.py", "Video_to_Image.py", frames)
+    # A copy has other times, and is the same
+    shutil.copytree("ImageData", "copy", copy_function=shutil.copy)
+    shutil.rmtree("ImageData")
+    Path("copy").rename("ImageData")
+    assert "0 clips made, 7 were there" in ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 3))
+    ok(run("Write_Into_TFRecords.py"))
+
+
+def test_frames_of_two_versions_of_ffmpeg_are_not_mixed(dataset, monkeypatch):
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        ok(run(name))
+    version = media.ffmpeg_version()
+    monkeypatch.setattr(media, "ffmpeg_version", lambda: "4.2-other")
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        refused(run(name), f"was made with FFMPEG = '{version}' (now '4.2-other')")
+    # Without the settings, what is there is known for the other version's all the same, and made anew
+    Path("ImageData/settings.json").unlink()
+    assert "7 clips made, 0 were there" in ok(run("Video_to_Image.py"))
+
+
+def test_a_clip_that_is_gone_is_named_at_every_step_and_removed_on_request(dataset):
+    steps = ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
+    for name in steps:
+        ok(run(name))
+    make_zip("data/training80_01.zip", ["-dash_id.000", "sp ace.001"], "made")
+    Path("data/training80_02.zip").unlink()
+    for name in steps:  # it stays, since a zip may only be elsewhere for a while
+        assert "3 clips are gone from their source and still used: plain.000, short.003, ünicode.002" in ok(run(name))
+    records = record_reader.open_records("train_full.tfrecords", "train", "image")
+    assert set(records.labels) == set(GREY)
+    left = Path("unzippedData/training80_01/.partial.plain.000.mp4-frames")  # by a kill
+    left.write_bytes(b"half a vid")
+    for name in steps:
+        ok(run(name, "--PRUNE", True))
+    for path in [*Path().rglob("*Data/**/*"), *Path().glob("*.tfrecords*")]:  # not even its name is left
+        assert path.is_dir() or b"plain.000" not in path.read_bytes(), path
+    assert not left.exists()
+    for root in ("unzippedData", "ImageData", "VoiceData"):
+        left = {chalearn.clip_name(path) for path in Path(root).glob("training*/*")}
+        assert left == {"-dash_id.000", "sp ace.001"}
+    for kind, path in (("image", "train_full.tfrecords"), ("audio", "train_audio_full.tfrecords")):
+        assert set(record_reader.open_records(path, "train", kind).labels) == {"-dash_id.000", "sp ace.001"}
+    for name in steps:
+        assert "gone" not in ok(run(name))
+
+
+def test_zips_that_are_all_gone_leave_what_was_unpacked(dataset):
+    ok(run("Video_to_Image.py"))
+    shutil.rmtree("data")  # to save room
+    assert "7 clips made" in ok(run("vid_to_wav.py", "--PRUNE", True))
+
+
+def test_records_of_a_split_without_clips_are_named_and_removed_on_request(dataset):
+    steps = ("Video_to_Image.py", "Write_Into_TFRecords.py")
+    for name in steps:
+        ok(run(name))
+    Path("data/validation80_01.zip").unlink()
+    Path("test_full.tfrecords").write_bytes(b"of another program")
+    ok(run("Video_to_Image.py", "--PRUNE", True))
+    stays = "stays as it is (PRUNE = True removes it): ImageData/validationData holds no clips"
+    assert f"val_full.tfrecords {stays}" in ok(run("Write_Into_TFRecords.py"))
+    assert "val_full.tfrecords removed" in ok(run("Write_Into_TFRecords.py", "--PRUNE", True))
+    assert {path.name for path in Path().glob("*.tfrecords*")} == {
+        "train_full.tfrecords",
+        "train_full.tfrecords.json",
+        "test_full.tfrecords",
+    }
+
+
+def test_one_annotation_for_both_splits_is_refused_before_anything_is_trained(dataset):
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        ok(run(name))
+    labels = {clip: label_of(i) for i, clip in enumerate([*GREY, "val.000", "val.001"])}
+    for split in ("training", "validation"):
+        write_annotation(f"Annotations/annotation_{split}.pkl", labels)
+    for name in ("Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
+        refused(run(name), "annotation_training.pkl and Annotations/annotation_validation.pkl share 7 clips")
+    assert not list(Path().glob("*.tfrecords"))
+
+
+def test_a_step_that_did_not_end_is_not_gone_on_from(dataset):
+    ok(run("Video_to_Image.py"))
+    Path("ImageData/unusable.csv").unlink()  # which it writes last
+    refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end there: run it again")
+
+
+def test_something_in_an_outputs_place_is_refused(dataset):
+    frames, wav = Path("ImageData/trainingData/plain.000"), Path("VoiceData/trainingData/plain.000.wav")
+    for step, path, other in (("Video_to_Image.py", frames, Path.touch), ("vid_to_wav.py", wav, Path.mkdir)):
+        path.parent.mkdir(parents=True)
+        other(path)
+        refused(run(step), f"{path} is in the place of an output")
+        path.unlink() if path.is_file() else path.rmdir()
+        ok(run(step))
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        other(path)  # where the step has been before
+        refused(run(step), f"{path} is a ", "in the place of an output: move it away")
+    path.rmdir()
+    ok(run("vid_to_wav.py"))
+    Path("train_audio_full.tfrecords").mkdir()
+    refused(run("feat_extraction_from_wav.py"), "train_audio_full.tfrecords is a folder")
+
+
+def test_the_longest_name_and_names_that_are_no_text(folder):
+    """A name of 255 bytes leaves no room for a prefix; the reason for an unusable clip names it all the same."""
+    odd = os.fsdecode(b"\xff\xfe")
+    make_clip("made.mp4", [90] * 9)
+    Path("unzippedData/training80_01").mkdir(parents=True)
+    for name in ("x" * 251, "plain"):
+        shutil.copy("made.mp4", f"unzippedData/training80_01/{name}.mp4")
+    Path(f"unzippedData/training80_01/{odd}.mp4").write_bytes(b"no video")
+    for name in ("Video_to_Image.py", "vid_to_wav.py"):
+        assert "2 clips made, 0 were there, 1 unusable" in ok(run_alone(name))
+    assert len(list(Path("ImageData/trainingData", "x" * 251).iterdir())) == 9
+    assert Path("VoiceData/trainingData", f"{'x' * 251}.wav").exists() and not list(Path().rglob(".*"))
+    assert "\\udcff\\udcfe" in Path("ImageData/unusable.csv").read_text()

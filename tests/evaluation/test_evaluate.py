@@ -15,7 +15,7 @@ import evaluate
 from first_impression.common import files
 from first_impression.common.errors import UserError
 from first_impression.data import record_writer
-from first_impression.evaluation import metrics, predictions
+from first_impression.evaluation import metrics, plots, predictions
 
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(20)}
 VALIDATION = {f"seen{n}.001": label_of(n + 3) for n in range(12)} | {f"new{n}.000": label_of(n + 40) for n in range(8)}
@@ -318,6 +318,39 @@ def test_what_a_fusion_left_goes_where_there_is_none_now(records):
     assert list(scores_of()["models"]) == ["dan"] and Path("runs/fusion/models_validation.png").exists()
 
 
+def test_a_kill_leaves_no_scores_beside_answers_of_another_making(annotated, monkeypatch):
+    predictions.write_csv("a.csv", answers(1))
+    call(evaluate, "--PREDICTIONS", "a.csv")
+    names = {path.name for path in Path("scores").iterdir()}
+    assert len(names) == 5
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(plots, "draw_scatter", stop)
+    with pytest.raises(KeyboardInterrupt):
+        call(evaluate, "--PREDICTIONS", "a.csv")
+    assert [path.name for path in Path("scores").iterdir()] == ["predictions_validation.csv"]
+
+
+def test_a_file_to_score_is_not_replaced(annotated):
+    predictions.write_csv("scores/predictions_validation.csv", answers(1))
+    before = Path("scores/predictions_validation.csv").read_bytes()
+    for files_ in ("scores/predictions_validation.csv", "scores/predictions_validation.csv,a.csv"):
+        with pytest.raises(UserError, match="which this command would replace: choose another OUT"):
+            call(evaluate, "--PREDICTIONS", files_)
+    assert Path("scores/predictions_validation.csv").read_bytes() == before
+
+
+def test_a_run_whose_training_has_not_ended_is_named(records, capsys):
+    save_run("dan", visual())
+    save_run("audio", audio())
+    Path("runs/audio/final.keras").unlink()
+    Path("runs/audio/checkpoint.npz").touch()
+    call(evaluate)
+    assert "runs: passed over, since their training has not ended: audio" in capsys.readouterr().out
+
+
 def test_records_with_other_labels_than_the_annotation_are_refused(records):
     save_run("dan", visual())
     write_annotation("Annotations/annotation_validation.pkl", VALIDATION | {"new0.000": label_of(99)})
@@ -326,11 +359,18 @@ def test_records_with_other_labels_than_the_annotation_are_refused(records):
     assert not Path("runs/fusion").exists()
 
 
-def test_answers_that_are_not_finite_are_not_scored(records):
+def test_what_is_not_finite_is_not_scored(records):
+    """A model's weights; the answers of one whose weights are finite."""
     model = visual()
     model.layers[-1].set_weights([np.full((3, 5), np.nan), np.zeros(5)])
     save_run("dan", model)
-    with pytest.raises(UserError, match="dan: .*not finite"):
+    with pytest.raises(UserError, match="runs/dan/final.keras: .*kernel is not finite"):
+        call(evaluate)
+    shutil.rmtree("runs/dan")
+    images = keras.Input((224, 224, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1e38)(images))
+    save_run("dan", keras.Model(images, keras.layers.Dense(5)(pooled)))
+    with pytest.raises(UserError, match="dan: the model's answers are not finite"):
         call(evaluate)
     assert not Path("runs/fusion").exists()
 

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,11 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import tensorflow as tf
-from conftest import PROJECT, label_of, refused, run, vgg_layers, write_annotation, write_mat
+from conftest import PROJECT, label_of, ok, refused, run, vgg_layers, write_annotation, write_mat
 from PIL import Image
 
+from first_impression.common import script
+from first_impression.common.errors import UserError
+from first_impression.common.files import write_json
 from first_impression.data import record_reader, record_writer
 from first_impression.data.chalearn import TRAITS
+from first_impression.training import checkpoint, saved_models
 
 
 def write_records(path, key, clips, frames):
@@ -217,15 +222,15 @@ def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):
     refused(run("train.py"), "train_full.tfrecords has other labels than Annotations", "another order of the traits")
 
 
-def write_sounds(path, key, clips):
-    random = np.random.default_rng(clips)
+def write_sounds(path, key, clips, seed=0):
+    random = np.random.default_rng([clips, seed])
     items = []
     for clip in range(clips):
         source = Path(f"{key}-{clip}.f32")
         source.write_bytes(random.normal(9, 3, 79_534).astype("<f4").tobytes())
         items.append(record_writer.Example(f"{key}.{clip:03d}", label_of(10 * clip).astype(np.float32), source))
     record_writer.write(
-        Path(path), key, "audio", items, lambda sources: (source.read_bytes() for source in sources), {}
+        Path(path), key, "audio", items, lambda sources: (source.read_bytes() for source in sources), {"contents": seed}
     )
     return np.array([np.frombuffer(item.source.read_bytes(), "<f4") for item in items], np.float64)
 
@@ -324,10 +329,61 @@ def test_a_run_goes_on_with_its_own_records_only(folder):
     write_sounds("val_audio_full.tfrecords", "val", 4)
     refused(run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2"), "was trained on other validation records")
     write_sounds("val_audio_full.tfrecords", "val", 3)
-    write_sounds("train_audio_full.tfrecords", "train", 5)
-    refused(run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2"), "runs/audio was trained on other training records")
+    for change in ({"clips": 5}, {"clips": 6, "seed": 1}):  # the latter: other sounds of the same clips and labels
+        write_sounds("train_audio_full.tfrecords", "train", **change)
+        done = run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2")
+        refused(done, "runs/audio was trained on other training records", "another NAME")
     # Without its settings.json the run knows its constants all the same
     write_sounds("train_audio_full.tfrecords", "train", 6)
     Path("runs/audio/settings.json").unlink()
     done = run("train.py", "--MODEL", "audio", "--N_EPOCHS", "2", "--LEARNING_RATE", "0.1")
     refused(done, "was made with LEARNING_RATE = 0.0005")
+
+
+def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypatch):
+    write_sounds("train_audio_full.tfrecords", "train", 6)
+    write_sounds("val_audio_full.tfrecords", "val", 3)
+    arguments, final = ("--MODEL", "audio", "--N_EPOCHS"), Path("runs/audio/final.keras")
+    ok(run("train.py", *arguments, 1))
+    shutil.copy2(final, "first.keras")
+    ok(run("train.py", *arguments, 2))
+    wanted = variables(final)
+    # As after a kill between checkpoint and model, and a copy of the run: all times are later than the checkpoint's
+    shutil.copy("first.keras", final)
+    ok(run("train.py", *arguments, 2))
+    assert all((one == other).all() for one, other in zip(variables(final), wanted, strict=True))
+    assert "trained, all 2 epochs" in ok(run("train.py", *arguments, 2))
+
+    # While it is trained further, there is no trained model, and nobody takes the one of fewer epochs for it
+    def stop(*_):
+        raise script.Stopped(signal.SIGTERM)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoint, "save", stop)
+        assert run("train.py", *arguments, 3).returncode == 143
+    assert not final.exists()
+    with pytest.raises(UserError, match="holds no trained run"):
+        saved_models.find_trained(Path("runs"))
+    ok(run("train.py", *arguments, 3))
+
+    # A model in another's place is told by whoever reads it
+    content = (final.parent / "epoch-2.keras").read_bytes()
+    shutil.copy(final.parent / "epoch-1.keras", final.parent / "epoch-2.keras")
+    refused(run("train.py", *arguments, 3), "runs/audio/epoch-2.keras is not as train.py made it last")
+    with pytest.raises(UserError, match="epoch-2.keras is not as train.py made it last"):
+        saved_models.load_networks(final.parent, "1,2")
+    (final.parent / "epoch-2.keras").write_bytes(content)
+    ok(run("train.py", *arguments, 3))
+
+    # Without the checkpoint nobody knows what the models are of
+    checkpoint.path_in(final.parent).unlink()
+    refused(run("train.py", *arguments, 1), "runs/audio holds models", "without the checkpoint", "another NAME")
+    assert len(list(final.parent.glob("*.keras"))) == 5
+
+
+def test_clips_that_are_gone_from_their_source_are_named_in_training(folder):
+    write_sounds("train_audio_full.tfrecords", "train", 3)
+    write_sounds("val_audio_full.tfrecords", "val", 2)
+    write_json("VoiceData/gone.json", ["train.001", "val.000", "else.000"])
+    done = run("train.py", "--MODEL", "audio", "--N_EPOCHS", "1")
+    assert "2 clips are gone from their source and still used: train.001, val.000" in ok(done)
