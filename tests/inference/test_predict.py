@@ -51,7 +51,7 @@ def test_answers_are_those_of_the_models_on_frames_and_sound(folder, runs, capsy
     np.testing.assert_allclose(values(answer["models"]["ear"]), ear, atol=1e-5)
     fused = (eye + ear) / 2
     np.testing.assert_allclose(values(answer["fused"]), fused, atol=1e-5)
-    assert values(answer["percentile"]) == pytest.approx([100 * np.ceil(100 * value) / 101 for value in fused])
+    assert values(answer["percentile"]) == pytest.approx(100 * fused, abs=1e-3)  # of labels spread evenly
     assert answer["frames"] == 30 and answer["sound_seconds"] == pytest.approx(3.2, abs=0.06)
 
     table = Path("out.csv").read_text().splitlines()
