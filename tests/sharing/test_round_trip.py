@@ -61,4 +61,4 @@ def test_published_runs_are_scored_but_not_on_what_they_were_trained_on(publishe
     refused(run("evaluate.py", "--RUNS", published, "--SPLIT", "test"), "share 2 clips", "scores on clips trained on")
     write_annotation("Annotations/annotation_training.pkl", dict(list(LABELS.items())[1:]))
     told = ok(run("evaluate.py", "--RUNS", published))
-    assert "ear: it was trained on 40 clips; the baselines know 39, 39 of them its own" in told
+    assert "ear: it was trained on 40 clips, the baselines know 39, of which 39 are its own" in told
