@@ -185,8 +185,9 @@ class Answer:
         """What to warn of, as texts: what the clip lacks, and in what it is unlike those of the training."""
         clip, answered = self.clip, ", ".join(self.scores)
         told = [f"{reason}; answered by {answered} alone" for reason in clip.missing.values()]
+        told += unlike.in_length(clip.end - clip.start)
         if len(self._frames[0]):
-            told += unlike.in_pictures(clip.video, clip.end - clip.start, self.look)
+            told += unlike.in_pictures(clip.video, self.look)
         if heard := [window for window in self.windows if window.sound_seconds]:
             spans, band = [(window.start, window.end) for window in heard], max(window.band for window in heard)
             told += unlike.in_sound(clip.loudness, clip.start, spans, band)
