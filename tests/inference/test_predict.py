@@ -252,7 +252,7 @@ def test_which_models(folder, runs):
     with pytest.raises(UserError, match="no trained nose, only ear, eye"):
         ask(clip, "--MODELS", "ear,nose")
     Path("runs/ear/final.keras").write_bytes(b"PK")
-    with pytest.raises(UserError, match="ear/final.keras is damaged or no model of train.py"):
+    with pytest.raises(UserError, match="ear/final.keras is damaged or not a model of train.py"):
         ask(clip)
 
 
