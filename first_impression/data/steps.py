@@ -223,7 +223,8 @@ class LabelledClip(NamedTuple):
 
 
 def _labelled(ledger, label, output, maker, bar):
-    if output in ledger and not ledger.is_as_made(output):
+    content = ledger.content(output)
+    if output in ledger and not ledger.is_last_made(output, content):
         raise UserError(f"{output} is not as {maker} made it: run that again")
     bar.update()
-    return LabelledClip(label, output, ledger.content(output))
+    return LabelledClip(label, output, content)

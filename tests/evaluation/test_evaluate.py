@@ -256,7 +256,7 @@ def test_trained_runs_are_scored_on_their_records(records):
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
     Path("runs/dan/final.keras").write_bytes(b"no model")
-    refused(run("evaluate.py"), "final.keras is damaged or no model of train.py")
+    refused(run("evaluate.py"), "final.keras is damaged or not a model of train.py")
 
 
 @pytest.mark.slow

@@ -369,6 +369,15 @@ def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypat
         saved_models.find_trained(Path("runs"))
     ok(run("train.py", *arguments, 3))
 
+    # A model in another's place is told by whoever reads it
+    content = (final.parent / "epoch-2.keras").read_bytes()
+    shutil.copy(final.parent / "epoch-1.keras", final.parent / "epoch-2.keras")
+    refused(run("train.py", *arguments, 3), "runs/audio/epoch-2.keras is not as train.py made it last")
+    with pytest.raises(UserError, match="epoch-2.keras is not as train.py made it last"):
+        saved_models.load_networks(final.parent, "1,2")
+    (final.parent / "epoch-2.keras").write_bytes(content)
+    ok(run("train.py", *arguments, 3))
+
     # Without the checkpoint nobody knows what the models are of
     checkpoint.path_in(final.parent).unlink()
     refused(run("train.py", *arguments, 1), "runs/audio holds models", "without the checkpoint", "another NAME")
