@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from first_impression.common import files, script
-from first_impression.common.errors import BadClipError
+from first_impression.common.errors import BadClipError, UserError
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
@@ -195,10 +195,11 @@ class Answer:
 
 
 def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
-    """Ask all of the `Models` that can answer the `Clip`: `Answer`. Raises `BadClipError` where none can.
+    """Ask all of the `Models` that can answer the `Clip`: `Answer`.
 
     There is evidence where it is asked for, or where a face was looked for and found. `each(windows)` gives the
     windows as they are, and may show meanwhile how far they are.
+    Raises `BadClipError` where no model can answer, and `UserError` where an answer is not finite.
     """
     answer = Answer(clip, [])
     strip = _Strip(clip)
@@ -233,6 +234,8 @@ def _answer_window(window, models, batch_size):
             values = model.infer(window.features[None]).numpy()
         else:
             continue
+        if not np.isfinite(values).all():
+            raise UserError(f"{model.name} answers what is not finite: train it with a lower LEARNING_RATE")
         scores[model.name] = values.mean(axis=0, dtype=np.float64)
     heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
     times = window.times if by_frame else np.empty(0)

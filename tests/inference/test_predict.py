@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -274,6 +275,17 @@ def test_which_epochs(folder):
         ask(clip, "--EPOCHS", "4")
     with pytest.raises(UserError, match="EPOCHS = 'first': must be"):
         ask(clip, "--EPOCHS", "first")
+
+
+def test_an_answer_that_is_not_finite_is_refused(folder):
+    images = keras.Input((224, 224, 3))
+    two = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(images))
+    model = keras.Model(images, keras.layers.Dense(5, activation="sigmoid")(two))
+    model.layers[-2].kernel.assign(np.outer([1, 1, 1], [3e38, -3e38]))  # finite, but they add up to both infinities
+    model.layers[-1].kernel.assign(np.ones((2, 5)))
+    save_run("eye", model)
+    refused(run("predict.py", make_clip("clip.mp4", [200] * 3), "--JSON", "out.json"), "eye answers what is not finite")
+    assert not Path("out.json").exists()
 
 
 def test_weights_that_are_not_vgg_face_are_told(folder, capsys):
