@@ -51,9 +51,18 @@ class Model:
 
 
 class Models(list):
-    """Loaded models, with the labels of their training clips: `labels`, float64 [clips, 5], perhaps without rows."""
+    """Loaded models, with what is known of the clips that they were trained on."""
 
-    labels = np.empty((0, len(TRAITS)))
+    training_clips = 0  # how many
+    quantiles = np.empty((0, len(TRAITS)))  # of their labels, float64 [manifest.QUANTILES, 5], perhaps without rows
+
+    def below(self, values):
+        """The share of the training clips whose labels are below `values` [n]: per cent, float64 [n, 5].
+
+        From the quantiles, so that published models give what the runs themselves do. Exact to 1 %.
+        """
+        shares = np.linspace(0, 100, len(self.quantiles))
+        return np.stack([np.interp(values, labels, shares, left=0, right=100) for labels in self.quantiles.T], axis=1)
 
     @property
     def cautions(self):
@@ -69,7 +78,7 @@ def load_models(folders, epochs=""):
     import tensorflow as tf
 
     models = Models()
-    models.labels = _training_labels(folders.values())
+    models.training_clips, models.quantiles = saved_models.about_training(folders.values())
     for name, folder in folders.items():
         networks, kind = saved_models.load_networks(folder, epochs)
         infer = tf.function(saved_models.mean_of(networks), reduce_retracing=True)
@@ -83,14 +92,6 @@ def _no_evidence(networks):
     if len(networks) > 1:
         return "since it is the mean of several epochs"
     return "" if evidence.described(networks[0]) else "since it is not a DAN"
-
-
-def _training_labels(folders):
-    """Labels of the runs' training clips, each clip once: float64 [clips, 5]; without rows if the runs name none."""
-    labels = {}
-    for folder in folders:
-        labels |= saved_models.training_labels(folder)
-    return np.array(list(labels.values())).reshape(-1, len(TRAITS))
 
 
 @dataclass
@@ -210,8 +211,8 @@ def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
                 answer.windows.append(answered)
     if not answer.windows:
         raise BadClipError(_why_none(clip, models))
-    if len(models.labels):
-        answer.percentile = 100 * (models.labels < answer.fused).mean(axis=0)
+    if models.training_clips:
+        answer.percentile = models.below(answer.fused).diagonal()
     answer.strip = strip.frames if answer.by_frame[1] else []
     if answer.strip:
         time, middle = answer.strip[len(answer.strip) // 2]
@@ -275,7 +276,9 @@ def read_images(jpegs):
 
 def about_models(models, cautions):
     """What answers to all clips have in common, as JSON holds it; docs/answers.md describes the fields."""
-    histograms = [np.histogram(labels, bins=BINS, range=(0, 1))[0] for labels in models.labels.T]
+    histograms = np.zeros((len(TRAITS), BINS))
+    if models.training_clips:
+        histograms = np.diff(models.below(np.linspace(0, 1, BINS + 1)), axis=0).T
     return {
         "schema": SCHEMA,
         "note": " ".join(REMINDER.split()),
@@ -290,8 +293,8 @@ def about_models(models, cautions):
             }
             for model in models
         },
-        "training_clips": len(models.labels),
-        "training_histogram": by_trait(histograms),
+        "training_clips": models.training_clips,
+        "training_histogram": by_trait(histograms.round(6)),
     }
 
 

@@ -204,7 +204,7 @@ def load_model(file):
 
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
     refuse_changed(file)
-    with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
+    with damage_as_user_error(f"{file} is damaged or not a model of train.py's", "train it again"):
         with open_whole_zip(file) as archive:
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
@@ -214,7 +214,7 @@ def load_model(file):
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
-        raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: no model of train.py's")
+        raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: not a model of train.py's")
     return model, kind
 
 
@@ -237,7 +237,7 @@ def about_training(folders):
     """(how many clips the runs were trained on, quantiles of their labels: float64 [QUANTILES, 5]).
 
     The quantiles are without rows where nothing tells, and those of the first run that does else: runs that are asked
-    together have seen the same clips, or two of them are no fusion.
+    together are expected to have seen the same clips.
     """
     for folder in folders:
         published, _ = manifest.run_in(folder)

@@ -74,6 +74,7 @@ def devices():
     return Devices()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio"])
 def test_every_operation_of_the_step_has_a_gpu_kernel(devices, name):
     recipe = [str(PROJECT / "recipes" / f"{name}.py")] if name else []

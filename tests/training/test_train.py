@@ -262,6 +262,7 @@ def descend(inputs, labels, kernel, epochs, rate, loss="squared", momentum=0.9, 
     return weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -322,6 +323,7 @@ def test_the_papers_recipe_and_resnet_train_and_resume(material):
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 does not hold")
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_records_only(folder):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
@@ -340,6 +342,7 @@ def test_a_run_goes_on_with_its_own_records_only(folder):
     refused(done, "was made with LEARNING_RATE = 0.0005")
 
 
+@pytest.mark.slow
 def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypatch):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
