@@ -6,6 +6,7 @@ as_json(answer_clip(clip, models))
 """
 
 import base64
+import contextlib
 import functools
 from dataclasses import dataclass, field
 
@@ -203,11 +204,12 @@ def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
     """
     answer = Answer(clip, [])
     strip = _Strip(clip)
-    for window in each(clip.windows):
-        answered = _answer_window(window, models, batch_size)
-        strip.look_at(window)
-        if answered.scores:
-            answer.windows.append(answered)
+    with contextlib.closing(clip):
+        for window in each(clip.windows):
+            answered = _answer_window(window, models, batch_size)
+            strip.look_at(window)
+            if answered.scores:
+                answer.windows.append(answered)
     if not answer.windows:
         raise BadClipError(_why_none(clip, models))
     if models.training_clips:
