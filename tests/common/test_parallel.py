@@ -30,6 +30,7 @@ def log_of(seconds, interval):
     return done.stderr.splitlines()
 
 
+@pytest.mark.slow
 def test_a_log_has_a_line_per_interval_and_the_last(folder):
     (line,) = log_of(0.1, {})  # 15 s are not over
     assert re.match(r"work: 100%.* 200/200 .*loss 199", line)

@@ -77,6 +77,7 @@ def test_indices_are_distinct_sorted_and_cover_the_clip():
         assert not indices or (indices[0] == 0 and (total == 1 or indices[-1] == total - 1))
 
 
+@pytest.mark.slow
 def test_resize_is_antialiased_like_pillow(folder):
     # A photograph-like frame: smooth light, edges and fine texture; strong colours, where JPEG halves resolution
     y, x = np.mgrid[0:720, 0:1280]

@@ -60,6 +60,7 @@ def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_settings(dat
         assert json.loads(Path(folder, "settings.json").read_text())["constants"]["FFMPEG"] == "8.1.2-made_up"
 
 
+@pytest.mark.slow
 def test_the_work_of_two_ffmpegs_is_not_mixed(dataset, monkeypatch):
     for script, folder in (("Video_to_Image.py", "ImageData"), ("vid_to_wav.py", "VoiceData")):
         monkeypatch.setenv("FFMPEG", program("one", version("7.0.2")))

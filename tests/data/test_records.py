@@ -68,6 +68,7 @@ def levels(batches):
     return [int(image.numpy().mean().round()) for inputs, *_ in batches for image in inputs]
 
 
+@pytest.mark.slow
 def test_order_follows_the_seed_and_a_skip_finds_its_place():
     write("t.tfrecords", named(30))
     _, plain = read("t.tfrecords")
@@ -108,6 +109,7 @@ def seen(image):
     return round(min(left, right) / 4), bool(left > right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [[23], [6, 6, 6, 5], [2, 9, 1, 11]], ids=["one file", "even files", "uneven files"])
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4)])
 @pytest.mark.parametrize("batch_size", [4, 5])

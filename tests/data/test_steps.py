@@ -50,6 +50,7 @@ def tree(*roots):
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 
+@pytest.mark.slow
 def test_frames_lie_where_the_design_says_and_a_second_run_makes_what_is_missing(dataset):
     out = ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 10))
     assert "7 clips made, 0 were there, 0 unusable" in out
@@ -211,6 +212,7 @@ def test_of_a_record_file_that_was_cut_short_in_the_making_nothing_stays(folder)
     assert tree(".") == before
 
 
+@pytest.mark.slow
 def test_unusable_clips_are_listed_and_passed_over(dataset):
     whole = make_clip("made/whole.mp4", numbered(100), options=["-movflags", "+faststart"]).read_bytes()
     Path("made/cut.000.mp4").write_bytes(whole[: len(whole) // 2])
@@ -229,6 +231,7 @@ def test_unusable_clips_are_listed_and_passed_over(dataset):
     assert "7 clips made, 0 were there, 2 unusable" in ok(run("vid_to_wav.py"))
 
 
+@pytest.mark.slow
 def test_where_most_clips_are_unusable_the_step_fails(folder):
     for n in range(3):
         Path(f"bad{n}.mp4").write_bytes(b"nothing")
@@ -371,6 +374,7 @@ def test_what_is_not_as_its_step_made_it_is_refused_and_made_again(dataset):
     ok(run("Write_Into_TFRecords.py"))
 
 
+@pytest.mark.slow
 def test_frames_of_two_versions_of_ffmpeg_are_not_mixed(dataset, monkeypatch):
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
         ok(run(name))
@@ -451,6 +455,7 @@ def test_a_step_that_did_not_end_is_not_gone_on_from(dataset):
     refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end there: run it again")
 
 
+@pytest.mark.slow
 def test_something_in_an_outputs_place_is_refused(dataset):
     frames, wav = Path("ImageData/trainingData/plain.000"), Path("VoiceData/trainingData/plain.000.wav")
     for step, path, other in (("Video_to_Image.py", frames, Path.touch), ("vid_to_wav.py", wav, Path.mkdir)):

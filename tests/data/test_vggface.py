@@ -42,6 +42,7 @@ def read_by(monkeypatch, code):
     monkeypatch.setattr(vggface, "READER", (sys.executable, "-c", code))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["current", "old", "oxford"])
 def test_all_three_layouts_give_the_same_weights(folder, layout, capsys):
     write_mat("weights.mat", LAYERS, layout)
@@ -121,6 +122,7 @@ def test_a_senseless_mean_colour_is_refused(folder, mean):
         vggface.read("a.mat")
 
 
+@pytest.mark.slow
 def test_all_wrong_layers_are_listed_at_once(folder):
     def spoil(layers):
         del layers["conv2_1"]

@@ -134,6 +134,7 @@ def test_unknown_missing_and_doubled_names_are_told(annotated):
     refused(run("evaluate.py", "--PREDICTIONS", "c.csv"), "c.csv is missing")
 
 
+@pytest.mark.slow
 def test_means_are_of_the_numbers_and_not_of_rounded_ones(annotated, capsys):
     """.74424 in the first table must not be .7443 in the last, from traits rounded up."""
     error = np.array([0.25575, 0.25575, 0.25575, 0.25575, 0.2558])  # accuracies .74425 round to .7443, mean .74424
@@ -325,6 +326,7 @@ def test_what_a_fusion_left_goes_where_there_is_none_now(records):
     assert list(scores_of()["models"]) == ["dan"] and Path("runs/fusion/models_validation.png").exists()
 
 
+@pytest.mark.slow
 def test_a_kill_leaves_no_scores_beside_answers_of_another_making(annotated, monkeypatch):
     predictions.write_csv("a.csv", answers(1))
     call(evaluate, "--PREDICTIONS", "a.csv")

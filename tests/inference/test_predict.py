@@ -86,6 +86,7 @@ def test_long_sound_is_cut_to_what_the_model_takes(folder, runs):
     assert 2 * 44_100 <= len(cut) < 5 * 44_100 and (cut == whole[: len(cut)]).all()
 
 
+@pytest.mark.slow
 def test_clip_without_sound_and_clip_without_pictures(folder, runs):
     mute = make_clip("mute.mp4", [50] * 10, sound=None)
     subprocess.run([FFMPEG, "-v", "error", "-i", make_clip("both.mp4", [50] * 30), "-vn", "blind.mp3"], check=True)
@@ -109,6 +110,7 @@ def test_no_model_for_what_the_clip_has(folder):
         ask(make_clip("mute.mp4", [50] * 10, sound=None))
 
 
+@pytest.mark.slow
 def test_other_containers_one_second_and_portrait(folder, runs):
     make_clip("second.mp4", [70] * 25)
     encoders = subprocess.run([FFMPEG, "-v", "error", "-encoders"], capture_output=True, text=True).stdout
@@ -184,6 +186,7 @@ def test_pictures_of_clips_elsewhere_and_of_long_names(folder, runs, monkeypatch
     assert Image.open(ask(long, picture=True)["clips"][long.name]["picture"]).width == 1320
 
 
+@pytest.mark.slow
 def test_the_true_file_name_stands_in_the_tables(folder, runs):
     clip = make_clip("rec.mkv", [60] * 5)
     ask(clip, "--CSV=out.csv", "--TIMES_CSV=times.csv")

@@ -113,6 +113,7 @@ def test_no_face_and_two(head):
     assert unlike.find_faces(squashed(np.hstack([head, head])), 8 / 3).shape == (2, 4)
 
 
+@pytest.mark.slow
 def test_faces_are_counted_and_told(folder, head):
     save_run("eye", image_model())
     for name, picture in (("one", head), ("two", np.hstack([head, head])), ("none", np.full_like(head, 90))):

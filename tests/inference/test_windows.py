@@ -152,6 +152,7 @@ def test_sound_that_ends_and_pictures_that_end(folder, runs):
     assert Image.open(told["short pictures.mkv"]["picture"]).width == 1320
 
 
+@pytest.mark.slow
 def test_a_long_recording_of_sound_alone(folder, runs):
     subprocess.run([FFMPEG, "-v", "error", "-f", "lavfi", "-i", "sine=300:duration=40", "talk.mp3"], check=True)
     told = ask("talk.mp3", picture=True)["clips"]["talk.mp3"]
@@ -159,6 +160,7 @@ def test_a_long_recording_of_sound_alone(folder, runs):
     assert Image.open(told["picture"]).width == 1320
 
 
+@pytest.mark.slow
 def test_nothing_after_the_start_too_long_and_too_short_a_window(folder, runs, monkeypatch):
     make_clip("a.mp4", [90] * 100, rate=5)
     with pytest.raises(UserError, match=r"a.mp4 \(it lasts 20.0 s: there is nothing from START = 30 on"):

@@ -93,6 +93,7 @@ def test_labels_are_spread_and_half_of_the_validation_shares_sources(small):
     assert sum(clip.rpartition(".")[0] in known for clip in validation) == 3
 
 
+@pytest.mark.slow
 def test_the_weights_are_vgg16s_and_say_that_they_are_not_vggface(folder):
     weights.write("made-up.mat")
     read = vggface.read("made-up.mat")
