@@ -3,27 +3,27 @@
 Reads   the videos or sound files on the command line, or those in the folders there
         runs/<NAME>/final.keras, or the epochs named
 Writes  predictions/<clip's path>.png: frames, traits, traits over time, loudness
-        with --JSON out.json everything that is known of the answers, with --CSV out.csv ChaLearn's columns,
-        with --TIMES_CSV times.csv the answers over time
+        with --JSON out.json everything that is known of the answers (docs/answers.md), with --CSV out.csv
+        ChaLearn's columns, with --TIMES_CSV times.csv the answers over time
 Run     python predict.py clip.mp4
 
 Several runs are fused by the plain mean of their answers. A clip without sound is answered by the visual models
-alone, one without pictures by the audio model alone. A clip whose name starts with a dash is given as ./-clip.mp4.
+alone, one without pictures by the audio model alone. A clip longer than those of the training is answered in windows
+of their length: its answer is the mean over these. A clip whose name starts with a dash is given as ./-clip.mp4.
 """
 
+import functools
 import hashlib
 import os
-import shutil
-import tempfile
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from first_impression.common import files, script
+from first_impression.common import files, parallel, script
 from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.data import media
-from first_impression.inference import answers, tables
-from first_impression.inference.clip import decode_clip
+from first_impression.inference import answers, tables, windows
+from first_impression.inference.clip import open_clip
 from first_impression.training import saved_models
 
 # Who answers
@@ -33,7 +33,10 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 
 # What is asked for
 RECURSIVE = False  # True: the folders' subfolders are searched too
-FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip; a shorter clip gives all it has
+START = 0.0  # seconds of each clip to pass over
+SECONDS = 0.0  # how much of it to answer then; 0: to its end
+WINDOW = 15.3  # seconds that the models answer at a time, as long as the clips of the training; a longer clip in parts
+FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip, or over each window; a shorter one gives all it has
 BATCH_SIZE = 25  # frames at a time
 
 # What comes out besides the table
@@ -42,10 +45,14 @@ CSV = ""  # file for the fused answers as ChaLearn takes them
 TIMES_CSV = ""  # file for each model's answers over time, one value per row
 PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
+FACES = True  # look for faces: warnings where there is none or several, and how much of DAN's evidence lies in them
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
 RULES = {
     "EPOCHS": saved_models.epochs_rule,
+    "START": script.at_least(0),
+    "SECONDS": script.at_least(0),
+    "WINDOW": script.between(windows.LEAST_SOUND, windows.SECONDS),
     "FRAMES_PER_CLIP": script.whole(1, 10**6),
     "BATCH_SIZE": script.whole(1, 10**6),
 }
@@ -65,44 +72,60 @@ def main(settings):
         saved_models.epoch_files(folder, settings.EPOCHS)  # so that a missing one is told at once
     media.require_ffmpeg()
     answered = {}
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(1) as reader:
+    with ThreadPoolExecutor(1) as reader:
         # A clip is decoded while TensorFlow starts, or while the clip before it is answered
-        decode = [(path, tempfile.mkdtemp(dir=scratch), settings.FRAMES_PER_CLIP) for path in clips.values()]
-        coming = reader.submit(decode_clip, *decode[0])
+        part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
+        paths = list(clips.values())
+        coming = reader.submit(open_clip, paths[0], *part)
         models = answers.load_models(folders, settings.EPOCHS)
         cautions = models.cautions
         if settings.EVIDENCE:
             cautions += [f"{m.name} has no evidence maps, {m.no_evidence}" for m in models if m.no_evidence]
+        about = answers.about_models(models, cautions)
         heading = f"{tables.counted(len(clips), 'clip')}, {tables.counted(len(models), 'model')}: {', '.join(folders)}"
         print(heading, answers.REMINDER, *cautions, sep="\n")
-        for name, following in zip(clips, [*decode[1:], None], strict=True):
-            this, coming = coming, reader.submit(decode_clip, *following) if following else None
+        for name, following in zip(clips, [*paths[1:], None], strict=True):
+            path, text = clips[name], as_text(clips[name])
+            this, coming = coming, reader.submit(open_clip, following, *part) if following else None
             try:
                 clip = this.result()
-                answered[name] = answer = answers.answer_clip(clip, models, settings.BATCH_SIZE)
+                bar = functools.partial(with_bar, len(clip.spans), text)
+                answer = answers.answer_clip(clip, models, settings.BATCH_SIZE, settings.EVIDENCE, bar)
             except BadClipError as reason:
-                unusable[as_text(clips[name])] = str(reason)
-                print(f"\n{as_text(clips[name])}: cannot be used: {reason}")
+                unusable[text] = str(reason)
+                print(f"\n{text}: cannot be used: {reason}")
                 continue
-            frames = tables.counted(answer.frames, "frame")
-            print(f"\n{as_text(clips[name])}: {frames}, {answer.sound_seconds:.1f} s of sound")
-            print(tables.as_table(answer, len(models.labels)))
+            answered[name] = told = answers.as_json(answer, settings.EVIDENCE)
             if settings.PICTURE:
                 from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
-                picture = picture_of(clips[name], settings.PICTURES)
-                report.draw(picture, name, clip, answer, models, settings.EVIDENCE)
-                answer.picture = as_text(picture)
-            print("".join(f"  {line}\n" for line in (*answer.warnings, answer.picture) if line), end="", flush=True)
-            shutil.rmtree(clip.folder)
+                picture = picture_of(path, settings.PICTURES)
+                report.draw(picture, name, told, about)
+                told["picture"] = as_text(picture)
+            frames = tables.counted(told["frames"], "frame")
+            print(f"\n{text}: {frames}, {told['sound_seconds']:.1f} s of sound")
+            print(tables.as_table(told, about["training_clips"]))
+            notes = [*tables.face_lines(told), *told["warnings"], told["picture"]]
+            print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
     if settings.JSON:
-        files.write_json(settings.JSON, answers.as_json(answered, models, unusable, cautions))
+        files.write_json(settings.JSON, {**about, "clips": answered, "unusable": unusable})
     if settings.CSV and answered:
         tables.write_csv(settings.CSV, answered)
     if settings.TIMES_CSV and answered:
         tables.write_times_csv(settings.TIMES_CSV, answered)
     if unusable:
         raise UserError(as_complaint(unusable, len(answered) + len(unusable)))
+
+
+def with_bar(count, what, parts):
+    """The windows of a clip one by one; where there are several, a bar shows how many of the `count` are answered."""
+    if count == 1:
+        yield from parts
+        return
+    with parallel.progress(count, what, "window", delay=2) as bar:
+        for part in parts:
+            yield part
+            bar.update()
 
 
 def find_clips(inputs, recursive=False):

@@ -11,12 +11,15 @@ import fnmatch
 import hashlib
 import json
 import os
+import re
 import shutil
 import time
 from pathlib import Path
 
 from first_impression.common.errors import UserError
 
+# A list of numbers alone in indented JSON, which has no line break in a text
+NUMBERS = re.compile(r"\[\n[-+.,\s\dEe]*\]")
 LONGEST_NAME = 255  # bytes, of a file on all common file systems
 PATIENCE = 1.0  # seconds for a lock: a child that a killed script has just begun holds it until it is ffmpeg
 
@@ -151,9 +154,10 @@ def md5(path):
 
 
 def write_json(path, value, by=""):
-    """Write `value` as indented JSON, whole."""
+    """Write `value` as indented JSON, whole; lists of numbers alone stand in one line each."""
+    text = NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(value, indent=1))
     with whole_file(path, by) as tmp:
-        tmp.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+        tmp.write_text(f"{text}\n", encoding="utf-8")
 
 
 def keep_settings(folder, constants, by=""):

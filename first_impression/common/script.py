@@ -86,6 +86,13 @@ def at_least(low, below=math.inf):
     )
 
 
+def between(low, high):
+    """A rule: the value is a number from `low` to `high`."""
+    return lambda value: (
+        None if _is_a(float, value) and low <= value <= high else f"must be a number from {low} to {high}"
+    )
+
+
 def more_than(low):
     """A rule: the value is a number above `low`."""
     return lambda value: None if _is_a(float, value) and value > low else f"must be a number above {low}"

@@ -1,4 +1,4 @@
-"""Frames out of clips: which ones, as JPEG files, and when they are shown."""
+"""Frames out of clips: which ones, as JPEG files, and all of a long one with their times."""
 
 import functools
 import struct
@@ -48,30 +48,36 @@ def extract_frames(video, folder, count, sampling, size):
     return written
 
 
-def frame_times(video, count):
-    """When in `video` its `count` frames of even sampling are shown: float64 [count], seconds, ascending.
+def frames_from(video, size, start=0.0):
+    """Yield (when it is shown, JPEG as bytes) of each frame from `start` on, in seconds, in the order of time.
 
-    `count` is what `extract_frames` returned. The times are the file's own, also where the frame rate varies.
+    The JPEGs are those that `extract_frames` writes. Read as they are decoded, so that an hour takes no more memory
+    than a second. Raises `BadClipError` for a video that cannot be decoded.
     """
-    done = media.run([*media.opening(video), "-map", "0:V:0", *media.LISTING, "-"])
-    packets, units = media.read_listing(done.stdout)
-    times = [packet.shown for packet in packets]
-    if media.NO_TIME in times:  # AVI notes no times of showing, but those of decoding: a few frames off, at most
-        times = [packet.decoded for packet in packets]
-    times = np.sort(times) * units.get(0, 1.0)
-    after_start = times[times >= 0]  # an edit list moves what it hides before the start
-    times = after_start if len(after_start) >= count else times
-    return times[frame_indices(len(times), count, "even")]
+
+    def read(opened, entered_at):
+        filters = f"trim=start={start - entered_at:.6f},{_resized(size)}"
+        form = [*_as_they_come(media.ffmpeg()), "-enc_time_base", "1/1000", "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
+        form += ["-map_metadata", "-1", "-fflags", "+bitexact", "-flush_packets", "1", "-f", "smjpeg", "-"]
+        with media.streaming([*opened, "-map", "0:V:0", "-vf", filters, *form]) as ffmpeg:
+            for milliseconds, picture in _timed_jpegs(ffmpeg.stdout):
+                yield entered_at + milliseconds / 1000, picture
+        media.refuse_cut(ffmpeg, "video stream")
+
+    return media.entered(video, start, read)
 
 
-def display_aspect(video):
-    """Width of the picture by its height as a player shows it: turned upright, pixels square. 1.0 if unknown."""
-    form = ["-frames:v", "1", "-vf", "scale='clip(iw*sar,2,32*ih)':ih", "-c:v", "png", "-f", "image2pipe", "-"]
-    done = media.run([*media.opening(video), "-map", "0:V:0", *form])
-    if done.returncode or not done.stdout:
-        return 1.0
-    width, height = struct.unpack(">II", done.stdout[16:24])  # of PNG's first block
-    return width / height
+def _timed_jpegs(smjpeg):
+    """Yield (time in milliseconds, JPEG) of each picture in a stream of the format SMJPEG.
+
+    That is one picture after another, each with its time and its length before it: what MJPEG alone does not tell.
+    """
+    smjpeg.read(16)  # its name, its version, and a duration that nobody knew
+    while smjpeg.read(4) not in (b"HEND", b""):
+        smjpeg.read(struct.unpack(">I", smjpeg.read(4))[0])
+    while len(head := smjpeg.read(12)) == 12:
+        _, milliseconds, length = struct.unpack(">4sII", head)
+        yield milliseconds, smjpeg.read(length)
 
 
 class Frame(NamedTuple):
@@ -129,12 +135,7 @@ def _write_jpegs(video, folder, indices, size, needless=()):
         places, missing = map(sorted, zip(*needless, strict=True))
         dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"]
         indices = (np.array(indices) - np.searchsorted(missing, indices)).tolist()
-    filters = [
-        f"select='{_one_of(indices)}'",
-        # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
-        f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc",
-        "format=yuvj420p",
-    ]
+    filters = f"select='{_one_of(indices)}',{_resized(size)}"
     form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(len(indices))]
     form += ["-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY), "-threads", "1", "-f", "image2pipe", "-"]
     # one thread each: the clips run side by side
@@ -146,12 +147,18 @@ def _write_jpegs(video, folder, indices, size, needless=()):
             (Path(folder) / f"frame{number}.jpg").write_bytes(picture)
         return number
 
-    done = media.stream([*opening, "-map", "0:V:0", "-vf", ",".join(filters), *form], write)
+    done = media.stream([*opening, "-map", "0:V:0", "-vf", filters, *form], write)
     if done.returncode:
         if needless:  # an old ffmpeg cannot leave them out: the caller tries without
             return 0
         raise media.failure(done.stderr)
     return done.taken
+
+
+def _resized(size):
+    """The filters that make frames `size` x `size` pixels, in the colours of JPEG."""
+    # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
+    return f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
 
 
 def _whole_jpegs(stream):

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from fractions import Fraction
 from importlib import resources
 from pathlib import Path
@@ -36,6 +37,10 @@ MACHINE_FAULTS = ("Permission denied", "Too many open files")
 # Signals that ffmpeg sends itself by a fault of its own: a clip can cause them. All others come from without
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
 STOPPED = 255  # ffmpeg's status where a signal asked it to end
+
+# Seconds by which a part is entered before it begins: a file without a table of its key frames is entered in the midst
+# of a group of pictures, which cannot be decoded. Groups of more than 20 s are rare
+ENTER_EARLY = 20.0
 
 LISTING = ("-c", "copy", "-f", "framecrc")  # the form of output that `read_listing` reads: packets, undecoded
 NO_TIME = -(2**63)  # ffmpeg's number for a time that a file does not tell
@@ -117,18 +122,21 @@ def run(arguments):
     return done
 
 
-class Streamed(NamedTuple):
-    """An ffmpeg that has ended, whose output was read as it came."""
+@dataclass
+class Streaming:
+    """An ffmpeg at work. How it went is known once the block of `streaming` has ended."""
 
-    returncode: int
-    stderr: bytes
-    taken: object  # what `take` returned
+    stdout: object  # a binary file: what it writes to `-`
+    returncode: int | None = None
+    stderr: bytes = b""
+    taken: object = None  # what the `take` of `stream` returned
 
 
-def stream(arguments, take):
-    """Run ffmpeg, have `take(stdout)` read what it writes to `-` up to the end, and return a `Streamed`.
+@contextlib.contextmanager
+def streaming(arguments):
+    """Run ffmpeg while the block reads all of its output: gives a `Streaming`. A block that is left early ends it.
 
-    Raises `UserError` where ffmpeg was killed, and whatever `take` raises; any other status is for the caller to judge.
+    Raises `UserError` where ffmpeg was killed; any other status is for the caller to judge.
     """
     with contextlib.ExitStack() as stack:
         listening = stack.enter_context(ThreadPoolExecutor(1))
@@ -137,12 +145,38 @@ def stream(arguments, take):
                 _command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
             )
         )
-        stack.callback(process.kill)  # where `take` fails; one that has ended takes no notice
+        stack.callback(process.kill)  # where the block fails; one that has ended takes no notice
         said = listening.submit(process.stderr.read)
-        taken = take(process.stdout)
+        at_work = Streaming(process.stdout)
+        yield at_work
         process.wait()
         _refuse_killed(process.returncode)
-        return Streamed(process.returncode, said.result(), taken)
+        at_work.returncode, at_work.stderr = process.returncode, said.result()
+
+
+def stream(arguments, take):
+    """Run ffmpeg, have `take(stdout)` read what it writes to `-` up to the end, and return the ended `Streaming`.
+
+    Raises as `streaming` does, and whatever `take` raises.
+    """
+    with streaming(arguments) as at_work:
+        at_work.taken = take(at_work.stdout)
+    return at_work
+
+
+def entered(video, start, read):
+    """Yield what `read(arguments that open the clip, the time at which ffmpeg enters it)` yields.
+
+    That time is some seconds before `start`, or 0: then all before `start` is decoded, and for `read` to pass over.
+    """
+    early = max(0.0, start - ENTER_EARLY)
+    anything = False
+    if early:
+        for piece in read(["-ss", f"{early:.6f}", *opening(video)], early):
+            anything = True
+            yield piece
+    if not anything:  # some formats can be entered at their beginning only
+        yield from read(opening(video), 0.0)
 
 
 def _command(arguments):

@@ -1,4 +1,4 @@
-"""Sound out of clips: as WAV files, and how loud it is over time."""
+"""Sound out of clips: as WAV files, as samples while they are decoded, and how loud it is over time."""
 
 import math
 import wave
@@ -68,13 +68,34 @@ def _listed_seconds(video, longest):
     return float(np.minimum(durations, np.median(durations)).sum() * units[0]) if durations else 0.0
 
 
-def loudness(video):
-    """The sound's level over time: float64 [n], dB below full scale (0 down to -100), one per LOUDNESS_STEP.
+def samples_from(video, start=0.0):
+    """Yield the sound from `start` (seconds) on, a second at a time: int16 [n, 2] at 44,100 Hz, gaps filled.
 
-    Read as it is decoded, so that an hour takes no more memory than a second. Empty where there is no sound.
+    Read as it is decoded, so that an hour takes no more memory than a second. Raises `BadClipError` for a sound that
+    cannot be decoded.
     """
-    even = f"aresample={LOUDNESS_RATE}:async=1:first_pts=0"  # gaps filled
-    form = ["-t", str(LONGEST_SOUND), "-ac", "1", "-af", even, "-f", "s16le", "-"]
+
+    def read(opened, entered_at):
+        even = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,atrim=start={start - entered_at:.6f}"
+        form = ["-ac", str(CHANNELS), "-f", "s16le", "-"]
+        with media.streaming([*opened, "-map", "0:a:0", "-af", even, *form]) as ffmpeg:
+            while chunk := ffmpeg.stdout.read(SAMPLE_RATE * CHANNELS * WIDTH):
+                whole = chunk[: len(chunk) // (CHANNELS * WIDTH) * CHANNELS * WIDTH]
+                yield np.frombuffer(whole, "<i2").reshape(-1, CHANNELS)
+        media.refuse_cut(ffmpeg, "sound")
+
+    return media.entered(video, start, read)
+
+
+def loudness(video, start=0.0, seconds=None):
+    """The level of the sound from `start` on, for so many seconds or to its end: float64 [n], one per LOUDNESS_STEP.
+
+    In dB below full scale, 0 down to -100. Read as it is decoded, so that an hour takes no more memory than a second.
+    Empty where there is no sound.
+    """
+    end = start + (seconds or LONGEST_SOUND)
+    even = f"aresample={LOUDNESS_RATE}:async=1:first_pts=0,atrim={start:.6f}:{end:.6f}"  # gaps filled
+    form = ["-ac", "1", "-af", even, "-f", "s16le", "-"]
     return np.array(media.stream([*media.opening(video), "-map", "0:a:0", *form], _levels).taken)
 
 

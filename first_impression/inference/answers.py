@@ -1,26 +1,32 @@
 """What trained models answer to a clip: the five traits of each, and of all of them together.
 
 models = load_models(saved_models.find_trained(Path("runs")))
-with tempfile.TemporaryDirectory() as folder:
-    answer = answer_clip(decode_clip(Path("clip.mp4"), folder, 100), models)
-as_json({"clip": answer}, models)
+clip = open_clip(Path("clip.mp4"), 100)
+as_json(answer_clip(clip, models))
 """
 
-from dataclasses import dataclass
+import base64
+import functools
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from first_impression.common import script
+from first_impression.common import files, script
 from first_impression.common.errors import BadClipError
 from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation.predictions import read_csv
+from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
+from first_impression.inference import evidence, unlike
+from first_impression.inference.clip import Clip
 from first_impression.training import saved_models
 
+SCHEMA = 1  # of the JSON, as docs/answers.md describes it; counted up where a field changes its meaning
 REMINDER = (
     "The values, 0 to 1, are strangers' first impressions as a model guesses them: no measure of the person, and no\n"
     'basis for decisions about people. A high "neuroticism" means emotionally stable, as in the dataset.'
 )
+STRIP = 7  # frames that show a clip; an odd number, so that the middle frame is one of them
+BINS = 25  # of the histograms of the training labels, from 0 to 1
 
 
 @dataclass
@@ -33,6 +39,7 @@ class Model:
     network: object  # of the first of the epochs
     infer: object
     no_evidence: str  # why there are no evidence maps for it; empty where there are
+    fingerprints: dict  # file's name -> its MD5
 
     @property
     def caution(self):
@@ -65,13 +72,13 @@ def load_models(folders, epochs=""):
     for name, folder in folders.items():
         networks, kind = saved_models.load_networks(folder, epochs)
         infer = tf.function(saved_models.mean_of(networks), reduce_retracing=True)
-        models.append(Model(name, kind, saved_models.start_of(folder), networks[0], infer, _no_evidence(networks)))
+        fingerprints = {file.name: files.md5(file) for file in saved_models.epoch_files(folder, epochs)}
+        start, no_evidence = saved_models.start_of(folder), _no_evidence(networks)
+        models.append(Model(name, kind, start, networks[0], infer, no_evidence, fingerprints))
     return models
 
 
 def _no_evidence(networks):
-    from first_impression.inference import evidence
-
     if len(networks) > 1:
         return "since it is the mean of several epochs"
     return "" if evidence.described(networks[0]) else "since it is not a DAN"
@@ -81,83 +88,256 @@ def _training_labels(folders):
     """Labels of the runs' training clips, each clip once: float64 [clips, 5]; without rows if the runs name none."""
     labels = {}
     for folder in folders:
-        if (folder / saved_models.TRAINING_LABELS).exists():
-            labels |= read_csv(folder / saved_models.TRAINING_LABELS)[0]
+        labels |= saved_models.training_labels(folder)
     return np.array(list(labels.values())).reshape(-1, len(TRAITS))
 
 
 @dataclass
-class Answer:
-    """The answer to one clip."""
+class WindowAnswer:
+    """The answer to a window of a clip. Times are seconds of the clip."""
 
-    file: str
-    scores: dict  # model -> float64 [5]
-    fused: np.ndarray  # [5], their plain mean
-    frames: int  # how many the visual models looked at
+    start: float
+    end: float
     sound_seconds: float  # how much the audio model listened to
-    percentile: np.ndarray | None  # [5], per cent of the training clips with a lower label
-    over_time: dict  # model -> (times in seconds [n], values [n, 5]); a visual model's are those of the frames
-    warnings: list
-    picture: str = ""  # the file of its report
+    times: np.ndarray  # of the frames that the visual models looked at, float64 [n]
+    by_frame: dict  # visual model -> float32 [n, 5]
+    scores: dict  # model -> float64 [5]
+    look: unlike.Look  # at the frames
+    band: float  # bandwidth of the sound, Hz
+
+    @property
+    def fused(self):
+        """The plain mean of the models: float64 [5]."""
+        return np.mean(list(self.scores.values()), axis=0)
 
 
-def answer_clip(clip, models, batch_size=25):
-    """Ask all of the `Models` that can answer the `DecodedClip`: `Answer`. Raises `BadClipError` where none can."""
-    rows = {}  # model -> [frames, 5], or [1, 5]
+@dataclass
+class Answer:
+    """The answer to a clip: that of each model is the mean of its answers to the windows."""
+
+    clip: Clip
+    windows: list  # of WindowAnswer, in the order of time, of those that any model answered
+    percentile: np.ndarray | None = None  # float64 [5], per cent of the training clips with a lower label
+    strip: list = field(default_factory=list)  # (time, JPEG as bytes) of up to STRIP frames, spread over the clip
+    evidence: dict = field(default_factory=dict)  # model -> `evidence.Evidence` of the strip's middle frame
+
+    @property
+    def scores(self):
+        """{model: float64 [5]}."""
+        names = dict.fromkeys(name for window in self.windows for name in window.scores)
+        return {name: np.mean([w.scores[name] for w in self.windows if name in w.scores], axis=0) for name in names}
+
+    @property
+    def fused(self):
+        """The plain mean of the models: float64 [5]."""
+        return np.mean(list(self.scores.values()), axis=0)
+
+    @property
+    def spread(self):
+        """The standard deviation of the windows' fused answers: float64 [5]; None where there is one window."""
+        return np.std([window.fused for window in self.windows], axis=0) if len(self.windows) > 1 else None
+
+    @property
+    def sound_seconds(self):
+        """How much of the clip the audio model listened to; what lies in two windows counts once."""
+        total, before = 0.0, -np.inf
+        for window in self.windows:
+            end = window.start + window.sound_seconds
+            total += max(0.0, end - max(window.start, before))
+            before = max(before, end)
+        return total
+
+    @property
+    def by_frame(self):
+        """What the visual models looked at: (times float64 [n], {model: float32 [n, 5]}), each frame once."""
+        times, first = self._frames
+        seen = [window for window in self.windows if len(window.times)]
+        names = seen[0].by_frame if seen else ()
+        return times, {name: np.concatenate([window.by_frame[name] for window in seen])[first] for name in names}
+
+    @property
+    def look(self):
+        """At all these frames: `unlike.Look`."""
+        _, first = self._frames
+        looks = [window.look for window in self.windows if len(window.times)]
+        if not looks:
+            return unlike.Look()
+        faces = None if looks[0].faces is None else [boxes for look in looks for boxes in look.faces]
+        return unlike.Look(
+            np.concatenate([look.dark for look in looks])[first],
+            np.concatenate([look.still for look in looks])[first],
+            faces and [faces[index] for index in first],
+        )
+
+    def faces_at(self, time):
+        """The boxes of the faces in the frame shown at `time`, float64 [k, 4]; None where nobody has looked."""
+        faces = self.look.faces
+        return None if faces is None else faces[np.searchsorted(self._frames[0], time)]
+
+    @functools.cached_property
+    def _frames(self):
+        """The times of the frames, and where each lies among those of all windows, of which two may share one."""
+        return np.unique(np.concatenate([window.times for window in self.windows]), return_index=True)
+
+    @property
+    def warnings(self):
+        """What to warn of, as texts: what the clip lacks, and in what it is unlike those of the training."""
+        clip, answered = self.clip, ", ".join(self.scores)
+        told = [f"{reason}; answered by {answered} alone" for reason in clip.missing.values()]
+        if len(self._frames[0]):
+            told += unlike.in_pictures(clip.video, clip.end - clip.start, self.look)
+        if heard := [window for window in self.windows if window.sound_seconds]:
+            spans, band = [(window.start, window.end) for window in heard], max(window.band for window in heard)
+            told += unlike.in_sound(clip.loudness, clip.start, spans, band)
+        return told
+
+
+def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
+    """Ask all of the `Models` that can answer the `Clip`: `Answer`. Raises `BadClipError` where none can.
+
+    There is evidence where it is asked for, or where a face was looked for and found. `each(windows)` gives the
+    windows as they are, and may show meanwhile how far they are.
+    """
+    answer = Answer(clip, [])
+    strip = _Strip(clip)
+    for window in each(clip.windows):
+        answered = _answer_window(window, models, batch_size)
+        strip.look_at(window)
+        if answered.scores:
+            answer.windows.append(answered)
+    if not answer.windows:
+        raise BadClipError(_why_none(clip, models))
+    if len(models.labels):
+        answer.percentile = 100 * (models.labels < answer.fused).mean(axis=0)
+    answer.strip = strip.frames if answer.by_frame[1] else []
+    if answer.strip:
+        time, middle = answer.strip[len(answer.strip) // 2]
+        faces = answer.faces_at(time)
+        if with_evidence or faces is not None and len(faces):
+            explained = [model for model in models if not model.no_evidence]
+            image = read_images([middle])
+            answer.evidence = {m.name: evidence.explain(m.network, image, time, faces) for m in explained}
+    return answer
+
+
+def _answer_window(window, models, batch_size):
+    by_frame, scores = {}, {}
     for model in models:
-        if model.kind == "image" and clip.frames:
-            starts = range(0, len(clip.frames), batch_size)
-            parts = [model.infer(read_images(clip.frames[at : at + batch_size])).numpy() for at in starts]
-            rows[model.name] = np.concatenate(parts)
-        elif model.kind == "audio" and clip.features is not None:
-            rows[model.name] = model.infer(clip.features[None]).numpy()
-    if not rows:
-        others = ", ".join(model.name for model in models)
-        no_other = f", and no other model than {others}" if len(clip.missing) == 1 else ""
-        raise BadClipError("; ".join(dict.fromkeys(clip.missing.values())) + no_other)
-    scores = {name: values.mean(axis=0, dtype=np.float64) for name, values in rows.items()}
-    fused = np.mean(list(scores.values()), axis=0)
-    visual = [model.name for model in models if model.kind == "image" and model.name in rows]
-    of_sound = np.array([clip.sound_seconds / 2])
-    return Answer(
-        file=str(clip.path),
-        scores=scores,
-        fused=fused,
-        frames=len(clip.frames) if visual else 0,
-        sound_seconds=clip.sound_seconds if len(rows) > len(visual) else 0.0,
-        percentile=100 * (models.labels < fused).mean(axis=0) if len(models.labels) else None,
-        over_time={name: (clip.times if name in visual else of_sound, values) for name, values in rows.items()},
-        warnings=[f"{reason}; answered by {', '.join(rows)} alone" for reason in clip.missing.values()],
-    )
+        if model.kind == "image" and window.frames:
+            starts = range(0, len(window.frames), batch_size)
+            parts = [model.infer(read_images(window.frames[at : at + batch_size])).numpy() for at in starts]
+            values = by_frame[model.name] = np.concatenate(parts)
+        elif model.kind == "audio" and window.features is not None:
+            values = model.infer(window.features[None]).numpy()
+        else:
+            continue
+        scores[model.name] = values.mean(axis=0, dtype=np.float64)
+    heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
+    times = window.times if by_frame else np.empty(0)
+    return WindowAnswer(window.start, window.end, heard, times, by_frame, scores, window.look, window.band)
 
 
-def read_images(paths):
-    """Decode frames as training does: uint8 [n, 224, 224, 3], RGB."""
+def _why_none(clip, models):
+    reasons = list(dict.fromkeys(clip.missing.values())) or ["nothing in it can be decoded"]
+    no_other = f", and no other model than {', '.join(m.name for m in models)}" if len(clip.missing) == 1 else ""
+    return "; ".join(reasons) + no_other
+
+
+class _Strip:
+    """Picks the frames that show a clip while its windows pass by: those next to STRIP points of time."""
+
+    def __init__(self, clip):
+        shown = clip.video.times[[0, -1]] if clip.video else (clip.start, clip.end)
+        self._points = np.linspace(*np.clip(shown, clip.start, clip.end), STRIP)
+        self._next = [(np.inf, None)] * STRIP  # (time, JPEG) of the frame next to each point
+
+    def look_at(self, window):
+        for number, point in enumerate(self._points if window.frames else ()):
+            index = np.abs(window.times - point).argmin()
+            if abs(window.times[index] - point) < abs(self._next[number][0] - point):
+                self._next[number] = float(window.times[index]), window.frames[index]
+
+    @property
+    def frames(self):
+        """Each once, in the order of time."""
+        return sorted({time: jpeg for time, jpeg in self._next if jpeg}.items())
+
+
+def read_images(jpegs):
+    """Decode frames, JPEGs as bytes, as training does: uint8 [n, 224, 224, 3], RGB."""
     import tensorflow as tf
 
-    return np.stack([tf.io.decode_jpeg(path.read_bytes(), channels=3).numpy() for path in paths])
+    return np.stack([tf.io.decode_jpeg(jpeg, channels=3).numpy() for jpeg in jpegs])
 
 
-def as_json(answers, models, unusable=None, cautions=()):
-    """All that is known about the answers {clip: Answer}, as what JSON can hold. `unusable`: {file: reason}."""
-
+def about_models(models, cautions):
+    """What answers to all clips have in common, as JSON holds it; docs/answers.md describes the fields."""
+    histograms = [np.histogram(labels, bins=BINS, range=(0, 1))[0] for labels in models.labels.T]
     return {
+        "schema": SCHEMA,
         "note": " ".join(REMINDER.split()),
         "cautions": list(cautions),
-        "models": {model.name: {"kind": model.kind, "started_from": model.start["words"]} for model in models},
-        "training_clips": len(models.labels),
-        "clips": {
-            name: {
-                "file": answer.file,
-                "fused": by_trait(answer.fused),
-                "models": {model: by_trait(values) for model, values in answer.scores.items()},
-                "percentile": None if answer.percentile is None else by_trait(answer.percentile),
-                "frames": answer.frames,
-                "sound_seconds": answer.sound_seconds,
-                "warnings": answer.warnings,
-                "picture": answer.picture,
+        "program": saved_models.made_by(),
+        "models": {
+            model.name: {
+                "kind": model.kind,
+                "started_from": model.start["words"],
+                "caution": model.caution,
+                "files": model.fingerprints,
             }
-            for name, answer in answers.items()
+            for model in models
         },
-        "unusable": unusable or {},
+        "training_clips": len(models.labels),
+        "training_histogram": by_trait(histograms),
+    }
+
+
+def as_json(answer, with_maps=True):
+    """All that is known of the answer to a clip, as JSON holds it; docs/answers.md describes the fields.
+
+    The evidence comes with its maps on request.
+    """
+    clip, (times, by_frame) = answer.clip, answer.by_frame
+    faces = answer.look.faces
+    return {
+        "file": str(clip.path),
+        "picture": "",
+        "duration": clip.duration,
+        "start": clip.start,
+        "end": clip.end,
+        "video": clip.video
+        and {
+            "width": clip.video.width,
+            "height": clip.video.height,
+            "rotation": clip.video.rotation,
+            "frame_rate": clip.video.frame_rate,
+            "frames": len(clip.video.times),
+        },
+        "sound": clip.sound and {"sample_rate": clip.sound.sample_rate, "channels": clip.sound.channels},
+        "fused": by_trait(answer.fused),
+        "spread": None if answer.spread is None else by_trait(answer.spread),
+        "models": {name: by_trait(values) for name, values in answer.scores.items()},
+        "percentile": None if answer.percentile is None else by_trait(answer.percentile),
+        "frames": len(times),
+        "sound_seconds": answer.sound_seconds,
+        "windows": [
+            {
+                "start": window.start,
+                "end": window.end,
+                "frames": len(window.times),
+                "sound_seconds": window.sound_seconds,
+                "fused": by_trait(window.fused),
+                "models": {name: by_trait(values) for name, values in window.scores.items()},
+            }
+            for window in answer.windows
+        ],
+        "by_frame": {
+            "times": times.tolist(),
+            "models": {name: by_trait(values.astype(np.float64).round(10).T) for name, values in by_frame.items()},
+        },
+        "loudness": {"start": clip.start, "step": LOUDNESS_STEP, "decibels": clip.loudness.round(2).tolist()},
+        "strip": [{"time": time, "jpeg": base64.b64encode(jpeg).decode()} for time, jpeg in answer.strip],
+        "faces": None if faces is None else np.bincount([len(boxes) for boxes in faces], minlength=1).tolist(),
+        "evidence": {name: found.as_json(with_maps) for name, found in answer.evidence.items()},
+        "warnings": answer.warnings,
     }

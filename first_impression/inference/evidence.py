@@ -7,10 +7,58 @@ one number per picture. So a trait's logit is exactly the bias plus a sum over p
     max      a channel's maximum, times its weight / norm of the maxima, goes to the place where it lies
 """
 
-import keras
+from dataclasses import dataclass
+
 import numpy as np
 
+from first_impression.evaluation.traits import by_trait
+from first_impression.inference.unlike import share_inside
+
 SMALLEST = 1e-12  # Keras' UnitNormalization takes no squared norm below this
+
+
+@dataclass
+class Evidence:
+    """How a model's answer to one picture comes about: bias + places = logit, and the score is its sigmoid."""
+
+    time: float  # of the frame, seconds of the clip
+    maps: np.ndarray  # each place's share of the logits, float64 [h, w, 5]; its sum over the places: "places"
+    bias: np.ndarray  # float64 [5]
+    faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where nobody has looked for them
+
+    def as_json(self, with_maps):
+        """The same by trait, as JSON holds it; docs/answers.md describes the fields."""
+        places = self.maps.sum(axis=(0, 1))
+        logits = self.bias + places
+        told = {
+            "time": self.time,
+            "bias": by_trait(self.bias),
+            "places": by_trait(places),
+            "logit": by_trait(logits),
+            "score": by_trait(1 / (1 + np.exp(-logits))),
+            "face": self._in_faces(),
+        }
+        if with_maps:
+            told |= {"grid": list(self.maps.shape[:2]), "maps": by_trait(np.moveaxis(self.maps, -1, 0))}
+        return told
+
+    def _in_faces(self):
+        """Which part of the places lies inside the boxes of faces; None without any."""
+        if self.faces is None or not len(self.faces):
+            return None
+        inside = share_inside(self.faces, *self.maps.shape[:2])[:, :, None]
+        return {
+            "boxes": self.faces.tolist(),
+            "area": float(inside.mean()),
+            "inside": by_trait((self.maps * inside).sum(axis=(0, 1))),
+            "outside": by_trait((self.maps * (1 - inside)).sum(axis=(0, 1))),
+        }
+
+
+def explain(model, image, time, faces=None):
+    """The `Evidence` of the one picture in `image`, uint8 [1, size, size, 3], shown at `time` (seconds)."""
+    maps, bias = evidence_maps(model, image)
+    return Evidence(time, combined(maps)[0], bias, faces)
 
 
 def described(model):
@@ -33,6 +81,8 @@ def evidence_maps(model, images):
     of them added, plus the bias are the logits. Where a channel has its maximum at several places, the first one
     (row by row) has it all.
     """
+    import keras
+
     parts = described(model)
     names = list(dict.fromkeys(name for name, _ in parts))
     outputs = keras.Model(model.input, [model.get_layer(name).output for name in names])(images)

@@ -169,22 +169,22 @@ def test_a_picture_that_does_not_end_is_not_accepted_whatever_the_status(folder,
     assert not (folder / "frame5.jpg").exists()
 
 
-def test_times_of_sampled_frames(folder):
-    make_clip("even.mp4", numbered(51), rate=10, options=["-bf", "2"])
-    np.testing.assert_allclose(frames.frame_times("even.mp4", 51), np.arange(51) / 10, atol=0.01)
-    np.testing.assert_allclose(frames.frame_times("even.mp4", 6), np.arange(6), atol=0.01)
-    uneven = ["-vf", "setpts='if(lt(N,25),N*0.04,1+(N-25)*0.2)/TB'", "-fps_mode", "passthrough", "vfr.mkv"]
-    whole = make_clip("whole.mp4", numbered(50))
-    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "libx264", *uneven], check=True)
-    wanted = np.concatenate([np.arange(25) * 0.04, 1 + np.arange(25) * 0.2])
-    np.testing.assert_allclose(frames.frame_times("vfr.mkv", 50), wanted, atol=0.01)
-    subprocess.run([FFMPEG, "-v", "error", "-i", whole, "-an", "-c:v", "mpeg4", "-bf", "2", "a.avi"], check=True)
-    np.testing.assert_allclose(frames.frame_times("a.avi", 50), np.arange(50) / 25, atol=0.09)
+@pytest.mark.parametrize("start", [0, 26])
+def test_streamed_frames_are_those_that_are_extracted_with_their_times(folder, start):
+    clip = make_clip("clip.mp4", numbered(150), size=(96, 96), rate=5, options=["-bf", "2", "-g", "20"])
+    (folder / "out").mkdir()
+    frames.extract_frames(clip, folder / "out", 150, "even", 32)
+    times, streamed = zip(*frames.frames_from(clip, 32, start), strict=True)
+    np.testing.assert_allclose(times, np.arange(5 * start, 150) / 5, atol=0.001)
+    wanted = [(folder / f"out/frame{number + 1}.jpg").read_bytes() for number in range(5 * start, 150)]
+    assert list(streamed) == wanted
 
 
-def test_aspect_is_that_of_the_upright_picture(folder):
-    wide = make_clip("wide.mp4", [128] * 3, size=(64, 32))
-    subprocess.run([FFMPEG, "-v", "error", "-display_rotation", "90", "-i", wide, "-c", "copy", "tall.mp4"], check=True)
-    make_clip("narrow.mp4", [128] * 3, size=(64, 32), options=["-vf", "setsar=1/2"])
-    found = [frames.display_aspect(name) for name in ("wide.mp4", "tall.mp4", "narrow.mp4")]
-    assert found == pytest.approx([2, 0.5, 1], abs=0.05)
+def test_a_stream_of_frames_left_early_ends_its_ffmpeg(folder, monkeypatch):
+    started = []
+    popen = subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+    streamed = frames.frames_from(make_clip("clip.mp4", [9] * 2000), 224)
+    assert next(streamed)[0] == 0 and started[-1].poll() is None
+    streamed.close()
+    assert started[-1].poll() is not None

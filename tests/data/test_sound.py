@@ -11,7 +11,7 @@ from test_media import program
 
 from first_impression.common.errors import BadClipError
 from first_impression.data import audio, media
-from first_impression.data.sound import SAMPLE_RATE, extract_sound, loudness
+from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness, samples_from
 
 PCM = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", "44100", "-ac", "2", "-bitexact"]
 
@@ -99,3 +99,18 @@ def test_loudness(folder):
     np.testing.assert_allclose(levels[42:58], rms - 20, atol=0.1)
     assert (levels[22:38] == -100).all()
     assert loudness(make_clip("mute.mp4", [3] * 3, sound=None)).size == 0
+
+
+def test_streamed_sound_is_that_which_is_extracted(folder):
+    clip = make_clip("a.mp4", [100] * 150, rate=5, sound=300)
+    extract_sound(clip, "a.wav")
+    whole = audio.read_wav("a.wav")
+    for start in (0, 26):
+        streamed = np.concatenate(list(samples_from(clip, start)))
+        wanted = whole[start * SAMPLE_RATE :]
+        assert abs(len(streamed) - len(wanted)) < 0.05 * SAMPLE_RATE
+        shared = min(len(streamed), len(wanted)) - 1000  # where it ends, the filter of the one has less before it
+        np.testing.assert_array_equal(streamed[:shared], wanted[:shared])
+    levels, part = loudness(clip), loudness(clip, 10, 5)
+    assert len(part) == 5 / LOUDNESS_STEP
+    np.testing.assert_allclose(part, levels[round(10 / LOUDNESS_STEP) :][: len(part)], atol=0.1)

@@ -6,6 +6,7 @@ JSON object: how many copies were refused in words, how many gave something whol
 
 import contextlib
 import faulthandler
+import itertools
 import json
 import os
 import re
@@ -26,9 +27,11 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
 from first_impression.data import annotations, audio, chalearn, record_reader, vggface
 from first_impression.data.clips import find_clips, unzip
-from first_impression.data.frames import display_aspect, extract_frames, frame_times
+from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound, loudness
+from first_impression.data.streams import video_stream
 from first_impression.evaluation import predictions
+from first_impression.inference.clip import open_clip
 
 SECONDS = 60  # for one broken copy; the sound ones take less than one
 GIGABYTES = 2
@@ -124,10 +127,9 @@ class Mp4(Reader):
             shapes = [picture(folder / f"frame{n}.jpg").shape for n in range(1, written + 1)]
             assert written and shapes == [(32, 32, 3)] * written, shapes
             assert written == len(list(folder.glob("*.jpg")))
-            times = frame_times(path, written)
-            assert len(times) == written and np.isfinite(times).all(), times
-            aspect = display_aspect(path)
-            assert aspect > 0 and np.isfinite(aspect), aspect
+            stream = video_stream(path)
+            assert len(stream.times) and np.isfinite([*stream.times, stream.end, stream.rotation]).all(), stream
+            assert stream.width >= 1 and stream.height >= 1 and stream.frame_rate >= 0, stream
         with refused_into(refusals):
             extract_sound(path, wav)
             try:
@@ -137,6 +139,11 @@ class Mp4(Reader):
             finite(audio.log_filterbank(samples), (audio.FEATURES,))
             levels = loudness(path)
             assert np.isfinite(levels).all()
+        with refused_into(refusals):  # as a part, which is streamed; made-up times can claim hours
+            for window in itertools.islice(open_clip(path, 3, start=0.01, with_faces=True).windows, 20):
+                assert len(window.frames) == len(window.times) == len(window.look.dark) <= 3, window
+                assert window.features is None or finite(window.features, (audio.FEATURES,)) is None
+                assert np.isfinite([*window.times, window.sound_seconds, window.band]).all(), window
         shutil.rmtree(folder)
         if refusals:
             raise refusals[0]

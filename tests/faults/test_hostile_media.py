@@ -11,8 +11,9 @@ from conftest import FFMPEG, make_clip
 
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import audio, media, sound
-from first_impression.data.frames import display_aspect, extract_frames
-from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness
+from first_impression.data.frames import extract_frames, frames_from
+from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness, samples_from
+from first_impression.data.streams import sound_stream, video_stream
 from predict import SUFFIXES
 
 pytestmark = pytest.mark.usefixtures("no_harm")
@@ -71,12 +72,15 @@ def all_refuse(video, folder):
     for read in (
         lambda: extract_frames(video, folder, 3, "even", 32),
         lambda: extract_sound(video, folder / "out.wav"),
+        lambda: video_stream(video),
+        lambda: sound_stream(video),
+        lambda: list(frames_from(video, 32)),
+        lambda: list(samples_from(video)),
     ):
         with pytest.raises(BadClipError) as reason:
             read()
         reasons.append(str(reason.value))
     assert len(loudness(video)) == 0
-    assert display_aspect(video) == 1.0
     assert not list(folder.glob("frame*.jpg"))
     return reasons
 
@@ -144,7 +148,7 @@ def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
     extract_sound("long.mkv", folder / "long.wav")
     assert 59 < len(audio.read_wav(folder / "long.wav")) / SAMPLE_RATE < 63
     make("-f", "lavfi", "-i", "color=s=1280x720:d=1:r=5", "-vf", "setsar=200/1", "-c:v", "libx264", "wide.mp4")
-    assert display_aspect("wide.mp4") == 32.0
+    assert video_stream("wide.mp4").width == 32 * 720
 
 
 def test_a_picture_larger_than_8k_is_not_decoded(folder):

@@ -66,4 +66,4 @@ def ask(*arguments, picture=False):
 
 
 def values(scores):
-    return [scores[trait] for trait in TRAITS]
+    return np.array([scores[trait] for trait in TRAITS])
