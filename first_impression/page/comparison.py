@@ -5,33 +5,21 @@ import numpy as np
 from first_impression.evaluation.traits import SHOWN
 
 
-def compare(a, b):
+def compare(a, b, moves):
     """What differs between two clips as docs/answers.md describes them: {trait: {"a", "b", "difference", "within"}}.
 
-    "difference" is b - a. "within" is how much the trait moves within a take, the larger of the two; None where
-    nothing tells.
+    "difference" is b - a. `moves` is how much each of the two moves within itself, {trait: standard deviation} or None;
+    "within" is the larger one, None where one is not known.
     """
-    within = [movement(clip) for clip in (a, b)]
     return {
         trait: {
             "a": a["fused"][trait],
             "b": b["fused"][trait],
             "difference": b["fused"][trait] - a["fused"][trait],
-            "within": None if None in within else max(each[trait] for each in within),
+            "within": None if None in moves else max(each[trait] for each in moves),
         }
         for trait in SHOWN
     }
-
-
-def movement(clip):
-    """How much each trait moves within a clip, {trait: standard deviation}; None where there is a single answer.
-
-    Over the windows, or where there is one window, over the frames: the mean of the visual models.
-    """
-    if clip["spread"]:
-        return clip["spread"]
-    lines = course(clip)
-    return {trait: float(np.std(lines[trait])) for trait in SHOWN} if len(clip["by_frame"]["times"]) > 1 else None
 
 
 def course(clip):

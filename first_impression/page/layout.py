@@ -75,7 +75,7 @@ def build(models, about, visitors, limits, where="this machine"):
         if number is None:
             return {alert: views.alert(complaint)}
         with visitors.served(request.session_hash) as visitor:
-            choices = [(f"{take.number}: {take.name}", take.number) for take in visitor.takes.values()]
+            choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
         earlier = [(words, of) for words, of in choices if of != number]
         return {
             alert: "",
@@ -215,7 +215,7 @@ def open_page(page, host, port, served, limits):
             ssr_mode=False,
             allowed_paths=[str(served)],
             max_file_size=limits.most_bytes,
-            theme=gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"]),
+            theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css=(HERE / "page.css").read_text(encoding="utf-8"),
         )
     except OSError as error:

@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files
-from first_impression.inference import answers, evidence, tables, unlike
+from first_impression.data.sound import SAMPLE_RATE, samples_from
+from first_impression.evaluation.traits import by_trait
+from first_impression.inference import answers, evidence, tables, unlike, windows
 from first_impression.inference.clip import open_clip
+
+PARTS = 3  # of a take that is one window, whose answers tell how much it moves within itself
 
 
 @dataclass
@@ -21,6 +25,7 @@ class Take:
     told: dict
     frames: dict  # seconds -> JPEG as bytes, of all frames that were looked at
     answer: answers.Answer
+    moves: dict | None  # how much it moves within itself, {trait: standard deviation over its parts}, or None
     moments: dict = field(default_factory=dict)  # seconds -> {model: evidence}, of those asked for so far
 
     def beside(self, suffix):
@@ -55,7 +60,37 @@ def answer_take(number, name, path, models, count, longest, tell=lambda share, d
     answer = answers.answer_clip(clip, models, each=each)
     told = answers.as_json(answer, with_maps=False)
     told["file"] = name
-    return Take(number, name, path, told, frames, answer)
+    return Take(number, name, path, told, frames, answer, _moves(clip, answer, models))
+
+
+def _moves(clip, answer, models):
+    """How much each trait moves within a clip, {trait: standard deviation}: over its windows, else over its thirds.
+
+    None for a clip too short to tell.
+    """
+    if answer.spread is not None:
+        return by_trait(answer.spread)
+    length = (clip.end - clip.start) / PARTS
+    if length < windows.LEAST_SOUND:
+        return None
+    spans = windows.plan(clip.start, clip.end, length)
+    sounds = windows.sound_in(spans, samples_from(clip.path, clip.start) if clip.sound else iter(()))
+    parts = [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
+    whole = [np.mean(list(part.values()), axis=0) for part in parts if part.keys() == answer.scores.keys()]
+    return by_trait(np.std(whole, axis=0)) if len(whole) > 1 else None
+
+
+def _of_part(span, sound, answer, models):
+    """What each model says of a part of a clip: {model: [5]}, of those that find something in it."""
+    times, by_frame = answer.by_frame
+    inside = (times >= span[0]) & (times < span[1])
+    scores = {name: values[inside].mean(axis=0) for name, values in by_frame.items() if inside.any()}
+    if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
+        window = windows.Window(*span)
+        window.hear(sound)
+        heard = [model for model in models if model.kind == "audio" and model.name in answer.scores]
+        scores |= {model.name: model.infer(window.features[None]).numpy()[0] for model in heard}
+    return scores
 
 
 def file_name(number, name):

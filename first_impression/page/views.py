@@ -44,7 +44,7 @@ def traits(take, about):
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(clip, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="traits"><h2>{escape(take.name)}: the five traits</h2>'
+        f'<section class="traits"><h2>{_take(take)}: the five traits</h2>'
         f'<p class="note">From 0 to 1{among}. The line is the answer, the mean of the models; the marks are:</p>'
         f'<ul class="legend">{legend}</ul>{rows}{warned}'
         f'<p class="note">{frames} looked at, {clip["sound_seconds"]:.1f} s listened to.</p></section>'
@@ -202,7 +202,8 @@ def _of_face(told, trait):
 
 
 def _map(places):
-    """The map of a trait as a PNG: red raises, blue lowers, and little is see-through. `places`: float64 [h, w]."""
+    """The map of a trait as a PNG: red raises, blue lowers, and little is see-through. `places`: a list of rows."""
+    places = np.asarray(places)
     most = np.abs(places).max() or 1.0
     strength = 200 * (np.abs(places) / most) ** 0.6
     colour = np.where(places[..., None] > 0, (178, 24, 43), (33, 102, 172))
@@ -214,22 +215,22 @@ def _map(places):
 
 def beside(a, b):
     """Take `a` beside take `b`: what differs, and what that is worth."""
-    clips = a.told, b.told
+    clips, moves = (a.told, b.told), (a.moves, b.moves)
     length = max(clip["end"] - clip["start"] for clip in clips) or 0.1
-    rows = "".join(_difference(trait, of, clips, length) for trait, of in comparison.compare(*clips).items())
-    facts = "".join(f"<li>{text}</li>" for text in _facts(*clips))
+    rows = "".join(_difference(trait, of, clips, length) for trait, of in comparison.compare(*clips, moves).items())
+    facts = "".join(f"<li>{text}</li>" for text in _facts(clips, moves))
     return (
         f'<section class="beside"><h2>{_take(a)} beside {_take(b)}</h2>'
         f'<ul class="legend"><li>— {_take(a)}</li><li>- - {_take(b)}</li></ul>'
-        '<p class="note">A trait moves within a take, too, from one moment to the next (one standard deviation). '
-        "Only what differs by more than that is worth a thought.</p>"
+        '<p class="note">A take moves within itself, too: its parts are answered differently (by one standard '
+        "deviation). Only what differs by more than that is worth a thought.</p>"
         f"{rows}<h3>Loudness</h3>{_sound(clips, 0, length)}{_seconds(0, length)}"
         f'<ul class="facts">{facts}</ul></section>'
     )
 
 
 def _take(take):
-    return f"take {take.number} ({escape(take.name)})"
+    return f"Take {take.number} ({escape(take.name)})"
 
 
 def _difference(trait, of, clips, length):
@@ -240,16 +241,15 @@ def _difference(trait, of, clips, length):
     )
 
 
-def _facts(a, b):
+def _facts(clips, moves):
     """The other things that differ, as texts."""
-    levels = [comparison.loudness(clip) for clip in (a, b)]
+    levels = [comparison.loudness(clip) for clip in clips]
     if None not in levels:
         first, second = levels
         yield f"Loudness, the median: {first:.1f} and {second:.1f} dB, a difference of {second - first:+.1f}."
-    faces = [comparison.face_share(clip) for clip in (a, b)]
+    faces = [comparison.face_share(clip) for clip in clips]
     if None not in faces:
         yield f"Share of the time with a face: {100 * faces[0]:.0f} % and {100 * faces[1]:.0f} %."
-    moves = [comparison.movement(clip) for clip in (a, b)]
     if None not in moves:
         means = [np.mean(list(each.values())) for each in moves]
         yield f"How much the traits move within the take, on average: {means[0]:.3f} and {means[1]:.3f}."
