@@ -17,6 +17,7 @@ REMINDER = (
     "What strangers might think at first sight, as a model guesses it. It is <b>no measure of a person</b>, and "
     "<b>not for decisions about people</b>."
 )
+LONGEST_NAME = 100  # characters of a clip's name that are shown
 PROMPT = "Talk about something that you like to do: what it is, how you came to it, what you would show a friend of it."
 RECORDER = """
 <p class="prompt">${prompt}</p>
@@ -50,41 +51,38 @@ def build(models, about, visitors, limits, where="this machine"):
     what to call the machine that has the clips.
     """
 
-    def take_in(path, name, session, tell):
-        """Answer what a visitor has sent: (the take's number, or None; what was wrong with it)."""
-        with visitors.served(session) as visitor:
-            visitor.count += 1
-            number = visitor.count
-            clip = visitor.folder / takes.file_name(number, name)
-            try:
-                uploaded(path).rename(clip)
-                take = takes.answer_take(number, name, clip, models, limits.frames, limits.seconds, tell)
-            except BadClipError as reason:
-                clip.unlink(missing_ok=True)
-                return None, f"{name} cannot be used: {reason}"
-            visitor.takes[number] = take
-            for oldest in sorted(visitor.takes)[: -limits.takes]:
-                for file in visitor.folder.glob(f"take-{oldest}.*"):
-                    file.unlink()
-                del visitor.takes[oldest]
-            return number, ""
-
     def on_clip(event: gr.EventData, request: gr.Request, progress=PROGRESS):
-        name = str(event.name)[:200] or "clip"
-        number, complaint = take_in(str(event.path), name, request.session_hash, progress)
-        if number is None:
-            return {alert: views.alert(complaint)}
+        name = str(event.name)[:LONGEST_NAME] or "clip"
         with visitors.served(request.session_hash) as visitor:
+            try:
+                number = take_in(str(event.path), name, visitor, progress)
+            except BadClipError as reason:
+                return {alert: views.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
-        earlier = [(words, of) for words, of in choices if of != number]
-        return {
-            alert: "",
-            which: gr.Radio(choices=choices, value=number, visible=len(choices) > 1),
-            other: gr.Radio(
-                choices=[("none", 0), *earlier], value=earlier[-1][1] if earlier else 0, visible=bool(earlier)
-            ),
-            **show(number, earlier[-1][1] if earlier else 0, visitor),
-        }
+            earlier = choices[:-1]
+            against = earlier[-1][1] if earlier else 0
+            return {
+                alert: "",
+                which: gr.Radio(choices=choices, value=number, visible=bool(earlier)),
+                other: gr.Radio(choices=[("none", 0), *earlier], value=against, visible=bool(earlier)),
+                **show(number, against, visitor),
+            }
+
+    def take_in(sent, name, visitor, tell):
+        """Answer what a visitor has sent: the take's number. Raises `BadClipError` for what cannot be answered."""
+        visitor.count += 1
+        number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, name)
+        uploaded(sent).rename(clip)
+        try:
+            visitor.takes[number] = takes.answer_take(number, name, clip, models, limits.frames, limits.seconds, tell)
+        except BadClipError:
+            clip.unlink()
+            raise
+        for oldest in sorted(visitor.takes)[: -limits.takes]:
+            for file in visitor.folder.glob(f"take-{oldest}.*"):
+                file.unlink()
+            del visitor.takes[oldest]
+        return number
 
     def show(number, against, visitor):
         take, before = visitor.takes.get(number), visitor.takes.get(against)

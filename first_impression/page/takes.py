@@ -130,7 +130,8 @@ def write_downloads(take, about):
     from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
     made = {"picture": take.beside(".png"), "JSON": take.beside(".json"), "CSV": take.beside(".csv")}
-    report.draw(made["picture"], take.name, take.told, about)
-    files.write_json(made["JSON"], take.document(about))
-    tables.write_csv(made["CSV"], {take.name: take.told})
+    if not made["CSV"].exists():  # the last one of them
+        report.draw(made["picture"], take.name, take.told, about)
+        files.write_json(made["JSON"], take.document(about))
+        tables.write_csv(made["CSV"], {take.name: take.told})
     return made
