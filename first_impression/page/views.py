@@ -223,7 +223,8 @@ def beside(a, b):
         f'<section class="beside"><h2>{_take(a)} beside {_take(b)}</h2>'
         f'<ul class="legend"><li>— {_take(a)}</li><li>- - {_take(b)}</li></ul>'
         '<p class="note">A take moves within itself, too: its parts are answered differently (by one standard '
-        "deviation). Only what differs by more than that is worth a thought.</p>"
+        f"deviation). Only what differs by more than that, and by more than the {comparison.RECORDING} that two "
+        "recordings of the same scene can differ by, is worth a thought.</p>"
         f"{rows}<h3>Loudness</h3>{_sound(clips, 0, length)}{_seconds(0, length)}"
         f'<ul class="facts">{facts}</ul></section>'
     )

@@ -24,6 +24,7 @@ def test_what_is_no_more_than_a_take_moves_is_no_difference():
     )
     assert "no difference" in comparison.in_words(-0.05, 0.05)
     assert "no difference" not in comparison.in_words(-0.051, 0.05)
+    assert "no difference" in comparison.in_words(0.009, 0.0)
     assert comparison.in_words(-0.2, None) == "-0.200; how much it moves within a take is not known"
 
 
