@@ -17,7 +17,7 @@ import re
 from first_impression.common import script
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import listed
-from first_impression.data import chalearn, steps
+from first_impression.data import chalearn, record_writer, steps
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
@@ -39,7 +39,6 @@ def main(settings):
     if settings.SHARD and settings.NUM_SHARDS > 1:
         raise UserError("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
     clips = steps.labelled_clips(chalearn.IMAGES, find_frames, "Video_to_Image.py", "image_records", settings)
-    script.load_tensorflow()
     for split in clips:
         write_split(split, clips[split], settings)
 
@@ -56,8 +55,6 @@ def frames_of(clip_folder):
 
 
 def write_split(split, clips, settings):
-    from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
-
     examples = [
         record_writer.Example(name, clip.label, frame)
         for name, clip in clips.items()

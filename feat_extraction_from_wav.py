@@ -14,7 +14,7 @@ A second run writes only what is not there for these sounds, labels and constant
 
 from first_impression.common import parallel, script
 from first_impression.common.files import listed
-from first_impression.data import audio, chalearn, steps
+from first_impression.data import audio, chalearn, record_writer, steps
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
@@ -26,7 +26,6 @@ RULES = {"SEED": script.whole(0), "SHARD": script.shard, "WORKERS": script.whole
 
 def main(settings):
     clips = steps.labelled_clips(chalearn.VOICES, find_sounds, "vid_to_wav.py", "audio_records", settings)
-    script.load_tensorflow()
     for split in clips:
         write_split(split, clips[split], settings)
 
@@ -37,8 +36,6 @@ def find_sounds(folder, shard=""):
 
 
 def write_split(split, clips, settings):
-    from first_impression.data import record_writer  # here: TensorFlow takes seconds to load
-
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
     examples = [record_writer.Example(name, clip.label, clip.output) for name, clip in clips.items()]
     examples = steps.shuffled(examples, settings.SEED)

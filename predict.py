@@ -24,10 +24,11 @@ from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.data import media
 from first_impression.inference import answers, tables, windows
 from first_impression.inference.clip import open_clip
+from first_impression.sharing.fetching import published_folder
 from first_impression.training import saved_models
 
 # Who answers
-RUNS = "runs"  # folder of the trained runs
+RUNS = "runs"  # folder of the trained runs; or a published folder, a zip of one, or the address of its manifest.json
 MODELS = ""  # the runs to ask, by name, commas between them; empty: all that are trained
 EPOCHS = ""  # of each run; "": the last, "best": that of the best validation accuracy, "1" or "1,2": these, averaged
 
@@ -67,7 +68,7 @@ def main(settings):
     remove_earlier(settings, clips)
     if not clips:
         raise UserError(as_complaint(unusable, len(unusable)))
-    folders = saved_models.find_trained(Path(settings.RUNS), settings.MODELS)
+    folders = saved_models.find_trained(published_folder(settings.RUNS), settings.MODELS)
     for folder in folders.values():
         saved_models.epoch_files(folder, settings.EPOCHS)  # so that a missing one is told at once
     media.require_ffmpeg()

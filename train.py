@@ -114,6 +114,7 @@ def main(settings):
             model, optimizer, progress = begin_or_resume(folder, settings, training, validation, devices)
             step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
         if progress.epoch >= settings.N_EPOCHS and saved_models.is_final(folder, progress.final):
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
             print(f"{folder / saved_models.FINAL}: trained, all {progress.epoch} epochs. To train on, raise N_EPOCHS")
             return
         if devices.writes:  # a model of fewer epochs than the history beside it would be taken for the trained one
@@ -135,12 +136,13 @@ def main(settings):
             progress.end_epoch(history.row(epoch + 1, loss, scores))
             if devices.writes:
                 history.write(folder, progress, board)
-                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS)
+                saved_models.save_epoch(model, folder, progress.history, settings.KEEP_EPOCHS, made_from(progress))
             save()
 
         if devices.writes:
-            progress.final = saved_models.save(model, folder / saved_models.FINAL)
+            progress.final = saved_models.save(model, folder / saved_models.FINAL, made_from(progress))
             save()
+            saved_models.refuse_changed(*files.listed(folder, "[!.]*.keras"))
         print(f"{folder / saved_models.FINAL}: the trained model; {folder / 'curves.png'}: how it went")
 
 
@@ -202,6 +204,13 @@ def open_records(settings):
     made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
     steps.name_still_used(training.labels.keys() | validation.labels.keys(), made_in)
     return training, validation, *record_reader.read_names(validation)
+
+
+def made_from(progress):
+    """What the model of the epochs that are done was made from, as the notes beside it have it."""
+    about, constants = progress.about, progress.about["constants"]
+    decide = {name: value for name, value in constants.items() if name not in FREE_TO_CHANGE}
+    return {"epoch": progress.epoch, "constants": decide, "records": about["records"], "start": about["start"]}
 
 
 def run_name(settings):

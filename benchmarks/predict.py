@@ -67,7 +67,7 @@ def make_run(name):
     folder = Path("runs") / name
     folder.mkdir(parents=True)
     model = build_audio(0.0, 1.0, seed=0) if name == "audio" else build_model(name, seed=0)
-    saved_models.save(model, folder / saved_models.FINAL)
+    saved_models.save(model, folder / saved_models.FINAL, {})
     files.write_json(folder / "settings.json", {"start": START, "constants": {}})
     predictions.write_csv(folder / saved_models.TRAINING_LABELS, material.labels(TRAINING_CLIPS))
 

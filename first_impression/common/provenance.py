@@ -28,38 +28,46 @@ class Ledger:
         self._folder, self._file = Path(folder), Path(folder) / f"provenance{suffix}.jsonl"
         self.suffix = suffix
         self._notes = {}  # name -> its notes
+        self._made = {}  # name -> {file of notes: the content that was made last}
         for file in listed(self._folder, "provenance*.jsonl"):
             for name, note in _notes_in(file):
-                self._notes.setdefault(name, []).append(note)
+                self._take(file, name, note)
+
+    def _take(self, file, name, note):
+        self._notes.setdefault(name, []).append(note)
+        if note["made_from"] is not None:
+            self._made.setdefault(name, {})[file] = note["content"]
 
     def content(self, path):
         """The content of a file or a folder of files, as text; "" where there is none. Read only if it is not known."""
         signs = signs_of(path)
         if not signs:
             return ""
-        notes = self._notes.get(self._name(path), [])
-        known = [note["content"] for note in notes if note["signs"] == signs]
+        known = [note["content"] for note in self._notes.get(self._name(path), []) if note["signs"] == signs]
         if known:
             return known[-1]
         content = content_of(path)
-        made_from = [note["made_from"] for note in notes if note["content"] == content]
         with where_allowed():  # in a folder of others, the next run reads it again
-            self._add(path, signs, content, made_from[-1] if made_from else None)
+            self._add(path, signs, content, None)
         return content
 
     def is_made_from(self, path, made_from):
         """Whether `path` is there as it was when it was made from `made_from`, a value that JSON can hold."""
         notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] == made_from]
-        return bool(notes) and self.content(path) in [note["content"] for note in notes]
+        content = self.content(path) if notes else ""
+        if content not in [note["content"] for note in notes]:
+            return False
+        if not self.is_last_made(path, content):  # it was brought back, with what it was made from
+            self._add(path, signs_of(path), content, made_from)
+        return True
 
     def __contains__(self, path):
         """Whether something was made at `path`, whatever is there now."""
-        return any(note["made_from"] is not None for note in self._notes.get(self._name(path), []))
+        return self._name(path) in self._made
 
-    def is_as_made(self, path):
-        """Whether `path` is as it was made, from whatever."""
-        notes = [note for note in self._notes.get(self._name(path), []) if note["made_from"] is not None]
-        return bool(notes) and self.content(path) in [note["content"] for note in notes]
+    def is_last_made(self, path, content):
+        """Whether what was made last at `path`, from whatever, had this content. Of several processes, by any."""
+        return content in self._made.get(self._name(path), {}).values()
 
     def note(self, path, tmp, made_from, content=""):
         """Note that `tmp`, which is about to be renamed to `path`, was made from `made_from`.
@@ -78,7 +86,7 @@ class Ledger:
 
     def _add(self, path, signs, content, made_from):
         note = {"signs": signs, "content": content, "made_from": made_from}
-        self._notes.setdefault(self._name(path), []).append(note)
+        self._take(self._file, self._name(path), note)
         self._file.parent.mkdir(parents=True, exist_ok=True)
         file = os.open(self._file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
         try:

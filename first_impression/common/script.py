@@ -1,7 +1,7 @@
 """The frame around every script: constants become flags, errors become one line and an exit status.
 
 A script keeps its settings as CAPITAL constants at its top, each with a remark behind it on the same line (one
-without a remark is no setting). Beside them stand the rules that their values have to keep, and the script ends in
+without a remark is not a setting). Beside them stand the rules that their values have to keep, and the script ends in
 a call of `run`:
 
     SAMPLING = "even"  # "even": spread over the clip; "first": the first ones

@@ -68,7 +68,7 @@ def read_wav(wav):
         with open(wav, "rb") as file:
             kind, size = struct.unpack("<4sI", file.read(8))
         if kind != b"RIFF" or size + 8 != wav.stat().st_size:
-            raise ValueError("it is no WAV file, or not as long as it says")
+            raise ValueError("it is not a WAV file, or not as long as it says")
         rate, samples = wavfile.read(wav)
     if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
         raise UserError(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: {REMAKE}")

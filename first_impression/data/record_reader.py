@@ -127,7 +127,7 @@ def _check_first(file, key, kind):
         )
     content = list(example.features.feature[f"{key}/{kind}"].bytes_list.value)
     if len(content) != 1:
-        raise UserError(f"{file}: {key}/{kind} of its first record is no byte string: another program's file?")
+        raise UserError(f"{file}: {key}/{kind} of its first record is not a byte string: another program's file?")
     if kind == "image":
         encoding = "raw" if len(content[0]) == RAW_BYTES else "jpeg"
     else:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
+from first_impression.common import script
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
@@ -52,6 +52,9 @@ def write(path, key, kind, examples, payloads, made_with):
     if read_table(path).get("made_from") == fingerprint:
         print(f"{path}: {len(examples)} records, were there")
         return
+    script.load_tensorflow()
+    import tensorflow as tf  # here: it takes seconds, and most reruns have nothing to write
+
     try:
         with whole_file(path) as tmp:
             with tf.io.TFRecordWriter(str(tmp)) as writer, progress(len(examples), path.name, "record") as bar:
@@ -76,6 +79,8 @@ def write(path, key, kind, examples, payloads, made_with):
 
 
 def _serialize(key, kind, example, payload):
+    import tensorflow as tf
+
     values = {
         kind: payload,
         "label": example.label.astype("<f4").tobytes(),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.errors import BadClipError, UserError, name_some
+from first_impression.common.errors import BadClipError, UserError, damage_as_user_error, name_some
 from first_impression.common.parallel import in_order, progress
 from first_impression.common.provenance import Ledger
 from first_impression.data import annotations, chalearn, records
@@ -121,7 +121,7 @@ def name_gone(clips, output, folder, made, videos, settings):
         files.remove(listing)
     if settings.PRUNE:
         left = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, f".partial.*{shard}")]
-        left += _files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}")
+        left += _files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}*")
         for path in [*stale, *left, *_but(_files_below(INNER_ZIPS, "*.zip"), {clip.archive for clip in clips})]:
             files.remove(path)
         made.forget_missing()
@@ -156,8 +156,11 @@ def _but(paths, known):
 
 def name_still_used(clips, folder):
     """Say which of these clips are gone from their source, as far as the step that fills `folder` has noted it."""
-    gone = {name for listing in files.listed(folder, "gone*.json") for name in json.loads(listing.read_text())}
-    gone &= set(clips)
+    noted = set()
+    for listing in files.listed(folder, "gone*.json"):
+        with damage_as_user_error(f"{listing} is damaged", "run its step again"):
+            noted.update(json.loads(listing.read_text(encoding="utf-8")))
+    gone = noted & set(clips)
     if gone:
         print(f"{folder}: {len(gone)} clips are gone from their source and still used: {name_some(gone)}")
         print("  steps 1 to 4 with PRUNE = True remove what was made of them")
@@ -223,7 +226,8 @@ class LabelledClip(NamedTuple):
 
 
 def _labelled(ledger, label, output, maker, bar):
-    if output in ledger and not ledger.is_as_made(output):
+    content = ledger.content(output)
+    if output in ledger and not ledger.is_last_made(output, content):
         raise UserError(f"{output} is not as {maker} made it: run that again")
     bar.update()
-    return LabelledClip(label, output, ledger.content(output))
+    return LabelledClip(label, output, content)

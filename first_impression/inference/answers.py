@@ -6,13 +6,14 @@ as_json(answer_clip(clip, models))
 """
 
 import base64
+import contextlib
 import functools
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from first_impression.common import files, script
-from first_impression.common.errors import BadClipError
+from first_impression.common.errors import BadClipError, UserError
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
@@ -51,9 +52,18 @@ class Model:
 
 
 class Models(list):
-    """Loaded models, with the labels of their training clips: `labels`, float64 [clips, 5], perhaps without rows."""
+    """Loaded models, with what is known of the clips that they were trained on."""
 
-    labels = np.empty((0, len(TRAITS)))
+    training_clips = 0  # how many
+    quantiles = np.empty((0, len(TRAITS)))  # of their labels, float64 [manifest.QUANTILES, 5], perhaps without rows
+
+    def below(self, values):
+        """The share of the training clips whose labels are below `values` [n]: per cent, float64 [n, 5].
+
+        From the quantiles, so that published models give what the runs themselves do. Exact to 1 %.
+        """
+        shares = np.linspace(0, 100, len(self.quantiles))
+        return np.stack([np.interp(values, labels, shares, left=0, right=100) for labels in self.quantiles.T], axis=1)
 
     @property
     def cautions(self):
@@ -69,7 +79,7 @@ def load_models(folders, epochs=""):
     import tensorflow as tf
 
     models = Models()
-    models.labels = _training_labels(folders.values())
+    models.training_clips, models.quantiles = saved_models.about_training(folders.values())
     for name, folder in folders.items():
         networks, kind = saved_models.load_networks(folder, epochs)
         infer = tf.function(saved_models.mean_of(networks), reduce_retracing=True)
@@ -94,14 +104,6 @@ def _no_evidence(networks):
     if len(networks) > 1:
         return "since it is the mean of several epochs"
     return "" if evidence.described(networks[0]) else "since it is not a DAN"
-
-
-def _training_labels(folders):
-    """Labels of the runs' training clips, each clip once: float64 [clips, 5]; without rows if the runs name none."""
-    labels = {}
-    for folder in folders:
-        labels |= saved_models.training_labels(folder)
-    return np.array(list(labels.values())).reshape(-1, len(TRAITS))
 
 
 @dataclass
@@ -196,8 +198,9 @@ class Answer:
         """What to warn of, as texts: what the clip lacks, and in what it is unlike those of the training."""
         clip, answered = self.clip, ", ".join(self.scores)
         told = [f"{reason}; answered by {answered} alone" for reason in clip.missing.values()]
+        told += unlike.in_length(clip.end - clip.start)
         if len(self._frames[0]):
-            told += unlike.in_pictures(clip.video, clip.end - clip.start, self.look)
+            told += unlike.in_pictures(clip.video, self.look)
         if heard := [window for window in self.windows if window.sound_seconds]:
             spans, band = [(window.start, window.end) for window in heard], max(window.band for window in heard)
             told += unlike.in_sound(clip.loudness, clip.start, spans, band)
@@ -205,22 +208,24 @@ class Answer:
 
 
 def answer_clip(clip, models, batch_size=BATCH_SIZE, with_evidence=False, each=iter):
-    """Ask all of the `Models` that can answer the `Clip`: `Answer`. Raises `BadClipError` where none can.
+    """Ask all of the `Models` that can answer the `Clip`: `Answer`.
 
     There is evidence where it is asked for, or where a face was looked for and found. `each(windows)` gives the
     windows as they are, and may show meanwhile how far they are.
+    Raises `BadClipError` where no model can answer, and `UserError` where an answer is not finite.
     """
     answer = Answer(clip, [])
     strip = _Strip(clip)
-    for window in each(clip.windows):
-        answered = _answer_window(window, models, batch_size)
-        strip.look_at(window)
-        if answered.scores:
-            answer.windows.append(answered)
+    with contextlib.closing(clip):
+        for window in each(clip.windows):
+            answered = _answer_window(window, models, batch_size)
+            strip.look_at(window)
+            if answered.scores:
+                answer.windows.append(answered)
     if not answer.windows:
         raise BadClipError(_why_none(clip, models))
-    if len(models.labels):
-        answer.percentile = 100 * (models.labels < answer.fused).mean(axis=0)
+    if models.training_clips:
+        answer.percentile = models.below(answer.fused).diagonal()
     answer.strip = strip.frames if answer.by_frame[1] else []
     if answer.strip:
         time, middle = answer.strip[len(answer.strip) // 2]
@@ -243,6 +248,8 @@ def _answer_window(window, models, batch_size):
             values = model.infer(window.features[None]).numpy()
         else:
             continue
+        if not np.isfinite(values).all():
+            raise UserError(f"{model.name} answers what is not finite: train it with a lower LEARNING_RATE")
         scores[model.name] = values.mean(axis=0, dtype=np.float64)
     heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
     times = window.times if by_frame else np.empty(0)
@@ -284,7 +291,9 @@ def read_images(jpegs):
 
 def about_models(models, cautions):
     """What answers to all clips have in common, as JSON holds it; docs/answers.md describes the fields."""
-    histograms = [np.histogram(labels, bins=BINS, range=(0, 1))[0] for labels in models.labels.T]
+    histograms = np.zeros((len(TRAITS), BINS))
+    if models.training_clips:
+        histograms = np.diff(models.below(np.linspace(0, 1, BINS + 1)), axis=0).T
     return {
         "schema": SCHEMA,
         "note": " ".join(REMINDER.split()),
@@ -299,8 +308,8 @@ def about_models(models, cautions):
             }
             for model in models
         },
-        "training_clips": len(models.labels),
-        "training_histogram": by_trait(histograms),
+        "training_clips": models.training_clips,
+        "training_histogram": by_trait(histograms.round(6)),
     }
 
 

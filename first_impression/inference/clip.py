@@ -1,5 +1,6 @@
 """What there is of a clip to look at and to listen to, whatever its container and its length."""
 
+import contextlib
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -31,9 +32,16 @@ class Clip:
     video: VideoStream | None = None
     sound: SoundStream | None = None
     spans: list = field(default_factory=list)  # of the windows: (start, end)
-    windows: Iterable[Window] = ()  # to be gone through once; those of a long clip are decoded meanwhile
+    windows: Iterable[Window] = field(
+        default_factory=list
+    )  # to be gone through once; those of a long clip are decoded meanwhile
     loudness: np.ndarray = field(default_factory=lambda: np.empty(0))  # of the part, dB, one per LOUDNESS_STEP
     missing: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
+
+    def close(self):
+        """End the decoding where not all windows were gone through."""
+        if not isinstance(self.windows, list):
+            self.windows.close()
 
 
 def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS, with_faces=False, longest=None):
@@ -107,17 +115,21 @@ def _read_sound(path, folder):
 
 def _parts(clip, count, with_faces):
     """The windows of a long clip, or of a part, decoded one after the other."""
-    frames = frames_from(clip.path, FRAME_SIZE, clip.start) if clip.video else iter(())
-    samples = samples_from(clip.path, clip.start) if clip.sound else iter(())
-    each = (clip.spans, windows.frames_in(clip.spans, frames, count), windows.sound_in(clip.spans, samples))
-    for (start, end), pictures, sound in zip(*each, strict=True):
-        window = Window(start, end)
-        if clip.video and start < clip.video.end:
-            window.frames = [picture for _, picture in pictures]
-            window.times = np.array([time for time, _ in pictures])
-        if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
-            window.hear(sound)
-        yield _looked_at(clip, window, with_faces)
+    with contextlib.ExitStack() as reading:  # an ffmpeg each, which would wait for ever for somebody to read on
+        frames, samples = iter(()), iter(())
+        if clip.video:
+            frames = reading.enter_context(contextlib.closing(frames_from(clip.path, FRAME_SIZE, clip.start)))
+        if clip.sound:
+            samples = reading.enter_context(contextlib.closing(samples_from(clip.path, clip.start)))
+        each = (clip.spans, windows.frames_in(clip.spans, frames, count), windows.sound_in(clip.spans, samples))
+        for (start, end), pictures, sound in zip(*each, strict=True):
+            window = Window(start, end)
+            if clip.video and start < clip.video.end:
+                window.frames = [picture for _, picture in pictures]
+                window.times = np.array([time for time, _ in pictures])
+            if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
+                window.hear(sound)
+            yield _looked_at(clip, window, with_faces)
 
 
 def _looked_at(clip, window, with_faces):

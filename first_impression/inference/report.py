@@ -127,9 +127,9 @@ def _draw_traits(area, height, clip, about):
     for line, (trait, colour) in enumerate(COLOURS.items()):
         base, score = -line, clip["fused"][trait]
         if about["training_clips"]:
-            counts = np.array(about["training_histogram"][trait])
-            edges = np.linspace(0, 1, len(counts) + 1)
-            ax.stairs(base + 0.72 * counts / max(counts.max(), 1), edges, baseline=base, fill=True, color=GREY)
+            shares = np.array(about["training_histogram"][trait])
+            edges = np.linspace(0, 1, len(shares) + 1)
+            ax.stairs(base + 0.72 * shares / shares.max(), edges, baseline=base, fill=True, color=GREY)
         ax.barh(base - 0.07, score, 0.14, color=colour)
         ax.vlines(score, base - 0.14, base + 0.72, color=colour, linewidth=2)
         if clip["spread"]:

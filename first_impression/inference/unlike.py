@@ -94,13 +94,17 @@ def has_speech(levels):
     return high > QUIET and high - low > LIVELY
 
 
-def in_pictures(video, seconds, look):
+def in_length(seconds):
+    """What to warn of in a clip's length: texts."""
+    if seconds < SHORT:
+        yield f"it lasts {seconds:.1f} s: the training clips last 15"
+
+
+def in_pictures(video, look):
     """What to warn of in a clip's pictures: texts. `look` is a `Look` at all frames that were looked at."""
     count = len(look.dark)
     if video.height > video.width:
         yield f"portrait format, {video.width} x {video.height}: the training clips are landscape"
-    if seconds < SHORT:
-        yield f"it lasts {seconds:.1f} s: the training clips last 15"
     if video.frame_rate < FEW_FRAMES:
         yield f"{video.frame_rate:.1f} frames a second: the training clips have 25 or 30"
     if 2 * look.dark.sum() > count:

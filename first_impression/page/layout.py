@@ -56,7 +56,7 @@ def build(models, about, visitors, limits, where="this machine"):
         with visitors.served(request.session_hash) as visitor:
             try:
                 number = take_in(str(event.path), name, visitor, progress)
-            except BadClipError as reason:
+            except (BadClipError, UserError) as reason:
                 return {alert: views.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
             earlier = choices[:-1]
@@ -69,13 +69,13 @@ def build(models, about, visitors, limits, where="this machine"):
             }
 
     def take_in(sent, name, visitor, tell):
-        """Answer what a visitor has sent: the take's number. Raises `BadClipError` for what cannot be answered."""
+        """Answer what a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
         visitor.count += 1
         number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, name)
         uploaded(sent).rename(clip)
         try:
             visitor.takes[number] = takes.answer_take(number, name, clip, models, limits.frames, limits.seconds, tell)
-        except BadClipError:
+        except (BadClipError, UserError):
             clip.unlink()
             raise
         for oldest in sorted(visitor.takes)[: -limits.takes]:
@@ -131,7 +131,7 @@ def build(models, about, visitors, limits, where="this machine"):
         name = clip.get("orig_name") or path.name
         try:
             return takes.answer_take(1, name, path, models, limits.api_frames, limits.seconds).document(about)
-        except BadClipError as reason:
+        except (BadClipError, UserError) as reason:
             raise gr.Error(f"{name} cannot be used: {reason}", print_exception=False) from None
 
     with gr.Blocks(title="First impression", analytics_enabled=False, delete_cache=(60, 600)) as page:

@@ -1,5 +1,6 @@
 """A take: a clip of a visitor's, answered, and what can be asked of it later on."""
 
+import contextlib
 import mimetypes
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,7 +46,8 @@ def answer_take(number, name, path, models, count, longest, tell=lambda share, d
     """Answer the clip at `path`, with up to `count` frames a window: `Take`.
 
     `tell(share, desc=words)` hears how far it is.
-    Raises `BadClipError` for a clip that no model can answer, or that lasts more than `longest` seconds.
+    Raises `BadClipError` for a clip that no model can answer, or that lasts more than `longest` seconds, and
+    `UserError` where an answer is not finite.
     """
     tell(0.05, desc="reading the clip")
     clip = open_clip(path, count, with_faces=True, longest=longest)
@@ -74,8 +76,10 @@ def _moves(clip, answer, models):
     if length < windows.LEAST_SOUND:
         return None
     spans = windows.plan(clip.start, clip.end, length)
-    sounds = windows.sound_in(spans, samples_from(clip.path, clip.start) if clip.sound else iter(()))
-    parts = [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
+    samples = samples_from(clip.path, clip.start) if clip.sound else (nothing for nothing in ())
+    with contextlib.closing(samples):
+        sounds = windows.sound_in(spans, samples)
+        parts = [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
     whole = [np.mean(list(part.values()), axis=0) for part in parts if part.keys() == answer.scores.keys()]
     return by_trait(np.std(whole, axis=0)) if len(whole) > 1 else None
 

@@ -75,8 +75,8 @@ def _trait(trait, clip, about, marks):
     )
 
 
-def _histogram(counts):
-    width, heights = PIXEL / len(counts), 100 * np.array(counts) / max([*counts, 1])
+def _histogram(shares):
+    width, heights = PIXEL / len(shares), 100 * np.array(shares) / (max(shares) or 1)
     bars = "".join(
         f'<rect x="{number * width:.1f}" y="{100 - height:.1f}" width="{width:.1f}" height="{height:.1f}"/>'
         for number, height in enumerate(heights)

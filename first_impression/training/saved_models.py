@@ -16,6 +16,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import md5, whole_file
+from first_impression.common.provenance import Ledger
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.evaluation.predictions import read_csv
@@ -40,25 +41,26 @@ PARTS |= {
 MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
 
 
-def save(model, path):
-    """Write a whole model, architecture and weights, for use anywhere; returns the file's MD5.
+def save(model, path, made_from):
+    """Write a whole model, architecture and weights, for use anywhere, and note what it was made from beside it.
 
-    In float32, whatever it was trained in. Raises `UserError` where a weight is not finite.
+    In float32, whatever it was trained in. Returns the file's MD5. Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
         in_float32(model).save(tmp)
+        Ledger(path.parent).note(path, tmp, made_from)
     return md5(path)
 
 
-def save_epoch(model, folder, rows, keep):
+def save_epoch(model, folder, rows, keep, made_from):
     """Write the model of the epoch that is done, the last of `rows` of the history, if it is to `keep` or the best."""
     epoch = rows[-1]["epoch"]
     by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy; the first of equals wins
     if keep:
-        save(model, folder / f"epoch-{epoch}.keras")
+        save(model, folder / f"epoch-{epoch}.keras", made_from)
     if max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"] == epoch:
-        save(model, folder / BEST)
+        save(model, folder / BEST, made_from)
 
 
 def refuse_nonfinite(model, path):
@@ -79,6 +81,14 @@ def is_final(folder, checksum):
     """Whether the trained model in `folder` is the one of this MD5: a kill may have left an earlier one there."""
     path = folder / FINAL
     return bool(checksum) and path.exists() and md5(path) == checksum
+
+
+def refuse_changed(*models):
+    """Raises `UserError` where one of these files is not as training wrote it last, as after an exchange of two."""
+    for file in map(Path, models):
+        ledger = Ledger(file.parent)
+        if file in ledger and not ledger.is_last_made(file, ledger.content(file)):
+            raise UserError(f"{file} is not as train.py made it last: run that again, or move the file away")
 
 
 def in_float32(model):
@@ -193,7 +203,8 @@ def load_model(file):
     import keras
 
     open(file, "rb").close()  # where that may not be read, Keras says that there is none
-    with damage_as_user_error(f"{file} is damaged or no model of train.py's", "train it again"):
+    refuse_changed(file)
+    with damage_as_user_error(f"{file} is damaged or not a model of train.py's", "train it again"):
         with open_whole_zip(file) as archive:
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
@@ -203,7 +214,7 @@ def load_model(file):
     kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
     kind = kinds.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
-        raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: no model of train.py's")
+        raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: not a model of train.py's")
     return model, kind
 
 
@@ -226,7 +237,7 @@ def about_training(folders):
     """(how many clips the runs were trained on, quantiles of their labels: float64 [QUANTILES, 5]).
 
     The quantiles are without rows where nothing tells, and those of the first run that does else: runs that are asked
-    together have seen the same clips, or two of them are no fusion.
+    together are expected to have seen the same clips.
     """
     for folder in folders:
         published, _ = manifest.run_in(folder)

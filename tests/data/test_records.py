@@ -200,7 +200,7 @@ def test_a_worker_reads_its_own_files_only(folder):
         ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
         ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
         ([{"other": b"x"}], "holds other, not train/image"),
-        ([{"train/image": [1.0, 2.0], "train/label": label(0)}], "is no byte string"),
+        ([{"train/image": [1.0, 2.0], "train/label": label(0)}], "is not a byte string"),
         ([], "t.tfrecords is empty"),
     ],
 )

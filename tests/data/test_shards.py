@@ -81,6 +81,7 @@ def two_folders(dataset, monkeypatch):
     return lambda name: monkeypatch.chdir(dataset / name)
 
 
+@pytest.mark.slow
 def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two_folders):
     two_folders("one")
     for name in STEPS:
@@ -147,6 +148,7 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
         record_reader.open_records("val_audio_full.tfrecords", "val", "audio")
 
 
+@pytest.mark.slow
 def test_shards_at_the_same_time_do_not_disturb_each_other(two_folders):
     two_folders("apart")
     outs = [ended(process) for process in [start("Video_to_Image.py", shard) for shard in SHARDS]]

@@ -131,6 +131,7 @@ def test_every_audio_record_carries_its_own_clips_label(dataset):
     assert sum(clip == "mute.000" for clip, _, _ in examples("train_full.tfrecords", "train")) == 2
 
 
+@pytest.mark.slow
 def test_the_seed_decides_the_order_and_the_number_of_shards_only_the_files(dataset):
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 4))
     ok(run("Write_Into_TFRecords.py"))
@@ -265,6 +266,7 @@ def test_no_ffmpeg_is_said_at_once(dataset, monkeypatch):
     assert not Path("ImageData").exists() and not Path("VoiceData").exists()
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
     make_clip("long.mp4", numbered(250) * 8, size=(640, 480), options=["-g", "10"])
     names = [f"clip{n}" for n in range(12)]
@@ -313,6 +315,7 @@ def replaced(path, content):
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns + 1))  # a copy's time
 
 
+@pytest.mark.slow
 def test_another_zip_of_the_same_name_size_and_time_is_noticed(dataset):
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
         ok(run(name))
@@ -334,6 +337,7 @@ def test_another_zip_of_the_same_name_size_and_time_is_noticed(dataset):
     assert all(any(clip in path for clip in clips) for path in changed)
 
 
+@pytest.mark.slow
 def test_what_is_not_as_its_step_made_it_is_refused_and_made_again(dataset):
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
         ok(run(name, *(["--FRAMES_PER_CLIP", 3] if "Image" in name else [])))
@@ -378,6 +382,7 @@ def test_frames_of_two_versions_of_ffmpeg_are_not_mixed(dataset, monkeypatch):
     assert "7 clips made, 0 were there" in ok(run("Video_to_Image.py"))
 
 
+@pytest.mark.slow
 def test_a_clip_that_is_gone_is_named_at_every_step_and_removed_on_request(dataset):
     steps = ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
     for name in steps:
@@ -410,6 +415,7 @@ def test_zips_that_are_all_gone_leave_what_was_unpacked(dataset):
     assert "7 clips made" in ok(run("vid_to_wav.py", "--PRUNE", True))
 
 
+@pytest.mark.slow
 def test_records_of_a_split_without_clips_are_named_and_removed_on_request(dataset):
     steps = ("Video_to_Image.py", "Write_Into_TFRecords.py")
     for name in steps:

@@ -99,6 +99,7 @@ def test_biases_come_as_columns_or_rows_and_numbers_in_any_type(folder):
     check(vggface.read("a.mat"), wanted)
 
 
+@pytest.mark.slow
 def test_a_mean_per_pixel_is_averaged_and_there_may_be_none(folder):
     mean = np.random.default_rng(0).uniform(90, 130, (224, 224, 3)).astype(np.float32)
     save("a.mat", meta={"normalization": {"averageImage": mean}})
@@ -170,6 +171,7 @@ def test_other_matlab_files_are_named(folder, content):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.mark.slow
 def test_unfit_files_are_named(folder, capsys):
     with pytest.raises(UserError, match=r"vgg-face.mat is missing: .*1,086,058,494 bytes, MD5 3d6cd504bf9c98af"):
         vggface.read("vgg-face.mat")

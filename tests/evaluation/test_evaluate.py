@@ -46,6 +46,7 @@ def without_tensorflow(folder):
     return {**os.environ, "PYTHONPATH": str(folder / "blocked")}
 
 
+@pytest.mark.slow
 def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     first, second = answers(1), answers(2)
     predictions.write_csv("a.csv", first)
@@ -116,6 +117,7 @@ def test_weights_and_names_of_the_fusion(annotated):
             call(evaluate, "--PREDICTIONS", "a.csv", f"--{constant}", "1")
 
 
+@pytest.mark.slow
 def test_unknown_missing_and_doubled_names_are_told(annotated):
     few = dict(list(answers(1).items())[:15])
     predictions.write_csv("a.csv", {**few, "nobody.000": np.full(5, 0.5)})
@@ -230,6 +232,7 @@ def written(name, ending="validation"):
     return predictions.read_csv(f"runs/{name}/predictions_{ending}.csv")[0]
 
 
+@pytest.mark.slow
 def test_trained_runs_are_scored_on_their_records(records):
     (dan,), (sound,) = save_run("dan", visual()), save_run("audio", audio())
     told = ok(run("evaluate.py"))
@@ -253,9 +256,10 @@ def test_trained_runs_are_scored_on_their_records(records):
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
     Path("runs/dan/final.keras").write_bytes(b"no model")
-    refused(run("evaluate.py"), "final.keras is damaged or no model of train.py")
+    refused(run("evaluate.py"), "final.keras is damaged or not a model of train.py")
 
 
+@pytest.mark.slow
 def test_epochs_are_averaged_and_named(records, capsys):
     models = save_run("dan", visual(1), visual(2))
     first, second = map(answers_of, models)
@@ -280,6 +284,7 @@ def test_epochs_are_averaged_and_named(records, capsys):
         call(evaluate, "--EPOCHS", "1,3")
 
 
+@pytest.mark.slow
 def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsys):
     for seed in (0, 1):
         save_run(f"dan_{seed}", visual(seed), MODEL="dan", SEED=seed, NAME=f"dan_{seed}")
@@ -304,6 +309,7 @@ def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsy
     assert all(np.allclose(fused[clip], (one[clip] + other[clip]) / 2, atol=1e-7) for clip in other)
 
 
+@pytest.mark.slow
 def test_what_a_fusion_left_goes_where_there_is_none_now(records):
     save_run("dan", visual())
     save_run("audio", audio())

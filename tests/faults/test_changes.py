@@ -82,6 +82,7 @@ class World:
         self.constants["train"]["NAME"] = "audio1"
         self.touched = set()  # words of which a refusal has to have one
         self.counts = dict.fromkeys(("commands", "changes", "refused", "killed", "at once"), 0)
+        self.made = {}  # {step 1 or 2: what it made last}
         self.added = 0
         self.zips = {"training80_01": {}, "training80_02": {}, "validation80_01": {}}  # {zip: {clip: video}}
         for name in ("training80_01",) * 3 + ("training80_02",) * 2 + ("validation80_01",) * 2:
@@ -221,6 +222,7 @@ class World:
         for path in [*(self.folder / folder).glob("provenance*"), self.folder / folder / "settings.json"]:
             path.unlink(missing_ok=True)
         self.touched |= {folder}
+        self.made.clear()
         return folder
 
     def change_overwrite_in_place(self):
@@ -266,6 +268,24 @@ class World:
             else:
                 path.write_text("mine")
             self.touch(path)
+            return path
+
+    def change_bring_back_what_was(self):
+        """Keep all as it is now, or bring one thing back from there, with its times."""
+        older = self.folder.with_name("older")
+        if not older.exists() or self.random.random() < 0.3:
+            shutil.rmtree(older, ignore_errors=True)
+            shutil.copytree(self.folder, older)
+            return "kept"
+        patterns = ["ImageData/*Data/*", "VoiceData/*Data/*", "*_full.tfrecords*", "runs/*/*", "unzippedData/*/*.mp4"]
+        paths = [path.relative_to(older) for pattern in patterns for path in sorted(older.glob(pattern))]
+        if paths and (path := self.random.choice(paths)).parts[-1][0] not in ".p":
+            target = self.folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.is_dir():
+                shutil.rmtree(target)
+            (shutil.copytree if (older / path).is_dir() else shutil.copy2)(older / path, target)
+            self.touch(path, path.parent)
             return path
 
     def change_to_a_copy(self):
@@ -320,7 +340,15 @@ class World:
                 f"{path} is left over"
             )
         for path, digest in afresh.items():
-            assert here.get(path) == digest, f"{path} is not what a fresh run makes"
+            removed = step == "train" and path not in here and "final" not in path  # which a user may do
+            assert removed or here.get(path) == digest, f"{path} is not what a fresh run makes"
+        if step in ("frames", "sound"):
+            self.made[step] = here
+        maker = {"records": "frames", "features": "sound"}.get(step)
+        if maker in self.made:
+            now, made = self.packed(self.written(maker, self.folder)), self.packed(self.made[maker])
+            other = [clip for clip in now.keys() & made.keys() if now[clip] != made[clip]]
+            assert not other, f"{other} are not as they were made, and were packed all the same"
 
     def written(self, step, folder):
         """{path: digest} of what the step has written in `folder`, without tables that lost their records."""
@@ -330,6 +358,16 @@ class World:
         }
         paths -= {path for path in paths if ".tfrecords" in path and path.removesuffix(".json") not in paths}
         return {path: digest for path, digest in tree(folder).items() if path in paths}
+
+    def packed(self, outputs):
+        """{clip: its {path: digest}} of those of the outputs of step 1 or 2 that have a label in their split."""
+        found = {}
+        for path, digest in outputs.items():
+            split, clip = [*Path(path).parts[1:], ""][:2]  # of unusable.csv, no clip
+            clip = clip.removesuffix(".wav")
+            if clip in self.labels and clip in self.clips(split.removesuffix("Data")):
+                found.setdefault(clip, {})[path] = digest
+        return found
 
     def made_afresh(self, step, other):
         """What the step writes in an empty folder with the inputs as they are; None where it refuses them."""
@@ -357,6 +395,7 @@ class World:
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         self.counts["killed"] += 1
+        self.made.pop(step, None)  # it may have made some
         print(f"{SCRIPTS[step]}, killed: {process.returncode}")
 
     def at_once(self):

@@ -105,6 +105,7 @@ def test_concat_and_dash_would_open_it_without_our_guard(folder):
         assert all("no video or sound file: a playlist" in reason for reason in all_refuse("a.mp4", folder))
 
 
+@pytest.mark.slow
 def test_all_containers_that_predict_takes_pass_the_guard(folder):
     clip = make_clip("made.mp4", [90] * 25)
     for suffix in sorted(SUFFIXES):
@@ -139,6 +140,7 @@ def test_a_reference_inside_an_mp4_to_another_file_is_not_followed(folder):
     assert not list(folder.glob("frame*.jpg"))
 
 
+@pytest.mark.slow
 def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
     monkeypatch.setattr(sound, "LONGEST_SOUND", 60)
     gaps = "asetpts='PTS+if(gt(T,1),10000/TB,0)'"
@@ -151,6 +153,7 @@ def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
     assert video_stream("wide.mp4").width == 32 * 720
 
 
+@pytest.mark.slow
 def test_a_picture_larger_than_8k_is_not_decoded(folder):
     make("-f", "lavfi", "-i", "color=s=16000x16000:d=0.1:r=10", "-c:v", "mjpeg", "-q:v", "31", "a.avi")
     with pytest.raises(BadClipError):

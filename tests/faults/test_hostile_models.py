@@ -217,6 +217,7 @@ def write_records(path, pictures):
     record_writer.write(Path(path), "train", "image", items, lambda _: iter(pictures), {})
 
 
+@pytest.mark.slow
 def test_a_picture_that_claims_to_be_huge_fills_no_memory():
     sides = (225, 65_535)
     for side in sides:

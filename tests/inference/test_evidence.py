@@ -10,6 +10,7 @@ from first_impression.inference import evidence
 from model import build_model, load_vggface
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name, sizes", [("dan", {"pool5": 2}), ("dan_plus", {"pool5": 2, "conv5_2": 4})])
 def test_evidence_sums_to_the_logits(folder, name, sizes):
     model = build_model(name, image_size=64, seed=3)

@@ -4,6 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,7 +52,7 @@ def test_answers_are_those_of_the_models_on_frames_and_sound(folder, runs, capsy
     np.testing.assert_allclose(values(answer["models"]["ear"]), ear, atol=1e-5)
     fused = (eye + ear) / 2
     np.testing.assert_allclose(values(answer["fused"]), fused, atol=1e-5)
-    assert values(answer["percentile"]) == pytest.approx([100 * np.ceil(100 * value) / 101 for value in fused])
+    assert values(answer["percentile"]) == pytest.approx(100 * fused, abs=1e-3)  # of labels spread evenly
     assert answer["frames"] == 30 and answer["sound_seconds"] == pytest.approx(3.2, abs=0.06)
 
     table = Path("out.csv").read_text().splitlines()
@@ -133,6 +134,7 @@ def test_other_containers_one_second_and_portrait(folder, runs):
         )
 
 
+@pytest.mark.slow
 def test_odd_names_and_an_odd_folder(folder, runs):
     names = ["-dash", "sp ace", "ünïcode 你", "50%d", "a$b$c", "two.dots.000"]
     for name in names:
@@ -154,6 +156,7 @@ def test_broken_clips_are_named_and_the_others_answered(folder, runs, capsys):
     assert "good.mp4: 10 frames" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_clips_of_one_name_keep_apart_in_one_call_and_one_after_the_other(folder, runs):
     for person, grey in (("p01", 30), ("p02", 200)):
         make_clip(f"{person}/video.mp4", [grey] * 3)
@@ -252,7 +255,7 @@ def test_which_models(folder, runs):
     with pytest.raises(UserError, match="no trained nose, only ear, eye"):
         ask(clip, "--MODELS", "ear,nose")
     Path("runs/ear/final.keras").write_bytes(b"PK")
-    with pytest.raises(UserError, match="ear/final.keras is damaged or no model of train.py"):
+    with pytest.raises(UserError, match="ear/final.keras is damaged or not a model of train.py"):
         ask(clip)
 
 
@@ -274,6 +277,17 @@ def test_which_epochs(folder):
         ask(clip, "--EPOCHS", "first")
 
 
+def test_an_answer_that_is_not_finite_is_refused(folder):
+    images = keras.Input((224, 224, 3))
+    two = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling2D()(images))
+    model = keras.Model(images, keras.layers.Dense(5, activation="sigmoid")(two))
+    model.layers[-2].kernel.assign(np.outer([1, 1, 1], [3e38, -3e38]))  # finite, but they add up to both infinities
+    model.layers[-1].kernel.assign(np.ones((2, 5)))
+    save_run("eye", model)
+    refused(run("predict.py", make_clip("clip.mp4", [200] * 3), "--JSON", "out.json"), "eye answers what is not finite")
+    assert not Path("out.json").exists()
+
+
 def test_weights_that_are_not_vgg_face_are_told(folder, capsys):
     start = {"words": "vgg-face.mat, NOT the published VGG-Face: made up", "published": False}
     save_run("eye", image_model(), start=start)
@@ -290,6 +304,7 @@ def test_complaints_come_before_tensorflow(folder):
     refused(run("predict.py"), "CLIPS")
 
 
+@pytest.mark.slow
 def test_from_the_shell(folder, runs):
     make_clip("-dash.mp4", [30] * 5)
     Path("bad.mp4").write_text("no video")

@@ -1,5 +1,6 @@
 """Clips of any length: which windows, what lies in them, and that each is answered as a clip of its own."""
 
+import itertools
 import subprocess
 
 import numpy as np
@@ -9,7 +10,7 @@ from conftest import FFMPEG, make_clip, number_of, numbered
 from PIL import Image
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, values
 
-from first_impression.common.errors import UserError
+from first_impression.common.errors import BadClipError, UserError
 from first_impression.data.sound import SAMPLE_RATE
 from first_impression.inference import answers, clip, windows
 
@@ -165,3 +166,28 @@ def test_nothing_after_the_start_too_long_and_too_short_a_window(folder, runs, m
     assert ask("a.mp4", "--START", 5)["clips"]["a.mp4"]["duration"] == pytest.approx(20, abs=0.1)
     with pytest.raises(UserError, match="WINDOW = 16.0: must be a number from 1.0 to 15.3"):
         ask("a.mp4", "--WINDOW", 16)
+
+
+@pytest.mark.parametrize("error", [BadClipError("damaged"), KeyboardInterrupt()])
+def test_no_ffmpeg_is_left_where_a_long_clip_is_given_up(folder, monkeypatch, error):
+    """One that nobody reads would wait for ever, and the script for it."""
+    started, popen, streamed = [], subprocess.Popen, clip.frames_from
+    subprocess.run([FFMPEG, "-v", "error", "-f", "lavfi", "-i", "sine=d=100", "-ac", "2", "a.wav"], check=True)
+    film = make_clip("film.mkv", [90] * 500, rate=5, sound=None)
+    subprocess.run([FFMPEG, "-v", "error", "-i", film, "-i", "a.wav", "-c", "copy", "a.mkv"], check=True)
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])
+    damaged = isinstance(error, BadClipError)
+
+    def broken(*arguments):
+        yield from itertools.islice(streamed(*arguments), 100 if damaged else 500)
+        raise error
+
+    def interrupted(parts):
+        yield next(parts)
+        raise error
+
+    monkeypatch.setattr(clip, "frames_from", broken)
+    opened = clip.open_clip(folder / "a.mkv", 3)
+    with pytest.raises(type(error)):
+        answers.answer_clip(opened, answers.Models(), each=iter if damaged else interrupted)
+    assert len(started) > 3 and all(process.poll() is not None for process in started)

@@ -36,6 +36,7 @@ def digests(folder):
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+@pytest.mark.slow
 def test_equal_seeds_draw_equal_clips_however_many_workers(small, folder):
     assert run("sample_data.py", *SMALL, "--WORKERS", "1").returncode == 0
     first = digests(small)

@@ -210,6 +210,7 @@ def test_a_missing_onnx_package_is_named_before_any_work(folder, monkeypatch):
         packing.require_onnx()
 
 
+@pytest.mark.slow
 def test_a_published_model_opens_with_keras_alone_as_the_card_says(published, tmp_path_factory):
     """The card's own lines, by a Python that does not know this project, in another folder."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")

@@ -103,6 +103,7 @@ class TorchSGD:
 
 
 # The last constant is too small to be seen in six updates: once it is made large
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alike", "flags", "rate_decay", "steps"),
     [(False, (), 1.01e-6, 1), (True, ("--BATCH_SIZE", "3", "--LEARNING_RATE_UPDATE_DECAY", "0.5"), 0.5, 2)],
@@ -140,6 +141,7 @@ def pdist(predicted, labels):
     return np.sqrt(squares[:, 0]), differences / np.sqrt(np.maximum(squares, 1e-6))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("anew", [True, False])
 def test_the_visual_recipes_descend_as_matconvnet_does(folder, anew):
     """cnn_train_dag.m: the momentum starts at 0 in each epoch, and is multiplied by the epoch's own rate.

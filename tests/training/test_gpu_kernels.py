@@ -3,6 +3,8 @@
 TensorFlow registers its GPU kernels on every machine, so that the traced step can be compared with them.
 """
 
+import functools
+
 import pytest
 import tensorflow as tf
 from conftest import PROJECT
@@ -19,12 +21,17 @@ SIDE = 64  # pixels; the operations are those of 224
 SOURCES = {"Placeholder", "Const", "NoOp"}  # no work of the device: captured variables, the batch, numbers
 
 
+@functools.cache
+def registered(kind):
+    """The kernels of an operation of this type on a GPU."""
+    found = kernels.get_registered_kernels_for_op(kind).kernel
+    return [kernel for kernel in found if kernel.device_type in ("GPU", "DEFAULT")]
+
+
 def gpu_kernel(op):
     """The GPU kernel of an operation in a traced graph; None if there is none."""
-    for kernel in kernels.get_registered_kernels_for_op(op.type).kernel:
-        if kernel.device_type in ("GPU", "DEFAULT") and all(map(fits(op.node_def), kernel.constraint)):
-            return kernel
-    return None
+    fitting = (kernel for kernel in registered(op.type) if all(map(fits(op.node_def), kernel.constraint)))
+    return next(fitting, None)
 
 
 def fits(node):
@@ -74,6 +81,7 @@ def devices():
     return Devices()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["", "paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio"])
 def test_every_operation_of_the_step_has_a_gpu_kernel(devices, name):
     recipe = [str(PROJECT / "recipes" / f"{name}.py")] if name else []

@@ -35,6 +35,7 @@ def forward(images, layers, head, described, mean):
     return 1 / (1 + np.exp(-(np.concatenate(parts, axis=1) @ kernel + bias)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "described"), [("dan", ["pool5"]), ("dan_plus", ["pool5", "relu5_2"])])
 def test_network_equals_an_independent_forward_pass(folder, name, described):
     random = np.random.default_rng(1)
@@ -70,6 +71,7 @@ def test_head_starts_as_the_originals():
     assert (kernel == again).all()
 
 
+@pytest.mark.slow
 def test_a_saved_model_opens_without_this_project(folder):
     write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(2)))
     model = build_model("dan", image_size=SIDE, seed=1)
@@ -171,6 +173,7 @@ def test_unfit_files_are_named(folder):
         load_vggface(model, "other.mat")
 
 
+@pytest.mark.slow
 def test_resnet_sees_colours_as_kerass_own_does(folder):
     """Keras's file without the top, in its format, gives the features that Keras's network gives on its own input."""
     import h5py

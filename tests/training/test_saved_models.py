@@ -68,7 +68,7 @@ def test_each_epoch_is_loaded_as_safely_as_the_last(audio_run):
     run, _ = audio_run
     sound = keras.Input((FEATURES,))
     keras.Model(sound, keras.layers.Dense(5)(keras.layers.Dropout(0.5)(sound))).save(run / "epoch-2.keras")
-    with pytest.raises(UserError, match="epoch-2.keras is damaged or no model of train.py's .*Dropout"):
+    with pytest.raises(UserError, match="epoch-2.keras is damaged or not a model of train.py's .*Dropout"):
         saved_models.load_networks(run, "1,2")
     images = keras.Input((224, 224, 3))
     keras.Model(images, keras.layers.Dense(5)(keras.layers.GlobalAveragePooling2D()(images))).save(

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import signal
@@ -64,7 +65,8 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
     # The same in three runs: stopped in the first epoch, and in the second one
     for wanted in ("epoch 1/2.*step 1/3", "epoch 2/2.*step 2/3"):
         command = [sys.executable, str(PROJECT / "train.py"), *ARGUMENTS, "--RUNS", "parts"]
-        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+        shown = {**os.environ, "TQDM_MININTERVAL": "0"}  # each step
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True, env=shown)
         seen = ""
         while not re.search(wanted, seen):
             seen += process.stderr.read(1) or pytest.fail(seen)
@@ -262,6 +264,7 @@ def descend(inputs, labels, kernel, epochs, rate, loss="squared", momentum=0.9, 
     return weights
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "options"),
     [
@@ -306,22 +309,29 @@ def test_weights_that_are_not_finite_are_not_saved(folder):
 
 
 @pytest.mark.slow
-def test_the_papers_recipe_and_resnet_train_and_resume(material):
+def test_resnet_trains_by_its_recipe(material):
     arguments = (str(PROJECT / "recipes/paper_resnet.py"), "--NAME", "resnet", "--BATCH_SIZE", "3")
-    done = run("train.py", *arguments, "--N_EPOCHS", "2", "--RUNS", "whole")
+    done = run("train.py", *arguments, "--RUNS", "whole")
     assert done.returncode == 0, done.stderr
     assert "RANDOM, not ImageNet's" in done.stdout
-    for epochs in ("1", "2"):
-        done = run("train.py", *arguments, "--N_EPOCHS", epochs, "--RUNS", "parts")
-        assert done.returncode == 0, done.stderr
-    whole, parts = variables("whole/resnet/final.keras"), variables("parts/resnet/final.keras")
-    assert sum(values.size for values in whole) == 23_597_957
-    assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
+    assert sum(values.size for values in variables("whole/resnet/final.keras")) == 23_597_957
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 is missing")
     Path("no.h5").write_bytes(b"nothing")
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 does not hold")
 
 
+@pytest.mark.soak
+def test_resnet_goes_on_as_if_it_had_not_stopped(material):
+    """Its batch normalisation has statistics beside the weights."""
+    arguments = (str(PROJECT / "recipes/paper_resnet.py"), "--BATCH_SIZE", "3")
+    for epochs, runs in (("2", "whole"), ("1", "parts"), ("2", "parts")):
+        done = run("train.py", *arguments, "--N_EPOCHS", epochs, "--RUNS", runs)
+        assert done.returncode == 0, done.stderr
+    whole, parts = (variables(f"{runs}/paper_resnet/final.keras") for runs in ("whole", "parts"))
+    assert all((one == other).all() for one, other in zip(whole, parts, strict=True))
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_its_own_records_only(folder):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
@@ -340,6 +350,7 @@ def test_a_run_goes_on_with_its_own_records_only(folder):
     refused(done, "was made with LEARNING_RATE = 0.0005")
 
 
+@pytest.mark.slow
 def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypatch):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
@@ -364,6 +375,15 @@ def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypat
     assert not final.exists()
     with pytest.raises(UserError, match="holds no trained run"):
         saved_models.find_trained(Path("runs"))
+    ok(run("train.py", *arguments, 3))
+
+    # A model in another's place is told by whoever reads it
+    content = (final.parent / "epoch-2.keras").read_bytes()
+    shutil.copy(final.parent / "epoch-1.keras", final.parent / "epoch-2.keras")
+    refused(run("train.py", *arguments, 3), "runs/audio/epoch-2.keras is not as train.py made it last")
+    with pytest.raises(UserError, match="epoch-2.keras is not as train.py made it last"):
+        saved_models.load_networks(final.parent, "1,2")
+    (final.parent / "epoch-2.keras").write_bytes(content)
     ok(run("train.py", *arguments, 3))
 
     # Without the checkpoint nobody knows what the models are of
