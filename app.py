@@ -5,6 +5,7 @@ Writes  a temporary folder, with a folder for each visitor that goes when the vi
 Run     ./run_app.sh, or python app.py where requirements-app.txt is installed
 """
 
+import contextlib
 import importlib.util
 import ipaddress
 import os
@@ -58,7 +59,9 @@ def main(settings):
         about = answers.about_models(models, models.cautions)
         answers.warm_up(models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
         print(answers.REMINDER, *about["cautions"], sep="\n")
-        serve(settings, models, about, folder)
+        with contextlib.suppress(script.Stopped):
+            serve(settings, models, about, folder)
+    print("\nThe page is closed, and its clips are deleted.")
 
 
 def runs_here():

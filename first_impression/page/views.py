@@ -46,7 +46,7 @@ def traits(take, about):
     return (
         f'<section class="traits"><h2>{_take(take)}: the five traits</h2>'
         f'<p class="note">From 0 to 1{among}. The line is the answer, the mean of the models; the marks are:</p>'
-        f'<ul class="legend">{legend}</ul>{rows}{warned}'
+        f'<ul class="legend">{legend}</ul><div class="grid">{rows}</div>{warned}'
         f'<p class="note">{frames} looked at, {clip["sound_seconds"]:.1f} s listened to.</p></section>'
     )
 
@@ -71,7 +71,7 @@ def _trait(trait, clip, about, marks):
         f'<div class="scale">{_histogram(about["training_histogram"][trait])}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{models}</div>'
         f'<p class="ends"><span>0</span><span>1</span></p>'
-        f'<p>{among}{moves} <span class="note">({values})</span></p></div>'
+        f'<p>{among}{moves}</p><p class="note">{values}</p></div>'
     )
 
 
@@ -173,7 +173,7 @@ def moment(found, trait, clip):
         parts = [f'<figure><div class="frame" style="{shape}">{picture}</div><figcaption>{why}</figcaption></figure>']
     return (
         f'<section class="moment"><h2>At {clock(time)}: what moved {NAMES[trait].lower()}</h2>'
-        f'<div class="figures">{"".join(parts)}</div></section>'
+        f'<div class="grid">{"".join(parts)}</div></section>'
     )
 
 
@@ -225,7 +225,8 @@ def beside(a, b):
         '<p class="note">A take moves within itself, too: its parts are answered differently (by one standard '
         f"deviation). Only what differs by more than that, and by more than the {comparison.RECORDING} that two "
         "recordings of the same scene can differ by, is worth a thought.</p>"
-        f"{rows}<h3>Loudness</h3>{_sound(clips, 0, length)}{_seconds(0, length)}"
+        f'<div class="grid">{rows}</div><h3>Loudness</h3>'
+        f"{_sound(clips, 0, length)}{_seconds(0, length)}"
         f'<ul class="facts">{facts}</ul></section>'
     )
 

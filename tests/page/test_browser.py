@@ -112,7 +112,9 @@ def test_record_answer_seek_compare_and_download(opened_page, page):
     beside = seen(browser, "section.beside").text
     assert beside.startswith("Take 1 (recording.webm) beside Take 2 (recording.webm)")
     assert beside.count("within each take it moves by") == 5
-    assert "not for decisions about people" in seen(browser, "#reminder").text
+    browser.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
+    reminder = browser.execute_script("return document.querySelector('#reminder').getBoundingClientRect()")
+    assert reminder["top"] == 0 and "not for decisions about people" in seen(browser, "#reminder").text
 
     asked = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
     addresses = [each["params"]["request"]["url"] for each in asked if each["method"] == "Network.requestWillBeSent"]
