@@ -17,7 +17,7 @@ from conftest import PROJECT
 
 sys.path.insert(0, str(PROJECT / "tests" / "inference"))
 
-from stand_ins import LABELS, audio_model, save_run, tiny_dan  # noqa: E402, once it can be found
+from stand_ins import LABELS, audio_model, image_model, save_run, tiny_dan  # noqa: E402, F401, once it can be found
 
 pytest.importorskip("gradio", reason="Gradio is not installed (requirements-app.txt): the page is not tried")
 
