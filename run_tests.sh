@@ -4,4 +4,4 @@ set -eu
 cd "$(dirname "$0")"
 source ./environment.sh
 make_environment requirements-dev.txt requirements-app.txt
-exec "$PYTHON" -m pytest --numprocesses auto --dist loadfile "$@"
+exec "$PYTHON" -m pytest --numprocesses auto --dist worksteal "$@"

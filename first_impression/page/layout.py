@@ -1,5 +1,7 @@
 """The page: what stands where, and what happens at a click. Its parts are drawn in views.py."""
 
+import contextlib
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -44,18 +46,41 @@ class Limits:
     takes: int  # of a visitor; the oldest one goes
 
 
+class Pace:
+    """How long a window of a clip takes: as long as those before."""
+
+    seconds = 0.0  # for a window; 0.0: none was answered so far
+
+    @contextlib.contextmanager
+    def told_by(self, progress):
+        """Give the block what `takes.answer_take` tells, for Gradio's `progress` to show with the time that is left."""
+        progress(0, desc="reading the clip")
+        start, windows = time.monotonic(), 1
+
+        def tell(done, count):
+            nonlocal windows
+            windows = count
+            left = f", about {self.seconds * (count - done):.0f} s left" if self.seconds else ""
+            progress((done + 0.2) / (count + 0.2), desc=f"asking the models{left}")
+
+        yield tell
+        self.seconds = (time.monotonic() - start) / windows
+
+
 def build(models, about, visitors, limits, where="this machine"):
     """The page, ready to be launched: `gr.Blocks`.
 
     `models` are those asked, `about` is what `answers.about_models` says of them, `visitors` who is there. `where` is
     what to call the machine that has the clips.
     """
+    pace = Pace()
 
     def on_clip(event: gr.EventData, request: gr.Request, progress=PROGRESS):
         name = str(event.name)[:LONGEST_NAME] or "clip"
         with visitors.served(request.session_hash) as visitor:
             try:
-                number = take_in(str(event.path), name, visitor, progress)
+                with pace.told_by(progress) as tell:
+                    number = take_in(str(event.path), name, visitor, tell)
             except (BadClipError, UserError) as reason:
                 return {alert: views.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
@@ -71,7 +96,7 @@ def build(models, about, visitors, limits, where="this machine"):
     def take_in(sent, name, visitor, tell):
         """Answer what a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
         visitor.count += 1
-        number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, name)
+        number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, sent)
         uploaded(sent).rename(clip)
         try:
             visitor.takes[number] = takes.answer_take(number, name, clip, models, limits.frames, limits.seconds, tell)
@@ -87,13 +112,14 @@ def build(models, about, visitors, limits, where="this machine"):
     def show(number, against, visitor):
         take, before = visitor.takes.get(number), visitor.takes.get(against)
         if take is None:
-            return {answer: NO_TAKE, course: "", moment: "", downloads: "", player: "", beside: ""}
+            return {answer: NO_TAKE, course: "", moment: "", asked: None, downloads: "", player: "", beside: ""}
         return {
             player: views.player(take, address(take.path)),
             answer: views.traits(take, about),
             course: views.course(take),
             beside: views.beside(before, take) if before and before is not take else "",
             moment: "",
+            asked: None,
             downloads: "",
             trait: gr.Radio(visible=bool(take.frames)),
         }
@@ -112,15 +138,15 @@ def build(models, about, visitors, limits, where="this machine"):
     def on_moment(number, shown, request: gr.Request, event: gr.EventData):
         with visitors.served(request.session_hash) as visitor:
             if (take := visitor.takes.get(number)) is None:
-                return "", 0.0
-            time = float(event.time)
-            return views.moment(takes.moment(take, models, time), shown, take.told), time
+                return "", None
+            at = float(event.time)
+            return views.moment(takes.moment(take, models, at), shown, take.told), at
 
-    def on_trait(number, shown, time, request: gr.Request):
+    def on_trait(number, shown, at, request: gr.Request):
         with visitors.served(request.session_hash) as visitor:
-            if time is None or (take := visitor.takes.get(number)) is None:
+            if at is None or (take := visitor.takes.get(number)) is None:
                 return ""
-            return views.moment(takes.moment(take, models, time), shown, take.told)
+            return views.moment(takes.moment(take, models, at), shown, take.told)
 
     def on_leave(request: gr.Request):
         visitors.leave(request.session_hash)
@@ -159,9 +185,9 @@ def build(models, about, visitors, limits, where="this machine"):
                 named = [(views.NAMES[each], each) for each in SHOWN]
                 trait = gr.Radio(choices=named, value=SHOWN[0], label="What moved", visible=False, elem_id="trait")
                 moment = gr.HTML(elem_id="moment", js_on_load=None)
-                time = gr.State(None)
+                asked = gr.State(None)  # the moment
                 beside = gr.HTML(elem_id="beside", js_on_load=None)
-        shown = [player, answer, course, beside, moment, downloads, trait]
+        shown = [player, answer, course, beside, moment, asked, downloads, trait]
         given = recorder.submit(
             on_clip, None, [alert, which, other, *shown], show_progress_on=[answer], **DEVICE, **SHOW_ONLY
         )
@@ -169,8 +195,8 @@ def build(models, about, visitors, limits, where="this machine"):
         for choice in (which, other):
             chosen = choice.input(on_choice, [which, other], shown, show_progress="hidden", **SHOW_ONLY)
             chosen.then(on_shown, which, downloads, show_progress_on=[downloads], **DEVICE, **SHOW_ONLY)
-        course.select(on_moment, [which, trait], [moment, time], **DEVICE, **SHOW_ONLY)
-        trait.input(on_trait, [which, trait, time], moment, **DEVICE, **SHOW_ONLY)
+        course.select(on_moment, [which, trait], [moment, asked], **DEVICE, **SHOW_ONLY)
+        trait.input(on_trait, [which, trait, asked], moment, **DEVICE, **SHOW_ONLY)
         gr.api(answer_file, api_name="answer", **DEVICE)
         page.unload(on_leave)
     return page

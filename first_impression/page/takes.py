@@ -42,20 +42,19 @@ def document(name, told, about):
     return {**about, "clips": {name: told}, "unusable": {}}
 
 
-def answer_take(number, name, path, models, count, longest, tell=lambda share, desc: None):
+def answer_take(number, name, path, models, count, longest, tell=lambda done, count: None):
     """Answer the clip at `path`, with up to `count` frames a window: `Take`.
 
-    `tell(share, desc=words)` hears how far it is.
+    `tell(done, count)` hears how many of its windows are answered.
     Raises `BadClipError` for a clip that no model can answer, or that lasts more than `longest` seconds, and
     `UserError` where an answer is not finite.
     """
-    tell(0.05, desc="reading the clip")
     clip = open_clip(path, count, with_faces=True, longest=longest)
     frames = {}
 
     def each(windows):
         for done, window in enumerate(windows):
-            tell(0.2 + 0.8 * done / len(clip.spans), desc="asking the models")
+            tell(done, len(clip.spans))
             frames.update(zip(window.times.tolist(), window.frames, strict=True))
             yield window
 

@@ -30,6 +30,7 @@ def test_unknown_names_are_refused(name):
     refused(run(name, "--NO_SUCH_NAME", "1"), f"{name}: ", "--NO_SUCH_NAME")
 
 
+@pytest.mark.slow
 def test_a_process_ends_as_the_tests_within_this_one_assume():
     """Where `run` and `run_alone` could differ: in the status and in where the words go."""
     for arguments in (("train.py", "--NO_SUCH_NAME", "1"), ("Video_to_Image.py", "--WORKERS=1")):

@@ -26,6 +26,7 @@ def test_even_takes_exactly_100_from_first_to_last(folder, total):
     assert found == np.round(np.arange(100) * (total - 1) / 99).astype(int).tolist()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "coding",
     [

@@ -57,6 +57,7 @@ def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch
     assert inventory.missing_files(clips, [], "") == ["Annotations/annotation_test.pkl"]
 
 
+@pytest.mark.slow
 def test_the_room_to_come_shrinks_with_the_work(dataset):
     before = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
     videos = sum(path.stat().st_size for path in Path("made").iterdir())

@@ -88,6 +88,7 @@ def records():
     return {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", LAYOUTS)
 def test_equal_records_from_every_layout(folder, made, records, layout):
     layout(made)

@@ -163,6 +163,7 @@ def test_unpadded_batches_have_their_records_alone_on_several_replicas_too():
     assert np.allclose(np.concatenate([weights for *_, weights in parts]), [1 / 4] * 4 + [1 / 3] * 3 + [0])
 
 
+@pytest.mark.slow
 def test_one_coin_flips_a_batch_and_follows_from_the_seed_and_its_number():
     write("t.tfrecords", two_toned(36))
 

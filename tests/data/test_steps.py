@@ -103,6 +103,7 @@ def test_every_image_record_carries_its_own_clips_label(dataset):
     assert np.allclose(record_set.label_mean, np.mean([label_of(i) for i in range(5)], axis=0))
 
 
+@pytest.mark.slow
 def test_every_audio_record_carries_its_own_clips_label(dataset):
     make_clip("made/mute.000.mp4", [90] * 12, sound=None)
     make_zip("data/training80_03.zip", ["mute.000"], "made")

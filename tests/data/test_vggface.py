@@ -53,6 +53,7 @@ def test_all_three_layouts_give_the_same_weights(folder, layout, capsys):
     assert capsys.readouterr().out == "weights.mat: NOT the published VGG-Face, its size or MD5 differs\n"
 
 
+@pytest.mark.slow
 def test_only_the_published_file_is_read_in_this_process(folder, monkeypatch, capsys):
     write_mat("vgg-face.mat", LAYERS)
     with monkeypatch.context() as patch:
@@ -73,6 +74,7 @@ def test_only_the_published_file_is_read_in_this_process(folder, monkeypatch, ca
     assert weights.mean_colour == [120.0, 110.0, 100.0] and not capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_words_are_those_of_the_file(folder):
     save("a.mat", meta={"note": "drawn by hand, \N{GREEK SMALL LETTER PI}"})
     assert vggface.read("a.mat").words == "NOT the published VGG-Face: drawn by hand, π"
@@ -81,6 +83,7 @@ def test_the_words_are_those_of_the_file(folder):
         assert vggface.read("a.mat").words == "NOT the published VGG-Face: size or MD5 differ"
 
 
+@pytest.mark.slow
 def test_biases_come_as_columns_or_rows_and_numbers_in_any_type(folder):
     def change(cell):
         (kernel, bias), number = cell["weights"][0], len(cell["name"]) + int(cell["name"][-1])
@@ -204,6 +207,7 @@ def test_no_room_for_the_arrays_is_a_line(folder, monkeypatch):
         vggface.read("a.mat")
 
 
+@pytest.mark.slow
 def test_the_child_imports_no_tensorflow_and_hands_over_no_objects(folder, monkeypatch):
     write_mat("a.mat", LAYERS)
     check_imports = "assert not {'tensorflow', 'keras', 'pandas'} & set(sys.modules)"

@@ -96,6 +96,7 @@ def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     assert not Path("runs").exists()  # where the fusion of runs would be
 
 
+@pytest.mark.slow
 def test_weights_and_names_of_the_fusion(annotated):
     first, second = answers(1), answers(2)
     for name, of_clip in (("a", first), ("b", second), ("c", answers(3))):
@@ -348,6 +349,7 @@ def test_a_file_to_score_is_not_replaced(annotated):
     assert Path("scores/predictions_validation.csv").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_run_whose_training_has_not_ended_is_named(records, capsys):
     save_run("dan", visual())
     save_run("audio", audio())
@@ -381,6 +383,7 @@ def test_what_is_not_finite_is_not_scored(records):
     assert not Path("runs/fusion").exists()
 
 
+@pytest.mark.slow
 def test_a_run_trained_on_other_clips_or_labels_is_said_to_be_so(records, capsys):
     other = {clip: label for clip, label in TRAINING.items() if clip != "seen0.000"} | {"seen1.000": label_of(90)}
     save_run("dan", visual(), trained_on=other)
@@ -396,6 +399,7 @@ def test_a_run_has_not_the_fusions_name(records):
         call(evaluate)
 
 
+@pytest.mark.slow
 def test_no_script_imports_tensorflow_for_its_help():
     for name in ("evaluate.py", "train.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
         done = run_alone(name, "--help", env=without_tensorflow(Path().absolute()))

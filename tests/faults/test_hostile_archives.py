@@ -189,6 +189,7 @@ def test_a_damaged_name_loses_no_clip_without_a_word():
             find_clips()
 
 
+@pytest.mark.slow
 def test_no_file_name_reaches_a_shell():
     harmful = [f"$(touch {HARM})", f"`touch {HARM}`", f"a; touch {HARM};", f"a|touch {HARM}"]
     names = {*harmful, "-y", "%d", "'\"", "a\nb"}

@@ -314,6 +314,7 @@ def test_from_the_shell(folder, runs):
     assert Image.open("predictions/-dash.mp4.png").width == 1320
 
 
+@pytest.mark.slow
 def test_evidence_is_drawn_for_dan_and_said_to_lack_for_others(folder):
     save_run("dan", tiny_dan(), LABELS), save_run("eye", image_model())
     clip = make_clip("clip.mp4", [(n, 200 - n) for n in range(100)])

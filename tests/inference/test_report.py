@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pytest
 from conftest import make_clip
 from PIL import Image
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan
@@ -11,6 +12,7 @@ from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan
 from first_impression.inference import report
 
 
+@pytest.mark.slow
 def test_the_picture_can_be_drawn_again_from_the_json_alone(folder):
     """Of a clip with everything: sound, several windows, several models, evidence, training clips."""
     save_run("eye", image_model(), LABELS), save_run("ear", audio_model()), save_run("dan", tiny_dan(1))

@@ -106,6 +106,7 @@ def test_two_clips_joined_at_a_border_are_answered_as_each_alone(folder, runs):
     )
 
 
+@pytest.mark.slow
 def test_a_part_of_a_clip_is_answered_as_the_same_part_cut_out(folder, runs):
     lossless = ["-c:v", "libx264", "-qp", "0", "-c:a", "pcm_s16le"]
     make_clip("whole.mkv", numbered(200), rate=10, sound=300, options=["-c:a", "pcm_s16le", "-g", "40"])
@@ -120,6 +121,7 @@ def test_a_part_of_a_clip_is_answered_as_the_same_part_cut_out(folder, runs):
     assert part["loudness"]["start"] == 8 and len(part["loudness"]["decibels"]) == pytest.approx(80, abs=2)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.webm"])
 def test_a_part_begins_at_its_frame_in_every_container(folder, name):
     codecs = ["-c:v", "libvpx", "-c:a", "libopus"] if name == "a.webm" else []
@@ -134,6 +136,7 @@ def test_a_part_begins_at_its_frame_in_every_container(folder, name):
     assert window.sound_seconds == pytest.approx(10, abs=0.05) and window.features is not None
 
 
+@pytest.mark.slow
 def test_sound_that_ends_and_pictures_that_end(folder, runs):
     tone = ["-f", "lavfi", "-i", "sine=300:duration=5", "-map", "0:v", "-map", "1:a"]
     make_clip("quiet end.mkv", [90] * 100, rate=5, sound=None)

@@ -128,6 +128,7 @@ def test_chosen_epochs_are_published_and_averaged(folder):
         saved_models.epoch_files(place, "1")
 
 
+@pytest.mark.slow
 def test_licence_and_folder_have_to_be_chosen(published):
     refused(run("publish.py", "ear", "--TO", "new"), "LICENSE have to be chosen", "CC BY-NC 4.0", "VGG-Face")
     refused(run("publish.py", "ear", "--LICENSE", "mit"), "TO and LICENSE have to be chosen")

@@ -25,6 +25,7 @@ def answers(*arguments):
     return told["clips"], told["training_clips"], told["training_histogram"], told["models"]
 
 
+@pytest.mark.slow
 def test_a_clip_is_answered_alike_by_runs_folder_zip_and_address(published, server, cache, monkeypatch):  # noqa: F811
     make_clip("clip.mp4", [30, 90, 200], sound=600)
     of_runs = answers()
@@ -41,6 +42,7 @@ def test_a_clip_is_answered_alike_by_runs_folder_zip_and_address(published, serv
     refused(run("predict.py", "clip.mp4", "--RUNS", address, "--EPOCHS", "1"), "is published, and has the epochs")
 
 
+@pytest.mark.slow
 def test_published_runs_are_scored_but_not_on_what_they_were_trained_on(published, folder):
     silence = bytes(4 * audio.FEATURES)
     for split, names in (("validation", ["new.000", "new.001", "other.000"]), ("test", [*list(LABELS)[:2], "x.000"])):

@@ -193,6 +193,7 @@ def heads(build, recipe):
     return np.concatenate(kernels).ravel(), np.concatenate(biases)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("recipe", VISUAL)
 def test_the_head_starts_from_a_normal_distribution(recipe):
     """single(0.05 * randn(..)) and zeros: 4.55 % of it lie beyond two deviations, 0.27 % beyond three."""

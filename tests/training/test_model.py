@@ -86,6 +86,7 @@ assert (np.asarray(keras.models.load_model("saved.keras")(case["images"])) == ca
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("layout", ["current", "old", "oxford"])
 def test_all_three_layouts_fill_the_same_network(folder, layout):
     layers = vgg_layers(np.random.default_rng(4))
@@ -99,6 +100,7 @@ def test_all_three_layouts_fill_the_same_network(folder, layout):
         assert (found_kernel == kernel).all() and (found_bias == bias.reshape(-1)).all()
 
 
+@pytest.mark.slow
 def test_a_mean_per_pixel_is_averaged_and_none_leaves_vgg_faces(folder):
     layers = vgg_layers(np.random.default_rng(4))
     mean = np.random.default_rng(0).uniform(90, 130, (224, 224, 3)).astype(np.float32)
@@ -116,6 +118,7 @@ def test_a_mean_per_pixel_is_averaged_and_none_leaves_vgg_faces(folder):
     assert np.allclose(mean_colour(model), [129.1863, 104.7624, 93.5940])
 
 
+@pytest.mark.slow
 def test_all_wrong_layers_are_listed_at_once_and_nothing_is_loaded(folder):
     def spoil(layers):
         del layers["conv2_1"]
@@ -138,6 +141,7 @@ def test_all_wrong_layers_are_listed_at_once_and_nothing_is_loaded(folder):
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mean", [np.zeros((0, 0)), np.ones((2, 2)), np.array(["grey"]), np.full((1, 1, 3), np.nan)])
 def test_a_senseless_mean_colour_is_refused_and_nothing_is_loaded(folder, mean):
     from scipy.io import loadmat, savemat
@@ -151,6 +155,7 @@ def test_a_senseless_mean_colour_is_refused_and_nothing_is_loaded(folder, mean):
     assert all((a == b).all() for a, b in zip(before, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 def test_unfit_files_are_named(folder):
     model = build_model("dan", image_size=SIDE)
     with pytest.raises(UserError, match=r"vgg-face.mat is missing: .*1,086,058,494 bytes, MD5 3d6cd504bf9c98af"):

@@ -48,6 +48,7 @@ def an_epoch(records, pad, loss):
     return first, model.get_weights(), step.read_loss()[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loss", ["squared", "euclidean"])
 def test_a_padded_batch_takes_the_step_of_its_real_records(records, loss):
     (first, padded, loss_padded), (_, plain, loss_plain) = (an_epoch(records, pad, loss) for pad in (True, False))
