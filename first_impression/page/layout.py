@@ -55,16 +55,15 @@ class Pace:
     def told_by(self, progress):
         """Give the block what `takes.answer_take` tells, for Gradio's `progress` to show with the time that is left."""
         progress(0, desc="reading the clip")
-        start, windows = time.monotonic(), 1
+        begun = []  # (when, of how many) windows
 
         def tell(done, count):
-            nonlocal windows
-            windows = count
+            begun.append((time.monotonic(), count))
             left = f", about {self.seconds * (count - done):.0f} s left" if self.seconds else ""
             progress((done + 0.2) / (count + 0.2), desc=f"asking the models{left}")
 
         yield tell
-        self.seconds = (time.monotonic() - start) / windows
+        self.seconds = (time.monotonic() - begun[0][0]) / begun[0][1]
 
 
 def build(models, about, visitors, limits, where="this machine"):
