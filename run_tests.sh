@@ -3,5 +3,5 @@
 set -eu
 cd "$(dirname "$0")"
 source ./environment.sh
-make_environment requirements-dev.txt
+make_environment requirements-dev.txt requirements-app.txt
 exec "$PYTHON" -m pytest --numprocesses auto --dist worksteal "$@"

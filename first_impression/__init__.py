@@ -1,6 +1,7 @@
 """What the scripts are made of, one room per act. Imports only go down this list, or stay in a room.
 
 sample/      a small drawn dataset in ChaLearn's layout
+page/        a page to record or choose a clip in, and to look at its answer
 inference/   a clip answered: decoded, asked of the models, explained, drawn
 sharing/     trained runs given away, and taken from a folder, a zip or an address
 training/    devices, the training step, checkpoints, saved models

@@ -34,7 +34,7 @@ class VideoStream:
     @property
     def frame_rate(self):
         """Frames per second, on average; 0.0 where a single frame has no duration."""
-        length = self.end - self.times[0]
+        length = float(self.end - self.times[0])
         return len(self.times) / length if length > 0 else 0.0
 
 

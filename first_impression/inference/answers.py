@@ -14,7 +14,7 @@ import numpy as np
 
 from first_impression.common import files, script
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
 from first_impression.inference import evidence, unlike
@@ -26,6 +26,7 @@ REMINDER = (
     "The values, 0 to 1, are strangers' first impressions as a model guesses them: no measure of the person, and no\n"
     'basis for decisions about people. A high "neuroticism" means emotionally stable, as in the dataset.'
 )
+BATCH_SIZE = 25  # frames at a time
 STRIP = 7  # frames that show a clip; an odd number, so that the middle frame is one of them
 BINS = 25  # of the histograms of the training labels, from 0 to 1
 
@@ -86,6 +87,17 @@ def load_models(folders, epochs=""):
         start, no_evidence = saved_models.start_of(folder), _no_evidence(networks)
         models.append(Model(name, kind, start, networks[0], infer, no_evidence, fingerprints))
     return models
+
+
+def warm_up(models, counts):
+    """Have the visual models answer once with as many frames as a window of each of the `counts` has.
+
+    Their first answer takes seconds longer than those that follow.
+    """
+    batches = {size for count in counts for size in (min(count, BATCH_SIZE), count % BATCH_SIZE) if size}
+    for model in models:
+        for size in batches if model.kind == "image" else ():
+            model.infer(np.zeros((size, FRAME_SIZE, FRAME_SIZE, 3), np.uint8))
 
 
 def _no_evidence(networks):
@@ -195,7 +207,7 @@ class Answer:
         return told
 
 
-def answer_clip(clip, models, batch_size=25, with_evidence=False, each=iter):
+def answer_clip(clip, models, batch_size=BATCH_SIZE, with_evidence=False, each=iter):
     """Ask all of the `Models` that can answer the `Clip`: `Answer`.
 
     There is evidence where it is asked for, or where a face was looked for and found. `each(windows)` gives the

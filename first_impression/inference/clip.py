@@ -44,12 +44,12 @@ class Clip:
             self.windows.close()
 
 
-def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS, with_faces=False):
+def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS, with_faces=False, longest=None):
     """The `Clip` in the file `path`, or its part of so many seconds from `start` on (0: to its end).
 
     A clip that is one window is decoded here, a longer one while its windows are gone through; either with up to
     `count` frames a window, in which faces are looked for on request. Raises `BadClipError` where the clip ends before
-    `start`, or is longer than six hours; what else can be wrong with it stands in `missing`.
+    `start`, or is longer than `longest` seconds (None: six hours); what else can be wrong with it stands in `missing`.
     """
     clip = Clip(path, start)
     clip.video = _unless_missing(clip, "image", video_stream, path)
@@ -61,6 +61,8 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=windows.SECONDS, with_
     if 0 < clip.duration <= start:
         raise BadClipError(f"it lasts {clip.duration:.1f} s: there is nothing from START = {start:g} on")
     clip.end = min(start + seconds, clip.duration) if seconds else clip.duration
+    if longest and clip.end - start > longest:
+        raise BadClipError(f"it lasts {clip.duration:.1f} s, and {longest:g} are the most")
     if clip.end - start > LONGEST:
         raise BadClipError(
             f"it lasts {clip.duration / 3600:.1f} hours, and {LONGEST // 3600} are the most: ask for a part of it with "

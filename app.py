@@ -1,0 +1,127 @@
+"""A page to look at a first impression, and at the next one: record yourself or drop a clip, look, try again, compare.
+
+Reads   runs/<NAME>/final.keras, else sample/runs
+Writes  a temporary folder, with a folder for each visitor that goes when the visitor goes
+Run     ./run_app.sh, or python app.py where requirements-app.txt is installed
+"""
+
+import contextlib
+import importlib.util
+import ipaddress
+import os
+import tempfile
+import threading
+from pathlib import Path
+
+from first_impression.common import script
+from first_impression.common.errors import UserError
+from first_impression.data import media
+from first_impression.inference import answers
+from first_impression.page import visitors
+from first_impression.sharing.fetching import published_folder
+from first_impression.training import saved_models
+
+# Where the page is
+HOST = "127.0.0.1"  # address to listen at; this one is reached from this machine alone
+PORT = 7860  # 0: any that is free
+
+# Who answers
+RUNS = ""  # trained runs: their folder, or a published one, its zip or its address; empty: runs, else sample/runs
+MODELS = ""  # the runs to ask, by name, commas between them; empty: all that are trained
+
+# What is taken
+FRAMES_PER_CLIP = 25  # frames looked at, spread over the clip, or over each window of 15.3 s; fewer answer sooner
+API_FRAMES_PER_CLIP = 100  # the same for clips that a program sends; this is what predict.py looks at
+RECORD_SECONDS = 15  # after which a recording ends
+LONGEST = 120.0  # seconds of a clip
+MOST_MEGABYTES = 200  # of a clip's file
+TAKES = 6  # that stay, of each visitor; the oldest one goes
+
+RULES = {
+    "PORT": script.whole(0, 65535),
+    "FRAMES_PER_CLIP": script.whole(1, 1000),
+    "API_FRAMES_PER_CLIP": script.whole(1, 1000),
+    "RECORD_SECONDS": script.whole(1, 600),
+    "LONGEST": script.between(1, 3600),
+    "MOST_MEGABYTES": script.whole(1, 4000),
+    "TAKES": script.whole(1, 100),
+}
+
+
+def main(settings):
+    require_gradio()
+    runs = published_folder(settings.RUNS) if settings.RUNS else runs_here()
+    folders = saved_models.find_trained(runs, settings.MODELS)
+    media.require_ffmpeg()
+    with visitors.workplace() as folder:
+        keep_inside(folder)
+        models = answers.load_models(folders)
+        about = answers.about_models(models, models.cautions)
+        answers.warm_up(models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
+        print(answers.REMINDER, *about["cautions"], sep="\n")
+        with contextlib.suppress(script.Stopped):
+            serve(settings, models, about, folder)
+    print("\nThe page is closed, and its clips are deleted.")
+
+
+def runs_here():
+    for folder in (Path("runs"), Path("sample/runs")):
+        if any(folder.glob(f"*/{saved_models.FINAL}")):
+            return folder
+    raise UserError(
+        "neither runs/ nor sample/runs/ has a trained run: ./run_pipeline.sh makes one from the sample in minutes, and "
+        "--RUNS takes a folder, a zip or an address of published ones"
+    )
+
+
+def require_gradio():
+    if not importlib.util.find_spec("gradio"):
+        raise UserError("Gradio is not installed: use ./run_app.sh, or pip install -r requirements-app.txt")
+
+
+def keep_inside(folder):
+    """Have whatever is written go into `folder`, and nothing go out to other machines."""
+    tempfile.tempdir = str(folder)
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    os.environ["HF_HUB_OFFLINE"] = "1"
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio asks itself whether it is up
+
+
+def serve(settings, models, about, folder):
+    """Open the page, and keep it open until a signal ends the script."""
+    from first_impression.page import layout
+
+    here = is_loopback(settings.HOST)
+    people = visitors.Visitors(folder / "visitors")
+    limits = layout.Limits(
+        settings.FRAMES_PER_CLIP,
+        settings.API_FRAMES_PER_CLIP,
+        settings.LONGEST,
+        settings.MOST_MEGABYTES * 10**6,
+        settings.RECORD_SECONDS,
+        settings.TAKES,
+    )
+    page = layout.build(models, about, people, limits, "this machine" if here else "the machine that runs this page")
+    address = layout.open_page(page, settings.HOST, settings.PORT, folder / "visitors", limits)
+    if not here:
+        print(
+            f"HOST = {settings.HOST}: whoever reaches this machine can use the page. What they send is not encrypted "
+            "on its way,\nand their browsers give it no camera unless it is behind https."
+        )
+    print(f"The page is open at {address} (Ctrl-C closes it)", flush=True)
+    try:
+        threading.Event().wait()
+    finally:
+        page.close(verbose=False)
+
+
+def is_loopback(host):
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+if __name__ == "__main__":
+    script.run(main)

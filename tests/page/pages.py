@@ -1,0 +1,131 @@
+"""The page opened for a test, in a process of its own, on tiny stand-ins for trained models; and a visitor without a
+browser, who speaks to it as Gradio's own script does.
+"""
+
+import contextlib
+import json
+import os
+import re
+import secrets
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT
+
+sys.path.insert(0, str(PROJECT / "tests" / "inference"))
+
+from stand_ins import LABELS, audio_model, image_model, save_run, tiny_dan  # noqa: E402, F401, once it can be found
+
+pytest.importorskip("gradio", reason="Gradio is not installed (requirements-app.txt): the page is not tried")
+
+import httpx  # noqa: E402, which comes with Gradio
+
+from first_impression.page.visitors import PREFIX  # noqa: E402
+
+
+class Page:
+    """An open page: its `address`, and the folder `temporary`, below which its own for temporary files is."""
+
+    def __init__(self, process, address, temporary):
+        self.process, self.address, self.temporary = process, address, temporary
+
+    @property
+    def clips(self):
+        """The paths of all visitors' files, of any kind."""
+        return sorted(path for path in self.temporary.glob(f"{PREFIX}*/visitors/*/*"))
+
+
+@contextlib.contextmanager
+def opened(folder, *flags):
+    """A `Page` in `folder`, which gets runs where it has none; it is closed by SIGTERM."""
+    temporary = folder / "temporary"
+    temporary.mkdir(exist_ok=True)
+    if not (folder / "runs").exists():
+        with contextlib.chdir(folder):
+            save_run("dan", tiny_dan(seed=3), LABELS)
+            save_run("audio", audio_model(), LABELS)
+    # A heartbeat tells soon that a visitor has gone; no proxy has this address
+    environment = os.environ | {"TMPDIR": str(temporary), "GRADIO_HEARTBEAT_INTERVAL": "0.5", "NO_PROXY": "*"}
+    command = [sys.executable, str(PROJECT / "app.py"), "--PORT=0", "--FRAMES_PER_CLIP=8", *flags]
+    with open(folder / "app.log", "w+") as log:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=log, text=True)
+        try:
+            lines = iter(process.stdout.readline, "")
+            found = next(filter(None, (re.search(r"open at (http://\S+)/", line) for line in lines)), None)
+            assert found, Path(folder / "app.log").read_text()
+            yield Page(process, found[1], temporary)
+        finally:
+            process.terminate()
+            process.communicate(timeout=60)
+
+
+class Visitor:
+    """A session with the page."""
+
+    def __init__(self, page):
+        self.session = secrets.token_hex(6)
+        self.http = httpx.Client(base_url=f"{page.address}/gradio_api", timeout=120, trust_env=False)
+        self.config = httpx.get(f"{page.address}/config", trust_env=False).json()
+        self._left = threading.Event()
+        self._here = threading.Thread(target=self._be_here)
+        self._here.start()
+
+    def _be_here(self):
+        address = f"{self.http.base_url}heartbeat/{self.session}"
+        with (
+            contextlib.suppress(httpx.RemoteProtocolError),  # the page was closed first
+            httpx.stream("GET", address, timeout=60, trust_env=False) as beats,
+        ):
+            for _ in beats.iter_raw():
+                if self._left.is_set():
+                    return
+
+    def leave(self):
+        """Close the page."""
+        self._left.set()
+        self._here.join()
+
+    def upload(self, content, name):
+        """Send bytes: the path that the server gives them."""
+        sent = self.http.post("/upload", files={"files": (name, content)})
+        assert sent.status_code == 200, sent.text
+        return sent.json()[0]
+
+    def give(self, clip, name=None):
+        """Have a clip answered as the page does: {part of the page: what it shows}."""
+        name = name or Path(clip).name
+        path = self.upload(Path(clip).read_bytes(), f"{secrets.token_hex(4)}{Path(name).suffix}")
+        return self.happen("recorder", "submit", {"path": path, "name": name})
+
+    def happen(self, part, event, data=None, values=()):
+        """What an event of a part of the page changes: {part of the page: what it shows}."""
+        number = self.part(part)
+        called = next(each for each in self.config["dependencies"] if [number, event] in map(list, each["targets"]))
+        return self.ask(called, data, values, trigger_id=number)
+
+    def part(self, name):
+        """Gradio's number of a part of the page."""
+        return next(each["id"] for each in self.config["components"] if each["props"].get("elem_id") == name)
+
+    def ask(self, called, data, values, **more):
+        """Call a function that the page's config has: {part of the page: what it shows}, or {"error": why}."""
+        asked = {"data": list(values), "event_data": data, "fn_index": called["id"], "session_hash": self.session}
+        joined = self.http.post("/queue/join", json=asked | more)
+        assert joined.status_code == 200, joined.text
+        with self.http.stream("GET", "/queue/data", params={"session_hash": self.session}) as messages:
+            for line in messages.iter_lines():
+                message = json.loads(line.removeprefix("data: ")) if line else {}
+                if message.get("msg") == "process_completed":
+                    break
+        if not message["success"]:
+            return {"error": message["output"]["error"]}
+        names = {each["id"]: each["props"].get("elem_id") for each in self.config["components"]}
+        shown = zip(called["outputs"], message["output"]["data"], strict=True)
+        return {names[output]: value for output, value in shown}
+
+    def get(self, path):
+        """The status of asking for a file of the server."""
+        return self.http.get(f"/file={path}").status_code

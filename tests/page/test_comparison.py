@@ -1,0 +1,46 @@
+"""Take A beside take B."""
+
+import numpy as np
+import pytest
+
+from first_impression.evaluation.traits import SHOWN
+from first_impression.page import comparison
+
+
+def clip(score, decibels=(), faces=None):
+    return {"fused": dict.fromkeys(SHOWN, score), "loudness": {"decibels": list(decibels)}, "faces": faces}
+
+
+def test_a_difference_stands_beside_the_larger_movement_of_the_two():
+    moves = dict.fromkeys(SHOWN, 0.01), dict.fromkeys(SHOWN, 0.05)
+    found = comparison.compare(clip(0.5), clip(0.53), moves)
+    assert list(found) == list(SHOWN)
+    assert found["openness"]["difference"] == pytest.approx(0.03) and found["openness"]["within"] == 0.05
+
+
+def test_what_is_no_more_than_a_take_moves_is_no_difference():
+    assert comparison.in_words(0.031, 0.05) == (
+        "+0.031; within each take it moves by 0.050: no difference that this model can see"
+    )
+    assert "no difference" in comparison.in_words(-0.05, 0.05)
+    assert "no difference" not in comparison.in_words(-0.051, 0.05)
+    assert "no difference" in comparison.in_words(0.009, 0.0)
+    assert comparison.in_words(-0.2, None) == "-0.200; how much it moves within a take is not known"
+
+
+def test_without_one_take_s_movement_there_is_no_verdict():
+    found = comparison.compare(clip(0.5), clip(0.9), (None, dict.fromkeys(SHOWN, 0.05)))
+    assert {of["within"] for of in found.values()} == {None}
+
+
+def test_the_course_is_the_mean_of_the_visual_models():
+    models = {name: dict.fromkeys(SHOWN, values) for name, values in (("a", [0.2, 0.4]), ("b", [0.4, 0.8]))}
+    found = comparison.course({"by_frame": {"times": [0.0, 1.0], "models": models}})
+    np.testing.assert_allclose(found["openness"], [0.3, 0.6])
+    assert not len(comparison.course({"by_frame": {"times": [], "models": {}}})["openness"])
+
+
+def test_loudness_and_the_share_of_frames_with_a_face():
+    assert comparison.loudness(clip(0, [-60, -40, -30])) == -40 and comparison.loudness(clip(0)) is None
+    assert comparison.face_share(clip(0, faces=[5, 10, 5])) == 0.75
+    assert comparison.face_share(clip(0)) is None and comparison.face_share(clip(0, faces=[0])) is None
