@@ -61,11 +61,11 @@ SMALL = [  # step, room in kB
     soak("features", 2200),
     soak("audio", 12),
     soak("audio", 1000),
-    ("audio", 3500),  # in the weights
+    soak("audio", 3500),  # in the weights
     soak("audio", 4500),
     soak("audio", 7200),
     soak("evaluate", 4),
-    ("evaluate", 60),
+    soak("evaluate", 60),
     ("predict", 100),
     soak("predict", 600),
 ]

@@ -23,7 +23,7 @@ LOCKS = {
 }
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_sigterm_saves_a_training_first(done, folder):
     """By hand, since checkpoints come of CHECKPOINT_MINUTES only in the other tests."""
     place = folder / "work"

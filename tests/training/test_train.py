@@ -115,18 +115,14 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
     clip_errors = [np.abs(predicted[names == name].mean(0) - labels[names == name][0]) for name in set(names)]
     assert np.isclose(history["clip_mean"].iloc[1], 1 - np.mean(clip_errors), atol=1e-6)
 
-    # A finished run says so, may be trained further, and refuses other constants
+    # A finished run says so, and refuses other constants
     assert "trained, all 2 epochs" in run("train.py", *ARGUMENTS, "--RUNS", "parts").stdout
     refused(
         run("train.py", *ARGUMENTS, "--RUNS", "parts", "--LEARNING_RATE", "0.1"), "was made with LEARNING_RATE = 0.0005"
     )
-    done = run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "3", "--RUNS", "parts")
-    assert done.returncode == 0 and "epoch 3/3" in done.stdout
-    assert pd.read_csv("parts/dan/history.csv")["epoch"].tolist() == [1, 2, 3]
-
     content = Path("parts/dan/checkpoint.npz").read_bytes()
     Path("parts/dan/checkpoint.npz").write_bytes(content[: len(content) // 2])
-    refused(run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "4", "--RUNS", "parts"), "checkpoint.npz is damaged")
+    refused(run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "3", "--RUNS", "parts"), "checkpoint.npz is damaged")
 
 
 @pytest.mark.slow
