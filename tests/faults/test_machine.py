@@ -57,7 +57,7 @@ SMALL = [  # step, room in kB
     soak("sound", 1000),
     soak("records", 60),
     soak("records", 300),
-    ("features", 1000),
+    soak("features", 1000),
     soak("features", 2200),
     soak("audio", 12),
     soak("audio", 1000),
@@ -195,7 +195,7 @@ HANDLES = [
     ("sound", (9, 13, 16)),
     soak("records", (6,)),
     soak("features", (7, 6)),
-    ("audio", (8,)),
+    soak("audio", (8,)),
 ]
 
 

@@ -152,6 +152,7 @@ np.savez(sys.argv[1], **found, loss=step.read_loss()[1])
 """
 
 
+@pytest.mark.soak
 def test_dan_on_two_devices_takes_the_steps_of_one(folder):
     for devices in (1, 2):
         program = TWO_DEVICES.format(project=str(PROJECT), devices=devices) + DAN
