@@ -198,6 +198,7 @@ class Answer:
         """What to warn of, as texts: what the clip lacks, and in what it is unlike those of the training."""
         clip, answered = self.clip, ", ".join(self.scores)
         told = [f"{reason}; answered by {answered} alone" for reason in clip.missing.values()]
+        told += [clip.undecoded] if clip.undecoded else []
         told += unlike.in_length(clip.end - clip.start)
         if len(self._frames[0]):
             told += unlike.in_pictures(clip.video, self.look)

@@ -18,6 +18,7 @@ from first_impression.inference import windows
 from first_impression.inference.unlike import look_at
 from first_impression.inference.windows import HEARD_SECONDS, Window
 
+MAY_LACK = 0.02  # of a long clip's frames; edit lists hide some, and a file may end within one
 LONGEST = LONGEST_SOUND  # seconds of a clip, or of the part asked for; damaged or made-up times can claim years
 
 
@@ -37,6 +38,7 @@ class Clip:
     )  # to be gone through once; those of a long clip are decoded meanwhile
     loudness: np.ndarray = field(default_factory=lambda: np.empty(0))  # of the part, dB, one per LOUDNESS_STEP
     missing: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
+    undecoded: str = ""  # what of a long clip's pictures is not there, known when its windows were gone through
 
     def close(self):
         """End the decoding where not all windows were gone through."""
@@ -119,6 +121,7 @@ def _parts(clip, count, with_faces):
         frames, samples = iter(()), iter(())
         if clip.video:
             frames = reading.enter_context(contextlib.closing(frames_from(clip.path, FRAME_SIZE, clip.start)))
+            frames = _note_undecoded(clip, frames)
         if clip.sound:
             samples = reading.enter_context(contextlib.closing(samples_from(clip.path, clip.start)))
         each = (clip.spans, windows.frames_in(clip.spans, frames, count), windows.sound_in(clip.spans, samples))
@@ -130,6 +133,17 @@ def _parts(clip, count, with_faces):
             if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
                 window.hear(sound)
             yield _looked_at(clip, window, with_faces)
+
+
+def _note_undecoded(clip, frames):
+    """Yield the frames, and note in the end where there were fewer in the part than the file lists."""
+    count = 0
+    for time, picture in frames:
+        count += clip.start <= time < clip.end
+        yield time, picture
+    listed = int(((clip.video.times >= clip.start) & (clip.video.times < clip.end)).sum())
+    if count < listed * (1 - MAY_LACK) - 1:
+        clip.undecoded = f"only {count} of {listed} frames could be decoded: a picture stands where the next ones lack"
 
 
 def _looked_at(clip, window, with_faces):

@@ -196,3 +196,17 @@ def test_no_ffmpeg_is_left_where_a_long_clip_is_given_up(folder, monkeypatch, er
     with pytest.raises(type(error)):
         answers.answer_clip(opened, answers.Models(), each=iter if damaged else interrupted)
     assert len(started) > 3 and all(process.poll() is not None for process in started)
+
+
+def test_a_long_clip_of_which_a_part_does_not_decode_is_warned_of(folder, runs, monkeypatch):
+    make_clip("long.mp4", [60] * 200, rate=10)
+    whole = ask("long.mp4")["clips"]["long.mp4"]
+    assert not [line for line in whole["warnings"] if "could be decoded" in line]
+    streamed = clip.frames_from
+
+    def cut(*arguments):
+        yield from itertools.islice(streamed(*arguments), 120)
+
+    monkeypatch.setattr(clip, "frames_from", cut)
+    told = ask("long.mp4")["clips"]["long.mp4"]["warnings"]
+    assert [line for line in told if line.startswith("only 120 of 200 frames could be decoded")]
