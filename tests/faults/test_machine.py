@@ -66,7 +66,7 @@ SMALL = [  # step, room in kB
     soak("audio", 7200),
     soak("evaluate", 4),
     soak("evaluate", 60),
-    ("predict", 100),
+    soak("predict", 100),
     soak("predict", 600),
 ]
 

@@ -125,7 +125,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
     refused(run("train.py", "--BATCH_SIZE", "2", "--N_EPOCHS", "3", "--RUNS", "parts"), "checkpoint.npz is damaged")
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_dan_plus_trains_on_the_originals_records_and_the_penalty_counts(material):
     """Raw records without clip names, as the original wrote them: scores by frame only."""
     for path, key in (("train_full.tfrecords", "train"), ("val_full.tfrecords", "val")):
