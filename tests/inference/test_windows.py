@@ -198,6 +198,7 @@ def test_no_ffmpeg_is_left_where_a_long_clip_is_given_up(folder, monkeypatch, er
     assert len(started) > 3 and all(process.poll() is not None for process in started)
 
 
+@pytest.mark.slow
 def test_a_long_clip_of_which_a_part_does_not_decode_is_warned_of(folder, runs, monkeypatch):
     make_clip("long.mp4", [60] * 200, rate=10)
     whole = ask("long.mp4")["clips"]["long.mp4"]

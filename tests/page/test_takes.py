@@ -54,6 +54,7 @@ def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(models, monk
     assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": told}), "openness", take.told)
 
 
+@pytest.mark.slow
 def test_a_take_moves_where_its_thirds_are_answered_differently(folder):
     save_run("image", image_model(), LABELS)
     models = answers.load_models(saved_models.find_trained(Path("runs")))
@@ -66,6 +67,7 @@ def test_a_take_moves_where_its_thirds_are_answered_differently(folder):
         assert still.moves[trait] < 1e-4 < moving.moves[trait]
 
 
+@pytest.mark.slow
 def test_a_short_take_tells_nothing_of_how_it_moves_and_a_long_one_has_its_windows(models):
     assert take_of([90] * 50, models).moves is None  # thirds of less than a second
     long = take_of([20] * 80 + [200] * 80, models, rate=5)

@@ -44,6 +44,7 @@ def test_who_leaves_while_being_answered_is_removed_after_that(folder):
     assert not anna.folder.exists()
 
 
+@pytest.mark.slow
 def test_the_workplace_goes_at_the_end_and_leaves_others_alone(folder):
     (folder / "mine").mkdir()
     with contextlib.suppress(KeyboardInterrupt), workplace() as first, workplace() as second:
