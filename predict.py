@@ -109,7 +109,7 @@ def main(settings):
             notes = [*tables.face_lines(told), *told["warnings"], told["picture"]]
             print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
     if settings.JSON:
-        files.write_json(settings.JSON, {**about, "clips": answered, "unusable": unusable})
+        files.write_json(settings.JSON, answers.document(about, answered, unusable))
     if settings.CSV and answered:
         tables.write_csv(settings.CSV, answered)
     if settings.TIMES_CSV and answered:

@@ -219,3 +219,13 @@ def write_mat(path, layers, layout="current", mean=(120.0, 110.0, 100.0)):
         content = {"net": {"normalization": normalization, "layers": cells}}
     savemat(path, content, do_compression=False)
     return path
+
+
+def spoil_layers(layers):
+    """A `change` for `vgg_layers`: one convolution missing, two misshapen, one with nan, one too many."""
+    del layers["conv2_1"]
+    kernel, bias = layers["conv3_2"]
+    layers["conv3_2"] = kernel[:, :, :100], bias
+    layers["conv4_3"] = layers["conv4_3"][0], bias[:7]
+    layers["conv5_1"][0][0, 0, 0, 0] = np.nan
+    layers["conv6_1"] = layers["conv1_1"]

@@ -153,6 +153,12 @@ def md5(path):
         return hashlib.file_digest(file, "md5").hexdigest()
 
 
+def sha256(path):
+    """The file's SHA-256 as hexadecimal text."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def write_json(path, value, by=""):
     """Write `value` as indented JSON, whole; lists of numbers alone stand in one line each."""
     text = NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(value, indent=1))

@@ -20,9 +20,6 @@ PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
 INNER_ZIPS = UNZIPPED / ".zips"  # those that outer archives hold
 NOT_OF_CLIPS = "__MACOSX"  # a folder of that system's own notes
 
-# What names of folders and zips begin with where they hold a split's clips: train, training80_01, TRAIN, train-1 ..
-OPENINGS = {re.compile(rf"{split.key}", re.IGNORECASE): split for split in SPLITS}
-
 
 class NoClips(UserError):
     """There is no clip at all."""
@@ -86,8 +83,9 @@ def find_clips(data="data", most_megabytes=2000.0, password=""):
 def find_videos(data, most_megabytes=2000.0, password=""):
     """All videos in `data` and of unzippedData/, each a `Found`; those in zips by the zips' directories."""
     loose, archives = _walk(data)
-    for outer in [archive for archive in archives if _inner_zips(archive)]:
-        archives += _unpack_inner(outer, most_megabytes, password)
+    inside = {archive: infos for archive in archives if (infos := _inner_zips(archive))}
+    for outer, infos in inside.items():
+        archives += _unpack_inner(outer, infos, most_megabytes, password)
     found = [_loose(video, data) for video in loose]  # before those in zips, which would have to be unpacked
     found += [video for archive in archives for video in _videos_of_zip(archive, data, most_megabytes)]
     zipped = {archive.stem for archive in archives}
@@ -123,11 +121,9 @@ def _loose(video, data):
 
 
 def _split_by_folder(found):
-    for folder in found.folders:
-        for opening, split in OPENINGS.items():
-            if opening.match(folder):
-                return split
-    return None
+    """The split whose key the nearest folder's or zip's name begins with: train, training80_01, TRAIN, train-1 .."""
+    names = (folder.lower() for folder in found.folders)
+    return next((split for name in names for split in SPLITS if name.startswith(split.key)), None)
 
 
 def _videos_of_zip(archive, data, most_megabytes):
@@ -179,9 +175,9 @@ def _inner_zips(archive):
         return [info for info in infos if NOT_OF_CLIPS not in _parts(archive, info.filename)]
 
 
-def _unpack_inner(outer, most_megabytes, password):
-    """Make sure that the zips in an outer archive lie in unzippedData/.zips/; returns their paths."""
-    infos, ledger = _inner_zips(outer), Ledger(INNER_ZIPS)
+def _unpack_inner(outer, infos, most_megabytes, password):
+    """Make sure that the zips that are `infos` in an outer archive lie in unzippedData/.zips/; returns their paths."""
+    ledger = Ledger(INNER_ZIPS)
     for info in infos:
         _refuse_large(f"{outer}: {info.filename}", info.file_size, most_megabytes)
     paths = [INNER_ZIPS / outer.stem / _parts(outer, info.filename)[-1] for info in infos]

@@ -6,6 +6,7 @@ from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL
 from first_impression.evaluation.metrics import COLUMNS, grid
+from first_impression.evaluation.summary import row_of, with_interval
 
 # Accuracies by clip, in the order of TRAITS
 PAPER_FUSED = dict(zip(TRAITS, (0.9133, 0.9100, 0.9126, 0.9166, 0.9123), strict=True))
@@ -52,33 +53,27 @@ def table(split, report, models):
         scored = report["models"].get(name)
         known = next((each.accuracy for each in PUBLISHED if (each.model, each.split) == (name, split)), None)
         accuracy = scored["groups"][ALL]["scores"]["accuracy"] if scored else None
-        rows.append(
-            (name, [f"{accuracy[column]['value']:.4f}" for column in COLUMNS] if scored else ["-"] * len(COLUMNS))
-        )
+        rows.append(row_of(name, accuracy) if scored else (name, ["-"] * len(COLUMNS)))
         if known:
             rows.append(("  published", [f"{known[column]:.4f}" for column in COLUMNS]))
         if known and scored:
-            rows += _difference(
-                "published",
-                {
-                    column: {key: accuracy[column][key] - known[column] for key in accuracy[column]}
-                    for column in COLUMNS
-                },
-            )
+            rows += _difference("published", {column: _less(accuracy[column], known[column]) for column in COLUMNS})
         if scored:
-            beside = scored["groups"][ALL]["baselines"]
-            for baseline, against in beside.items():
+            for baseline, against in scored["groups"][ALL]["baselines"].items():
                 rows += _difference(f"the {baseline}", against["differences"]["accuracy"])
     widest = max(report["models"].values(), key=lambda model: model["groups"][ALL]["clips"])
     for baseline, against in widest["groups"][ALL]["baselines"].items():
-        rows.append((baseline, [f"{column['value']:.4f}" for column in against["scores"]["accuracy"].values()]))
+        rows.append(row_of(baseline, against["scores"]["accuracy"]))
     return grid(rows)
 
 
+def _less(estimate, number):
+    """An estimate, {"value", "low", "high"}, less a number; what is None, since there is no interval, stays so."""
+    return {key: None if value is None else value - number for key, value in estimate.items()}
+
+
 def _difference(to, columns):
+    title = f"  less {to}"
     if any(None in column.values() for column in columns.values()):  # one source alone has no interval
-        return [(f"  less {to}", [f"{column['value']:+.4f}" for column in columns.values()])]
-    return [
-        (f"  less {to}", [f"{column['value']:+.4f}" for column in columns.values()]),
-        ("    95 %", [f"{column['low']:+.4f}..{column['high']:+.4f}" for column in columns.values()]),
-    ]
+        return [row_of(title, columns, sign="+")]
+    return with_interval(title, columns, sign="+", indent="  ")

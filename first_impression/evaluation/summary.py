@@ -11,12 +11,12 @@ def print_model(name, model):
     """Every score of a model with its interval, and how far it is above the baselines, group by group."""
     for group, scored in model["groups"].items():
         print(f"\n{name}, {group}: {scored['clips']} clips of {scored['sources']} sources")
-        rows = [row for score, columns in scored["scores"].items() for row in _with_interval(score, columns)]
+        rows = [row for score, columns in scored["scores"].items() for row in with_interval(score, columns)]
         if group == ALL and model["by_frame"]:
             rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
         for baseline, beside in scored["baselines"].items():
-            rows.append(_row(f"accuracy of the {baseline}", beside["scores"]["accuracy"]))
-            rows += _with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
+            rows.append(row_of(f"accuracy of the {baseline}", beside["scores"]["accuracy"]))
+            rows += with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
         print(grid(rows))
         if scored["sources"] < FEW_SOURCES:
             print(f"{scored['sources']} sources: under {FEW_SOURCES} these intervals mean little")
@@ -37,7 +37,7 @@ def print_comparison(report):
         for pair in report["pairs"]:
             if group in pair["groups"]:
                 columns = pair["groups"][group]["differences"]["accuracy"]
-                rows += _with_interval(f"{pair['first']} - {pair['second']}", columns, sign="+")
+                rows += with_interval(f"{pair['first']} - {pair['second']}", columns, sign="+")
         if rows:
             print(f"\n{report['split']}, differences in accuracy, {group}")
             print(grid(rows))
@@ -67,9 +67,9 @@ def _accuracies(scored):
     rows = []
     for name, scores in scored.items():
         title = f"{name} ({scores['clips']} clips)" if len(counts) > 1 else name
-        rows.append(_row(title, scores["scores"]["accuracy"]))
+        rows.append(row_of(title, scores["scores"]["accuracy"]))
     most = max(scored.values(), key=lambda scores: scores["clips"])
-    return rows + [_row(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
+    return rows + [row_of(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
 
 
 def _print_seeds(split, alike):
@@ -83,10 +83,12 @@ def _print_seeds(split, alike):
         print(grid(rows))
 
 
-def _row(title, columns, sign=""):
+def row_of(title, columns, sign=""):
+    """A row of a table: the values of {column: {"value", ..}}."""
     return title, [f"{column['value']:{sign}.4f}" for column in columns.values()]
 
 
-def _with_interval(title, columns, sign=""):
+def with_interval(title, columns, sign="", indent=""):
+    """Two rows of a table: the values of {column: {"value", "low", "high"}}, and the intervals, set in by `indent`."""
     intervals = [f"{column['low']:{sign}.4f}..{column['high']:{sign}.4f}" for column in columns.values()]
-    return [_row(title, columns, sign), ("  95 %", intervals)]
+    return [row_of(title, columns, sign), (f"{indent}  95 %", intervals)]

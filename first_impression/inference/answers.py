@@ -314,6 +314,11 @@ def about_models(models, cautions):
     }
 
 
+def document(about, clips, unusable=()):
+    """The whole JSON of predict.py: `about_models`, `clips` {name: `as_json`} and `unusable` {file: why}."""
+    return {**about, "clips": clips, "unusable": dict(unusable)}
+
+
 def as_json(answer, with_maps=True):
     """All that is known of the answer to a clip, as JSON holds it; docs/answers.md describes the fields.
 

@@ -135,11 +135,8 @@ def build(models, about, visitors, limits, where="this machine"):
             return views.downloads({name: address(path) for name, path in takes.write_downloads(take, about).items()})
 
     def on_moment(number, shown, request: gr.Request, event: gr.EventData):
-        with visitors.served(request.session_hash) as visitor:
-            if (take := visitor.takes.get(number)) is None:
-                return "", None
-            at = float(event.time)
-            return views.moment(takes.moment(take, models, at), shown, take.told), at
+        explained = on_trait(number, shown, at := float(event.time), request)
+        return (explained, at) if explained else ("", None)
 
     def on_trait(number, shown, at, request: gr.Request):
         with visitors.served(request.session_hash) as visitor:

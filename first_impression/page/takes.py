@@ -35,11 +35,7 @@ class Take:
 
     def document(self, about):
         """What predict.py writes as JSON for this clip alone; `about` is as of `answers.about_models`."""
-        return document(self.name, self.told, about)
-
-
-def document(name, told, about):
-    return {**about, "clips": {name: told}, "unusable": {}}
+        return answers.document(about, {self.name: self.told})
 
 
 def answer_take(number, name, path, models, count, longest, tell=lambda done, count: None):

@@ -30,7 +30,7 @@ CC BY-NC 4.0, and VGG-Face, from which the visual models start, is for non-comme
 
 USAGE = """## How to use it
 
-With [First-Impression](https://github.com/), from a clip to a table, a picture and a JSON file:
+With First-Impression, from a clip to a table, a picture and a JSON file:
 
     python predict.py clip.mp4 --RUNS {place}
 

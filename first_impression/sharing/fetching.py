@@ -110,7 +110,7 @@ def _kept(of):
 
 def _is_whole(of):
     path = _kept(of)
-    return path.exists() and path.stat().st_size == of["bytes"] and manifest.sha256(path) == of["sha256"]
+    return path.exists() and path.stat().st_size == of["bytes"] and files.sha256(path) == of["sha256"]
 
 
 def _lay_out(content, about):
@@ -175,7 +175,7 @@ def _fetch_file(address, name, of):
 
 
 def _refuse_other(path, of, where):
-    if path.stat().st_size != of["bytes"] or manifest.sha256(path) != of["sha256"]:
+    if path.stat().st_size != of["bytes"] or files.sha256(path) != of["sha256"]:
         raise UserError(
             f"{where}: not the file that {manifest.NAME} names, its SHA-256 differs; nothing of it was kept"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError
-from first_impression.common.files import md5
+from first_impression.common.files import md5, sha256
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
 from first_impression.training import manifest, saved_models
@@ -39,7 +39,7 @@ def describe(folder, runs, epochs, license):
         paths = saved_models.epoch_files(run, epochs)
         _, kind = saved_models.load_networks(run, epochs)
         for path in sorted((folder / name).iterdir()):
-            about["files"][f"{name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": manifest.sha256(path)}
+            about["files"][f"{name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
         about["runs"][name] = {
             "kind": kind,
             "files": [f"{name}/{path.name}" for path in paths],
@@ -79,13 +79,12 @@ def scores_of(folder, runs, epochs):
     Scores of other files under the same names, of an earlier training for example, are left out.
     """
     found = {}
+    sums = {name: {md5(file) for file in saved_models.epoch_files(run, epochs)} for name, run in runs.items()}
+    wanted = {**sums, fusion.NAME: set().union(*sums.values())}
     for path in sorted((folder / fusion.NAME).glob("scores_*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
-        models, kept = report["models"], {}
-        sums = {name: {md5(file) for file in saved_models.epoch_files(run, epochs)} for name, run in runs.items()}
-        for name, wanted in {**sums, fusion.NAME: set().union(*sums.values())}.items():
-            if name in models and set(models[name]["made_from"].values()) == wanted:
-                kept[name] = models[name]
+        models = {name: model for name, model in report["models"].items() if name in wanted}
+        kept = {name: of for name, of in models.items() if set(of["made_from"].values()) == wanted[name]}
         if kept:
             found.setdefault(report["split"], {**report, "models": {}})["models"] |= kept
     return found

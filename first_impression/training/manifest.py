@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.files import sha256
 from first_impression.data.chalearn import TRAITS
 
 NAME = "manifest.json"
@@ -120,9 +121,3 @@ def quantiles_of(labels):
 def hashed(clips, salt):
     """{salted hash: clip} of clip names."""
     return {hashlib.sha256(f"{salt} {clip}".encode(errors="surrogateescape")).hexdigest()[:16]: clip for clip in clips}
-
-
-def sha256(path):
-    """The SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT, vgg_layers, write_mat
+from conftest import PROJECT, spoil_layers, vgg_layers, write_mat
 from scipy.io import savemat
 
 from first_impression.common.errors import UserError
@@ -124,15 +124,7 @@ def test_a_senseless_mean_colour_is_refused(folder, mean):
 
 @pytest.mark.slow
 def test_all_wrong_layers_are_listed_at_once(folder):
-    def spoil(layers):
-        del layers["conv2_1"]
-        kernel, bias = layers["conv3_2"]
-        layers["conv3_2"] = kernel[:, :, :100], bias
-        layers["conv4_3"] = layers["conv4_3"][0], bias[:7]
-        layers["conv5_1"][0][0, 0, 0, 0] = np.nan
-        layers["conv6_1"] = layers["conv1_1"]
-
-    write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(5), spoil))
+    write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(5), spoil_layers))
     with pytest.raises(UserError) as refusal:
         vggface.read("vgg-face.mat")
     text = str(refusal.value)

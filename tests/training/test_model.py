@@ -6,7 +6,7 @@ import sys
 import keras
 import numpy as np
 import pytest
-from conftest import BLOCKS, vgg_layers, write_mat
+from conftest import BLOCKS, spoil_layers, vgg_layers, write_mat
 
 from first_impression.common.errors import UserError
 from model import build_model, build_resnet, load_resnet, load_vggface, mean_colour
@@ -120,15 +120,7 @@ def test_a_mean_per_pixel_is_averaged_and_none_leaves_vgg_faces(folder):
 
 @pytest.mark.slow
 def test_all_wrong_layers_are_listed_at_once_and_nothing_is_loaded(folder):
-    def spoil(layers):
-        del layers["conv2_1"]
-        kernel, bias = layers["conv3_2"]
-        layers["conv3_2"] = kernel[:, :, :100], bias
-        layers["conv4_3"] = layers["conv4_3"][0], bias[:7]
-        layers["conv5_1"][0][0, 0, 0, 0] = np.nan
-        layers["conv6_1"] = layers["conv1_1"]
-
-    write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(5), spoil))
+    write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(5), spoil_layers))
     model = build_model("dan", image_size=SIDE, seed=0)
     before = [weights.copy() for weights in model.get_weights()]
     with pytest.raises(UserError) as refusal:
