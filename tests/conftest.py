@@ -30,6 +30,14 @@ BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
 pytest.register_assert_rewrite("harness")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """What is for a soak is slow: -m "not slow" on the command line takes the place of -m "not soak"."""
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def done(tmp_path_factory):
     """Every step done once, without a fault, for the tests of faults; of several workers, the first to ask does it."""
