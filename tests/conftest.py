@@ -72,7 +72,7 @@ def run(name, *arguments):
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2)]
     handlers, path, status = {number: signal.getsignal(number) for number in script.STOPPING}, list(sys.path), 0
     if "keras" in sys.modules:  # names of layers and the number format, as a new process has them
-        sys.modules["keras"].backend.clear_session()
+        sys.modules["keras"].backend.clear_session(free_memory=False)
     command, sys.argv = sys.argv, [name, *map(str, arguments)]
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):

@@ -96,7 +96,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server(folder):
     server = Server()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     yield server
     server.shutdown()
