@@ -16,6 +16,7 @@ from first_impression.inference.tables import clock, counted
 from first_impression.page import comparison
 
 NAMES = {trait: trait.capitalize() for trait in SHOWN} | {"neuroticism": "Emotional stability"}
+NO_TAKE = '<p class="none">Record yourself, or choose a clip: its answer will stand here.</p>'
 MEANINGS = {  # of a high value, or a low one
     "extraversion": "outgoing and lively, or quiet and reserved",
     "agreeableness": "warm and friendly, or cool and critical",

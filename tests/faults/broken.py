@@ -81,7 +81,11 @@ class Reader:
     share = 1.0  # of the copies that are tried
 
     def __init__(self, specimen):
-        self.whole = specimen.read_bytes()
+        self.specimen = specimen
+
+    def whole(self, number):
+        """The bytes of which a broken copy is made."""
+        return self.specimen.read_bytes()
 
     def place(self, number):
         """Where the broken copy is put."""
@@ -94,7 +98,7 @@ class Zip(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
         Path("data").mkdir()
-        self.place(0).write_bytes(self.whole)
+        self.place(0).write_bytes(self.whole(0))
         self.contents = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
 
     def place(self, number):
@@ -138,14 +142,34 @@ class Mp4(Reader):
             finite(audio.log_filterbank(samples), (audio.FEATURES,))
             levels = loudness(path)
             assert np.isfinite(levels).all()
-        with refused_into(refusals):  # as a part, which is streamed; made-up times can claim hours
-            for window in itertools.islice(open_clip(path, 3, start=0.01, with_faces=True).windows, 20):
-                assert len(window.frames) == len(window.times) == len(window.look.dark) <= 3, window
-                assert window.features is None or finite(window.features, (audio.FEATURES,)) is None
-                assert np.isfinite([*window.times, window.sound_seconds, window.band]).all(), window
+        with refused_into(refusals):  # as a part, which is streamed
+            check_windows(open_clip(path, 3, start=0.01, with_faces=True))
         shutil.rmtree(folder)
         if refusals:
             raise refusals[0]
+
+
+class LongClip(Reader):
+    """A clip of many windows, in each container in turn; `specimen` is the folder with one file of each."""
+
+    workers = os.cpu_count()
+    share = 0.3
+
+    def __init__(self, specimen):
+        self.files = sorted(specimen.iterdir())
+
+    def whole(self, number):
+        return self.files[number % len(self.files)].read_bytes()
+
+    def place(self, number):
+        return Path(f"{number}{self.files[number % len(self.files)].suffix}")
+
+    def read(self, path):
+        clip = open_clip(path, 3, window=0.5)
+        check_windows(clip)
+        assert clip.missing or np.isfinite([clip.duration, clip.end, *clip.loudness]).all(), clip
+        if not (clip.video or clip.sound):
+            raise BadClipError("; ".join(clip.missing.values()))
 
 
 class Wav(Reader):
@@ -278,6 +302,7 @@ class Checkpoint(Reader):
 READERS = {
     "zip": Zip,
     "mp4": Mp4,
+    "long clip": LongClip,
     "wav": Wav,
     "annotation": Annotation,
     "csv": Csv,
@@ -286,6 +311,14 @@ READERS = {
     "keras": Keras,
     "checkpoint": Checkpoint,
 }
+
+
+def check_windows(clip):
+    with contextlib.closing(clip):
+        for window in itertools.islice(clip.windows, 20):  # made-up times can claim hours
+            assert len(window.frames) == len(window.times) == len(window.look.dark) <= 3, window
+            assert window.features is None or finite(window.features, (audio.FEATURES,)) is None
+            assert np.isfinite([*window.times, window.sound_seconds, window.band]).all(), window
 
 
 @contextlib.contextmanager
@@ -318,8 +351,9 @@ def main(kind, specimen, count, seed):
     outcomes, faults = Counter(), []
 
     def attempt(number):
-        content = broken(reader.whole, np.random.default_rng([seed, number]))
-        if content == reader.whole:
+        whole = reader.whole(number)
+        content = broken(whole, np.random.default_rng([seed, number]))
+        if content == whole:
             outcomes["unchanged"] += 1
             return
         path = reader.place(number)

@@ -27,6 +27,21 @@ from first_impression.training import checkpoint
 COUNT = 150 * int(os.environ.get("FAULTS_TIMES", "1"))
 SEED = int(os.environ.get("FAULTS_SEED", "0"))
 
+CONTAINERS = {  # and what they hold, where it is not H.264 and AAC
+    ".3gp": "",
+    ".avi": "-c:v mpeg4 -c:a mp3",
+    ".flv": "-c:v flv -c:a mp3",
+    ".mkv": "-bf 2",
+    ".mov": "-movflags +faststart",
+    ".mp4": "-movflags +frag_keyframe+empty_moov",  # as a browser records it
+    ".mpg": "-c:v mpeg2video -c:a mp2",
+    ".mts": "",
+    ".ogv": "-c:v libtheora -c:a libvorbis",
+    ".ts": "-bf 2",
+    ".webm": "-c:v libvpx -c:a libopus",
+    ".wmv": "-c:v wmv2 -c:a wmav2",
+}
+
 
 def make_specimen(kind, folder):
     """A small, whole file of this kind."""
@@ -36,6 +51,11 @@ def make_specimen(kind, folder):
         return make_zip(folder / "training80_01.zip", ["a.000", "b.001", "c.002"], folder)
     if kind == "mp4":
         return make_clip(folder / "clip.mp4", range(40, 64), options=["-g", "8", "-bf", "2"])
+    if kind == "long clip":  # the mp4 with its table at the end has been broken above
+        (folder / "clips").mkdir()
+        for suffix, codecs in CONTAINERS.items():
+            make_clip(folder / f"clips/long{suffix}", range(40, 90), options=["-g", "8", *codecs.split()])
+        return folder / "clips"
     if kind == "wav":
         extract_sound(make_clip(folder / "clip.mp4", [90] * 5), folder / "clip.wav")
         return folder / "clip.wav"

@@ -1,0 +1,148 @@
+"""What happens at a click, and when a program asks."""
+
+import contextlib
+import time
+from pathlib import Path
+from urllib.parse import quote
+
+import gradio as gr
+
+from first_impression.common.errors import BadClipError, UserError
+from first_impression.page import takes, views
+
+LONGEST_NAME = 100  # characters of a clip's name that are shown
+PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
+
+
+class Pace:
+    """How long a window of a clip takes: as long as those before."""
+
+    seconds = 0.0  # for a window; 0.0: none was answered so far
+
+    @contextlib.contextmanager
+    def told_by(self, progress):
+        """Give the block what `takes.answer_take` tells, for Gradio's `progress` to show with the time that is left."""
+        progress(0, desc="reading the clip")
+        begun = []  # (when, of how many) windows
+
+        def tell(done, count):
+            begun.append((time.monotonic(), count))
+            left = f", about {self.seconds * (count - done):.0f} s left" if self.seconds else ""
+            progress((done + 0.2) / (count + 0.2), desc=f"asking the models{left}")
+
+        yield tell
+        self.seconds = (time.monotonic() - begun[0][0]) / begun[0][1]
+
+
+class Events:
+    """The page's answers to its visitors; a method that ends in new contents gives them by the part of the page.
+
+    `parts` is what stands on the page, the rest is as of `layout.build`.
+    """
+
+    def __init__(self, parts, models, about, visitors, limits):
+        self.parts, self.models, self.about, self.visitors, self.limits = parts, models, about, visitors, limits
+        self.pace = Pace()
+
+    def on_clip(self, event: gr.EventData, request: gr.Request, progress=PROGRESS):
+        parts, name = self.parts, str(event.name)[:LONGEST_NAME] or "clip"
+        with self.visitors.served(request.session_hash) as visitor:
+            try:
+                with self.pace.told_by(progress) as tell:
+                    number = self.take_in(str(event.path), name, visitor, tell)
+            except (BadClipError, UserError) as reason:
+                return {parts.alert: views.alert(f"{name} cannot be used: {reason}")}
+            choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
+            earlier = choices[:-1]
+            against = earlier[-1][1] if earlier else 0
+            return {
+                parts.alert: "",
+                parts.which: gr.Radio(choices=choices, value=number, visible=bool(earlier)),
+                parts.other: gr.Radio(choices=[("none", 0), *earlier], value=against, visible=bool(earlier)),
+                **self.show(number, against, visitor),
+            }
+
+    def take_in(self, sent, name, visitor, tell):
+        """Answer what a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
+        visitor.count += 1
+        number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, sent)
+        uploaded(sent).rename(clip)
+        try:
+            visitor.takes[number] = takes.answer_take(
+                number, name, clip, self.models, self.limits.frames, self.limits.seconds, tell
+            )
+        except (BadClipError, UserError):
+            clip.unlink()
+            raise
+        for oldest in sorted(visitor.takes)[: -self.limits.takes]:
+            for file in visitor.folder.glob(f"take-{oldest}.*"):
+                file.unlink()
+            del visitor.takes[oldest]
+        return number
+
+    def show(self, number, against, visitor):
+        parts, take, before = self.parts, visitor.takes.get(number), visitor.takes.get(against)
+        nothing = {parts.moment: "", parts.asked: None, parts.downloads: ""}
+        if take is None:
+            return {**nothing, parts.player: "", parts.answer: views.NO_TAKE, parts.course: "", parts.beside: ""}
+        return {
+            **nothing,
+            parts.player: views.player(take, address(take.path)),
+            parts.answer: views.traits(take, self.about),
+            parts.course: views.course(take),
+            parts.beside: views.beside(before, take) if before and before is not take else "",
+            parts.trait: gr.Radio(visible=bool(take.frames)),
+        }
+
+    def on_choice(self, number, against, request: gr.Request):
+        with self.visitors.served(request.session_hash) as visitor:
+            return self.show(number, against, visitor)
+
+    def on_shown(self, number, request: gr.Request):
+        """What comes after the first numbers, since it takes a while."""
+        with self.visitors.served(request.session_hash) as visitor:
+            if (take := visitor.takes.get(number)) is None:
+                return ""
+            files = takes.write_downloads(take, self.about)
+            return views.downloads({name: address(path) for name, path in files.items()})
+
+    def on_moment(self, number, shown, request: gr.Request, event: gr.EventData):
+        explained = self.on_trait(number, shown, at := float(event.time), request)
+        return (explained, at) if explained else ("", None)
+
+    def on_trait(self, number, shown, at, request: gr.Request):
+        with self.visitors.served(request.session_hash) as visitor:
+            if at is None or (take := visitor.takes.get(number)) is None:
+                return ""
+            return views.moment(takes.moment(take, self.models, at), shown, take.told)
+
+    def on_leave(self, request: gr.Request):
+        self.visitors.leave(request.session_hash)
+
+    def answer_file(self, clip: gr.FileData) -> dict:
+        """What predict.py writes as JSON for a clip."""
+        path = uploaded(clip["path"])
+        name = clip.get("orig_name") or path.name
+        try:
+            take = takes.answer_take(1, name, path, self.models, self.limits.api_frames, self.limits.seconds)
+            return take.document(self.about)
+        except (BadClipError, UserError) as reason:
+            raise gr.Error(f"{name} cannot be used: {reason}", print_exception=False) from None
+
+
+def uploaded(path):
+    """The path of a file that a browser has just sent to Gradio.
+
+    Raises `BadClipError` for any other: a hostile page can name what it likes.
+    """
+    from gradio.utils import get_upload_folder
+
+    path = Path(path).resolve()
+    if not path.is_relative_to(Path(get_upload_folder()).resolve()) or not path.is_file():
+        raise BadClipError("it is not there any more: send it again")
+    return path
+
+
+def address(path):
+    """Where a browser finds a file in one of the folders that Gradio serves."""
+    return f"gradio_api/file={quote(str(path))}"
