@@ -36,7 +36,8 @@ MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make 
 MACHINE_FAULTS = ("Permission denied", "Too many open files")
 # Signals that ffmpeg sends itself by a fault of its own: a clip can cause them. All others come from without
 CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
-STOPPED = 255  # ffmpeg's status where a signal asked it to end
+STOPPED = 255  # ffmpeg's status where a signal asked it to end; and that of its error -1, of which it says:
+ERROR_1 = b"Operation not permitted"  # a decoder that does not like its stream gives that number
 
 # Seconds by which a part is entered before it begins: a file without a table of its key frames is entered in the midst
 # of a group of pictures, which cannot be decoded. Groups of more than 20 s are rare
@@ -118,7 +119,7 @@ def run(arguments):
     Raises `UserError` where it was killed; any other status is for the caller to judge.
     """
     done = subprocess.run(_command(arguments), stdin=subprocess.DEVNULL, capture_output=True)
-    _refuse_killed(done.returncode)
+    _refuse_killed(done.returncode, done.stderr)
     return done
 
 
@@ -150,8 +151,8 @@ def streaming(arguments):
         at_work = Streaming(process.stdout)
         yield at_work
         process.wait()
-        _refuse_killed(process.returncode)
         at_work.returncode, at_work.stderr = process.returncode, said.result()
+        _refuse_killed(at_work.returncode, at_work.stderr)
 
 
 def stream(arguments, take):
@@ -217,9 +218,9 @@ def refuse_cut(done, stream):
         raise BadClipError(f"cut short or damaged: {reason}") if isinstance(reason, BadClipError) else reason
 
 
-def _refuse_killed(status):
+def _refuse_killed(status, stderr):
     """Raises `UserError` where somebody killed ffmpeg, as a system short of memory does: no fault of the clip."""
-    if status == STOPPED or status < 0 and -status not in CRASHES:
+    if status == STOPPED and ERROR_1 not in stderr or status < 0 and -status not in CRASHES:
         how = f"killed (signal {-status}), perhaps for want of memory" if status < 0 else "told to stop"
         raise UserError(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
 
@@ -238,4 +239,5 @@ def _last_line(stderr):
     """What ffmpeg said last, without the address of its object in brackets."""
     text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in lines if not line.startswith("Error opening output")] or lines  # that is a pipe
     return lines[-1].split("] ")[-1].strip() if lines else "ffmpeg gave no reason"

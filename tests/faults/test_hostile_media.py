@@ -172,6 +172,17 @@ def test_a_clip_that_asks_for_memory_without_end_is_the_clips_fault(folder, tabl
         assert str(reason)
 
 
+def test_a_decoder_that_does_not_open_is_the_clips_fault(folder):
+    """ffmpeg then ends with the status 255, as it does where it is told to stop."""
+    content = make_clip("a.ogv", [90] * 25, options=["-c:v", "libtheora", "-c:a", "libvorbis"]).read_bytes()
+    at = content.index(b"\x82theora") + 7  # the decoder's tables
+    Path("a.ogv").write_bytes(content[:at] + b"\xff" * 64 + content[at + 64 :])
+    for read in (lambda: list(frames_from("a.ogv", 32)), lambda: extract_frames("a.ogv", folder, 3, "even", 32)):
+        with pytest.raises(BadClipError) as reason:
+            read()
+        assert "decoder" in str(reason.value)
+
+
 def test_ffmpegs_lack_of_memory_does_not_end_a_step():
     assert isinstance(media.failure(b"Error opening input files: Cannot allocate memory"), BadClipError)
     assert isinstance(media.failure(b"Error opening input: Permission denied"), UserError)
