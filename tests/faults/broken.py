@@ -93,24 +93,27 @@ class Reader:
 
 
 class Zip(Reader):
-    suffix = ".zip"
+    """A zip of clips, or one of such zips."""
 
     def __init__(self, specimen):
         super().__init__(specimen)
         Path("data").mkdir()
         self.place(0).write_bytes(self.whole(0))
         self.contents = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
+        self.unpacked = {path.read_bytes() for path in self.files()}
 
     def place(self, number):
-        return Path("data/training80_01.zip")
+        return Path("data") / self.specimen.name
+
+    def files(self):
+        return [path for path in chalearn.UNZIPPED.rglob("*") if path.is_file() and path.suffix != ".jsonl"]
 
     def read(self, path):
         shutil.rmtree(chalearn.UNZIPPED, ignore_errors=True)
         try:
             found = {clip.name: unzip(clip).read_bytes() for clip in find_clips()}
         finally:
-            files = [p for p in chalearn.UNZIPPED.rglob("*") if p.is_file() and p.suffix != ".jsonl"]
-            left = [p for p in files if p.read_bytes() not in self.contents.values()]
+            left = [path for path in self.files() if path.read_bytes() not in self.unpacked]
             assert not left, f"left behind: {left}"
         assert found == self.contents, f"of {len(self.contents)} clips {len(found)}: {sorted(found)}"
 
@@ -199,6 +202,22 @@ class Annotation(Reader):
         for label in labels.values():
             finite(label, (5,))
             assert (label >= 0).all() and (label <= 1).all()
+
+
+class Labels(Reader):
+    """Labels of one's own, with splits and speakers."""
+
+    suffix = ".csv"
+
+    def read(self, path):
+        labels, sources = annotations.read_annotation(path), annotations.read_sources(path)
+        assert labels and sources.keys() in (labels.keys(), set())  # a column of a damaged name does not count
+        for label in labels.values():
+            finite(label, (5,))
+            assert (label >= 0).all() and (label <= 1).all()
+        splits = [annotations.read_annotation(path, split.name).keys() for split in chalearn.SPLITS]
+        assert labels.keys() == set().union(*splits)
+        assert len(labels) == sum(map(len, splits)) or all(split == labels.keys() for split in splits)
 
 
 class Csv(Reader):
@@ -301,10 +320,12 @@ class Checkpoint(Reader):
 
 READERS = {
     "zip": Zip,
+    "outer zip": Zip,
     "mp4": Mp4,
     "long clip": LongClip,
     "wav": Wav,
     "annotation": Annotation,
+    "labels": Labels,
     "csv": Csv,
     "mat": Mat,
     "tfrecords": Records,

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -45,10 +46,15 @@ CONTAINERS = {  # and what they hold, where it is not H.264 and AAC
 
 def make_specimen(kind, folder):
     """A small, whole file of this kind."""
-    if kind == "zip":
+    if kind in ("zip", "outer zip"):
         for name in ("a.000", "b.001", "c.002"):
             make_clip(folder / f"{name}.mp4", [90] * 3)
-        return make_zip(folder / "training80_01.zip", ["a.000", "b.001", "c.002"], folder)
+        inner = make_zip(folder / "training80_01.zip", ["a.000", "b.001", "c.002"], folder)
+        if kind == "zip":
+            return inner
+        with zipfile.ZipFile(folder / "train-1.zip", "w", zipfile.ZIP_DEFLATED) as outer:
+            outer.write(inner, "train-1/training80_01.zip")
+        return folder / "train-1.zip"
     if kind == "mp4":
         return make_clip(folder / "clip.mp4", range(40, 64), options=["-g", "8", "-bf", "2"])
     if kind == "long clip":  # the mp4 with its table at the end has been broken above
@@ -62,6 +68,13 @@ def make_specimen(kind, folder):
     if kind == "annotation":
         write_annotation(folder / "annotation.pkl", {f"clip{n}.{n:03d}": label_of(n % 100) for n in range(120)})
         return folder / "annotation.pkl"
+    if kind == "labels":
+        rows = ["clip,split,speaker,extraversion,agreeableness,conscientiousness,emotional_stability,openness"]
+        for number in range(50):
+            cells = (f"clip{number}.mov", ("train", "val", "test")[number % 3], f"who{number % 7}", *label_of(number))
+            rows.append(",".join(map(str, cells)))
+        (folder / "annotations.csv").write_text("\n".join(rows))
+        return folder / "annotations.csv"
     if kind == "csv":
         predictions.write_csv(folder / "a.csv", {f"clip{n}.{n:03d}": label_of(n) for n in range(50)})
         return folder / "a.csv"
