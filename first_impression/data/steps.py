@@ -71,19 +71,24 @@ def for_each_clip(make, clips, output, whole, folder, made_with, settings):
                 (bad if isinstance(outcome, BadClipError) else made)[clip] = outcome
             bar.update()
     _write_unusable(listing, bad)
-    took = time.monotonic() - start
     there = len(clips) - len(made) - len(bad)
+    took = time.monotonic() - start
     print(f"{folder}: {len(made)} clips made, {there} were there, {len(bad)} unusable, in {took:.0f} s")
+    _judge_unusable(bad, len(clips), listing)
+    return made
+
+
+def _judge_unusable(bad, count, listing):
+    """Name the unusable clips among `count`. Raises `UserError` where they are more than half."""
     for clip, reason in list(bad.items())[:MOST_NAMED]:
         print(f"  unusable: {clip.name}: {reason}")
     if len(bad) > MOST_NAMED:
         print(f"  and {len(bad) - MOST_NAMED} more: see {listing}")
-    if 2 * len(bad) > len(clips):
+    if 2 * len(bad) > count:
         raise UserError(
-            f"{len(bad)} of {len(clips)} clips are unusable (see {listing}), so something "
+            f"{len(bad)} of {count} clips are unusable (see {listing}), so something "
             "other than the clips must be wrong: look at the reasons there, mend it and run this step again"
         )
-    return made
 
 
 def _write_unusable(listing, bad):
@@ -104,9 +109,7 @@ def name_gone(clips, output, folder, made, videos, settings):
     there is of it, the step's output and the unpacked video, is named, or with PRUNE removed, and with it what a kill
     has left. `made` is the ledger of the step's `folder`, `videos` that of unzippedData/.
     """
-    unpacked = {clip for clip in clips if not clip.archive and chalearn.UNZIPPED in clip.video.parents}
-    others = len(unpacked) < len(clips)
-    here = [clip for clip in clips if not (others and clip in unpacked and clip.video in videos)]
+    here = _still_there(clips, videos)
     names = {clip.name for clip in here}
     outputs = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
     stale = [*_but(outputs, {getattr(clip, output) for clip in here}), *_unpacked_of_none(here, videos)]
@@ -120,9 +123,8 @@ def name_gone(clips, output, folder, made, videos, settings):
     for listing in files.listed(folder, f"gone{shard or '*'}.json"):
         files.remove(listing)
     if settings.PRUNE:
-        left = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, f".partial.*{shard}")]
-        left += _files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}*")
-        for path in [*stale, *left, *_but(_files_below(INNER_ZIPS, "*.zip"), {clip.archive for clip in clips})]:
+        zips = _but(_files_below(INNER_ZIPS, "*.zip"), {clip.archive for clip in clips})
+        for path in [*stale, *_left_by_kills(folder, shard, videos), *zips]:
             files.remove(path)
         made.forget_missing()
         videos.forget_missing()
@@ -133,6 +135,18 @@ def name_gone(clips, output, folder, made, videos, settings):
         files.write_json(folder / f"gone{shard}.json", sorted(gone))
         name_still_used(gone, folder)
     return clips
+
+
+def _still_there(clips, videos):
+    """The clips but for those that lie in unzippedData/ only, out of a zip that is gone where other sources are not."""
+    unpacked = {clip for clip in clips if not clip.archive and chalearn.UNZIPPED in clip.video.parents}
+    others = len(unpacked) < len(clips)
+    return [clip for clip in clips if not (others and clip in unpacked and clip.video in videos)]
+
+
+def _left_by_kills(folder, shard, videos):
+    left = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, f".partial.*{shard}")]
+    return [*left, *_files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}*")]
 
 
 def _unpacked_of_none(clips, videos):
