@@ -149,14 +149,17 @@ def listed(folder, pattern):
 
 def md5(path):
     """The file's MD5 as hexadecimal text."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "md5").hexdigest()
+    return _digest(path, "md5")
 
 
 def sha256(path):
     """The file's SHA-256 as hexadecimal text."""
+    return _digest(path, "sha256")
+
+
+def _digest(path, name):
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, name).hexdigest()
 
 
 def write_json(path, value, by=""):

@@ -199,9 +199,7 @@ class Annotation(Reader):
         labels = annotations.read_annotation(path)
         # damage inside a name can make two clips one, damage between the entries none
         assert self.clips - 4 <= len(labels) <= self.clips, f"{len(labels)} clips of {self.clips}"
-        for label in labels.values():
-            finite(label, (5,))
-            assert (label >= 0).all() and (label <= 1).all()
+        check_labels(labels)
 
 
 class Labels(Reader):
@@ -212,9 +210,7 @@ class Labels(Reader):
     def read(self, path):
         labels, sources = annotations.read_annotation(path), annotations.read_sources(path)
         assert labels and sources.keys() in (labels.keys(), set())  # a column of a damaged name does not count
-        for label in labels.values():
-            finite(label, (5,))
-            assert (label >= 0).all() and (label <= 1).all()
+        check_labels(labels)
         splits = [annotations.read_annotation(path, split.name).keys() for split in chalearn.SPLITS]
         assert labels.keys() == set().union(*splits)
         assert len(labels) == sum(map(len, splits)) or all(split == labels.keys() for split in splits)
@@ -332,6 +328,12 @@ READERS = {
     "keras": Keras,
     "checkpoint": Checkpoint,
 }
+
+
+def check_labels(labels):
+    for label in labels.values():
+        finite(label, (5,))
+        assert (label >= 0).all() and (label <= 1).all()
 
 
 def check_windows(clip):

@@ -161,7 +161,7 @@ def test_the_limit_can_be_raised_and_holds_for_one_large_clip():
     [
         (zipfile.ZIP_DEFLATED, 300, "is damaged at a.mp4"),
         (zipfile.ZIP_BZIP2, 300, "a.mp4 is packed with bzip2"),
-        pytest.param(zipfile.ZIP_LZMA, 1500, "is damaged at a.mp4", marks=[pytest.mark.soak, pytest.mark.slow]),
+        pytest.param(zipfile.ZIP_LZMA, 1500, "is damaged at a.mp4", marks=pytest.mark.soak),
     ],
 )
 def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, packing, megabytes, said):

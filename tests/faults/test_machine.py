@@ -46,7 +46,7 @@ def no_harm(done, step, place, before):
 
 
 def soak(*values):
-    return pytest.param(*values, marks=[pytest.mark.soak, pytest.mark.slow])
+    return pytest.param(*values, marks=pytest.mark.soak)
 
 
 SMALL = [  # step, room in kB
@@ -57,7 +57,7 @@ SMALL = [  # step, room in kB
     soak("sound", 1000),
     soak("records", 60),
     soak("records", 300),
-    soak("features", 1000),
+    ("features", 1000),
     soak("features", 2200),
     soak("audio", 12),
     soak("audio", 1000),
@@ -65,7 +65,7 @@ SMALL = [  # step, room in kB
     soak("audio", 4500),
     soak("audio", 7200),
     soak("evaluate", 4),
-    soak("evaluate", 60),
+    ("evaluate", 60),
     soak("predict", 100),
     soak("predict", 600),
 ]

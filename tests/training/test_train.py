@@ -371,7 +371,8 @@ def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypat
     assert not final.exists()
     with pytest.raises(UserError, match="holds no trained run"):
         saved_models.find_trained(Path("runs"))
-    ok(run("train.py", *arguments, 3))
+    assert "epoch 3/3" in ok(run("train.py", *arguments, 3))
+    assert pd.read_csv(final.with_name("history.csv"))["epoch"].tolist() == [1, 2, 3]
 
     # A model in another's place is told by whoever reads it
     content = (final.parent / "epoch-2.keras").read_bytes()
