@@ -131,7 +131,8 @@ def _main():
     except UserError as reason:
         sys.exit(str(reason))
     except OSError as error:
-        sys.exit(f"could not be read: {error}")
+        print(f"could not be read: {error}", file=sys.stderr, flush=True)
+        os._exit(1)  # the usual end would write what is left in the buffer, and have the last word about that
 
 
 def _parse(file):

@@ -65,7 +65,7 @@ SMALL = [  # step, room in kB
     soak("audio", 4500),
     soak("audio", 7200),
     soak("evaluate", 4),
-    ("evaluate", 60),
+    soak("evaluate", 60),
     soak("predict", 100),
     soak("predict", 600),
 ]
