@@ -12,8 +12,9 @@ A second run makes what is missing, and what is not as it was made from these ve
 of the unusable has its number in its name.
 """
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
 from first_impression.common.errors import name_some
+from first_impression.common.settings import keep_settings
 from first_impression.data import chalearn, media, steps
 from first_impression.data.clips import find_clips
 from first_impression.data.frames import extract_frames
@@ -29,11 +30,11 @@ PRUNE = False  # True: remove what was made of clips that are gone from the zips
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
 RULES = {
-    "FRAMES_PER_CLIP": script.whole(1, 10**6),
-    "SAMPLING": script.one_of("even", "first"),
-    "SHARD": script.shard,
-    "MAX_ZIP_MEGABYTES": script.more_than(0),
-    "WORKERS": script.whole(0, 10000),
+    "FRAMES_PER_CLIP": rules.whole(1, 10**6),
+    "SAMPLING": rules.one_of("even", "first"),
+    "SHARD": rules.shard,
+    "MAX_ZIP_MEGABYTES": rules.more_than(0),
+    "WORKERS": rules.whole(0, 10000),
 }
 
 
@@ -42,7 +43,7 @@ def main(settings):
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made_with = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
     made_with["FFMPEG"] = media.ffmpeg_version()
-    files.keep_settings(chalearn.IMAGES, made_with, by=chalearn.shard_suffix(settings.SHARD))
+    keep_settings(chalearn.IMAGES, made_with, by=chalearn.shard_suffix(settings.SHARD))
 
     def make(video, tmp):
         return extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, chalearn.FRAME_SIZE)

@@ -14,7 +14,7 @@ A second run writes only what is not there for these frames, labels and constant
 import io
 import re
 
-from first_impression.common import script
+from first_impression.common import rules, script
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import listed
 from first_impression.data import chalearn, record_writer, steps
@@ -26,13 +26,13 @@ SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of the
 PRUNE = False  # True: remove the records of a split that has no clips any more
 
 RULES = {
-    "SEED": script.whole(0),
-    "IMAGE_ENCODING": script.one_of("jpeg", "raw"),
-    "NUM_SHARDS": script.whole(1, 99999),
-    "SHARD": script.shard,
+    "SEED": rules.whole(0),
+    "IMAGE_ENCODING": rules.one_of("jpeg", "raw"),
+    "NUM_SHARDS": rules.whole(1, 99999),
+    "SHARD": rules.shard,
 }
 
-REMAKE = "move its folder away and run Video_to_Image.py again"
+_REMAKE = "move its folder away and run Video_to_Image.py again"
 
 
 def main(settings):
@@ -79,7 +79,7 @@ def jpeg(frame):
     """The bytes of a frame as they are. Raises `UserError` where they are not a whole JPEG file of the right size."""
     content = frame.read_bytes()
     if not (content.startswith(b"\xff\xd8") and content.rstrip(b"\0").endswith(b"\xff\xd9")):
-        raise UserError(f"{frame} is not a whole JPEG file: {REMAKE}")
+        raise UserError(f"{frame} is not a whole JPEG file: {_REMAKE}")
     if frame.stem == "frame1":  # one of each clip tells the size of all
         decoded(frame, content).close()
     return content
@@ -87,7 +87,7 @@ def jpeg(frame):
 
 def pixels(frame):
     """The raw RGB bytes of a frame, 224 x 224 x 3, as the original's records hold them."""
-    with damage_as_user_error(f"{frame} is not a usable frame", REMAKE), decoded(frame, jpeg(frame)) as image:
+    with damage_as_user_error(f"{frame} is not a usable frame", _REMAKE), decoded(frame, jpeg(frame)) as image:
         return image.convert("RGB").tobytes()
 
 
@@ -95,7 +95,7 @@ def decoded(frame, content):
     """The opened image. Raises `UserError` where it is damaged, or not 224 x 224."""
     from PIL import Image
 
-    with damage_as_user_error(f"{frame} is not a usable frame", REMAKE):
+    with damage_as_user_error(f"{frame} is not a usable frame", _REMAKE):
         image = Image.open(io.BytesIO(content))
         if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
             width, height = image.size

@@ -13,7 +13,7 @@ import tempfile
 import threading
 from pathlib import Path
 
-from first_impression.common import script
+from first_impression.common import rules, script, signals
 from first_impression.common.errors import UserError
 from first_impression.data import media
 from first_impression.inference import answers
@@ -38,13 +38,13 @@ MOST_MEGABYTES = 200  # of a clip's file
 TAKES = 6  # that stay, of each visitor; the oldest one goes
 
 RULES = {
-    "PORT": script.whole(0, 65535),
-    "FRAMES_PER_CLIP": script.whole(1, 1000),
-    "API_FRAMES_PER_CLIP": script.whole(1, 1000),
-    "RECORD_SECONDS": script.whole(1, 600),
-    "LONGEST": script.between(1, 3600),
-    "MOST_MEGABYTES": script.whole(1, 4000),
-    "TAKES": script.whole(1, 100),
+    "PORT": rules.whole(0, 65535),
+    "FRAMES_PER_CLIP": rules.whole(1, 1000),
+    "API_FRAMES_PER_CLIP": rules.whole(1, 1000),
+    "RECORD_SECONDS": rules.whole(1, 600),
+    "LONGEST": rules.between(1, 3600),
+    "MOST_MEGABYTES": rules.whole(1, 4000),
+    "TAKES": rules.whole(1, 100),
 }
 
 
@@ -59,7 +59,7 @@ def main(settings):
         about = answers.about_models(models, models.cautions)
         answers.warm_up(models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
         print(answers.REMINDER, *about["cautions"], sep="\n")
-        with contextlib.suppress(script.Stopped):
+        with contextlib.suppress(signals.Stopped):
             serve(settings, models, about, folder)
     print("\nThe page is closed, and its clips are deleted.")
 

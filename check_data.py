@@ -11,7 +11,8 @@ import os
 import shutil
 from pathlib import Path
 
-from first_impression.common import script
+from first_impression.common import rules, script
+from first_impression.common.tensorflow_start import NVIDIA_DRIVER
 from first_impression.data import chalearn, inventory
 from first_impression.data.clips import NoClips, find_clips
 
@@ -23,9 +24,9 @@ FRAMES_PER_CLIP = 100  # as in Video_to_Image.py
 WEIGHTS = "vgg-face.mat"  # as in train.py
 RESNET_WEIGHTS = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"  # for PAPER; "": the ResNet starts from chance
 
-RULES = {"MAX_ZIP_MEGABYTES": script.more_than(0), "FRAMES_PER_CLIP": script.whole(1, 10**6)}
+RULES = {"MAX_ZIP_MEGABYTES": rules.more_than(0), "FRAMES_PER_CLIP": rules.whole(1, 10**6)}
 
-CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
+_CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
 
 
 def main(settings):
@@ -45,16 +46,16 @@ def main(settings):
         print(f"  {room.what:<16} about {whole:>7}, {to_come:>7} of it to come")
     if not has_gpu():
         images = settings.FRAMES_PER_CLIP * sum(clip.split is chalearn.TRAINING for clip in clips)
-        takes = duration(images / CPU_IMAGES)
+        takes = duration(images / _CPU_IMAGES)
         print(
-            f"No NVIDIA GPU: an epoch of a visual model takes {takes} at {CPU_IMAGES} images a second, which two cores"
+            f"No NVIDIA GPU: an epoch of a visual model takes {takes} at {_CPU_IMAGES} images a second, which two cores"
         )
         print(f"  for each visual model; there are {visual} of them to train. The audio model takes minutes.")
     inventory.refuse_missing(inventory.missing_files(clips, weights, settings.ZIP_PASSWORD), rooms)
 
 
 def has_gpu():
-    return os.path.exists(script.NVIDIA_DRIVER) or bool(shutil.which("nvidia-smi"))
+    return os.path.exists(NVIDIA_DRIVER) or bool(shutil.which("nvidia-smi"))
 
 
 def duration(seconds):

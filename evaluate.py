@@ -18,8 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, name_some
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
 from first_impression.sharing.fetching import published_folder
@@ -48,10 +49,10 @@ BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
 
 RULES = {
     "EPOCHS": saved_models.epochs_rule,
-    "SPLIT": script.one_of("validation", "test", "training"),
-    "RESAMPLES": script.whole(1, 10**5),
-    "SEED": script.whole(0),
-    "BATCH_SIZE": script.whole(0, 10**6),
+    "SPLIT": rules.one_of("validation", "test", "training"),
+    "RESAMPLES": rules.whole(1, 10**5),
+    "SEED": rules.whole(0),
+    "BATCH_SIZE": rules.whole(0, 10**6),
 }
 
 
@@ -127,7 +128,7 @@ def fusion_weights(models, settings):
 
 def ask_runs(runs, split, reference, settings):
     """Ask the models of {name: folder} about the split's records: {name: `Answered`}. All is checked before that."""
-    script.load_tensorflow()
+    load_tensorflow()
     from first_impression.training.devices import Devices
 
     os.environ.pop("TF_CONFIG", None)  # one process scores, however many trained

@@ -12,7 +12,7 @@ train_audio_full.tfrecords-00002-of-00016 for 3/16.
 A second run writes only what is not there for these sounds, labels and constants.
 """
 
-from first_impression.common import parallel, script
+from first_impression.common import parallel, rules, script
 from first_impression.common.files import listed
 from first_impression.data import audio, chalearn, record_writer, steps
 
@@ -21,7 +21,7 @@ SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of the
 PRUNE = False  # True: remove the records of a split that has no clips any more
 WORKERS = 0  # clips at a time; 0: one per core
 
-RULES = {"SEED": script.whole(0), "SHARD": script.shard, "WORKERS": script.whole(0, 10000)}
+RULES = {"SEED": rules.whole(0), "SHARD": rules.shard, "WORKERS": rules.whole(0, 10000)}
 
 
 def main(settings):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from first_impression.common import files, script
 from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.settings import read_recipe
 from first_impression.evaluation import fusion, published
 from first_impression.evaluation.comparison import ALL
 from first_impression.training import saved_models
@@ -72,7 +73,7 @@ def cautions(split, report, runs):
         constants = saved_models.settings_of(run).get("constants", {})
         recipe = RECIPES / f"{name}.py"
         if recipe.exists() and constants:
-            numbers = script.read_recipe(recipe, constants)
+            numbers = read_recipe(recipe, constants)
             other = [f"{key} = {constants[key]!r}" for key, value in numbers.items() if constants[key] != value]
             found += [f"{name} was trained with {', '.join(other)}, not as recipes/{name}.py says"] if other else []
     return found

@@ -19,7 +19,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from first_impression.common import files, parallel, script
+from first_impression.common import files, parallel, rules, script
 from first_impression.common.errors import BadClipError, UserError, name_some
 from first_impression.data import media
 from first_impression.inference import answers, tables, windows
@@ -51,11 +51,11 @@ EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
 RULES = {
     "EPOCHS": saved_models.epochs_rule,
-    "START": script.at_least(0),
-    "SECONDS": script.at_least(0),
-    "WINDOW": script.between(windows.LEAST_SOUND, windows.SECONDS),
-    "FRAMES_PER_CLIP": script.whole(1, 10**6),
-    "BATCH_SIZE": script.whole(1, 10**6),
+    "START": rules.at_least(0),
+    "SECONDS": rules.at_least(0),
+    "WINDOW": rules.between(windows.LEAST_SOUND, windows.SECONDS),
+    "FRAMES_PER_CLIP": rules.whole(1, 10**6),
+    "BATCH_SIZE": rules.whole(1, 10**6),
 }
 
 SUFFIXES = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .3gp .ogv .gif".split()) | set(

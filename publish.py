@@ -11,7 +11,7 @@ zip of it or the address of its manifest.json as --RUNS. It has no label and no 
 import shutil
 from pathlib import Path
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError
 from first_impression.sharing import card, packing
 from first_impression.training import manifest, saved_models
@@ -26,7 +26,7 @@ TITLE = ""  # of the model card; "": the name of the folder TO
 RULES = {
     "EPOCHS": saved_models.epochs_rule,
     "LICENSE": card.license_rule,
-    "FORMAT": script.one_of("keras", "onnx"),
+    "FORMAT": rules.one_of("keras", "onnx"),
 }
 
 

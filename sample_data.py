@@ -13,7 +13,7 @@ drawn without regard to the labels. Half a minute on two cores, 5 MB. A second r
 
 from pathlib import Path
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError
 from first_impression.data import media
 from first_impression.sample import dataset, plan, weights
@@ -26,16 +26,16 @@ SEED = 0  # another number: other people, other labels
 WORKERS = 0  # clips drawn at a time; 0: one per core
 
 RULES = {
-    "TRAINING_CLIPS": script.whole(1),
-    "VALIDATION_CLIPS": script.whole(1),
-    "SECONDS": script.more_than(0),
-    "FRAMES_PER_SECOND": script.whole(1),
-    "SEED": script.whole(0),
-    "WORKERS": script.whole(0, 10000),
+    "TRAINING_CLIPS": rules.whole(1),
+    "VALIDATION_CLIPS": rules.whole(1),
+    "SECONDS": rules.more_than(0),
+    "FRAMES_PER_SECOND": rules.whole(1),
+    "SEED": rules.whole(0),
+    "WORKERS": rules.whole(0, 10000),
 }
 
 WEIGHTS, NOTE = Path("vgg-face.mat"), Path("README.txt")
-README = """Sample data for First-Impression, made by sample_data.py
+_README = """Sample data for First-Impression, made by sample_data.py
 
 The clips in data/ are drawn, nobody is in them, and they say nothing. The labels in Annotations/ are made up and mean
 nothing: they set how a clip is staged, never who seems to be in it. vgg-face.mat holds made-up weights, NOT VGG-Face.
@@ -76,7 +76,7 @@ def main(settings):
 def readme_of(settings):
     """The text of README.txt, which names the constants that made the sample."""
     made_with = {name: value for name, value in settings.constants().items() if name != "WORKERS"}
-    return README.format(constants=", ".join(f"{name} = {value}" for name, value in made_with.items()))
+    return _README.format(constants=", ".join(f"{name} = {value}" for name, value in made_with.items()))
 
 
 def refuse_to_mix(readme, outputs):

@@ -24,8 +24,10 @@ import signal
 import time
 from pathlib import Path
 
-from first_impression.common import files, parallel, script
+from first_impression.common import files, parallel, rules, script, signals
 from first_impression.common.errors import UserError, name_some
+from first_impression.common.settings import refuse_other_constants
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn, steps
 from first_impression.evaluation import metrics, predictions
 
@@ -67,30 +69,30 @@ MIXED_PRECISION = "auto"  # "auto": bfloat16 on GPUs that have it; "bfloat16"; "
 DETERMINISTIC = False  # True: same seed, same weights on a GPU as well, slower; on a CPU that always holds
 
 RULES = {
-    "MODEL": script.one_of("dan", "dan_plus", "resnet", "audio"),
-    "NAME": script.file_name,
-    "OPTIMIZER": script.one_of("adam", "sgd"),
-    "LEARNING_RATE": script.more_than(0),
-    "LEARNING_RATE_DECAY": script.more_than(0),
-    "LEARNING_RATE_UPDATE_DECAY": script.at_least(0),
-    "ADAM_EPSILON": script.more_than(0),
-    "DAMPENING": script.at_least(0, below=1),
-    "HEAD_INIT": script.one_of("truncated_normal", "normal"),
-    "MOMENTUM": script.at_least(0, below=1),
-    "WEIGHT_DECAY": script.at_least(0),
-    "LOSS": script.one_of("squared", "euclidean"),
-    "BATCH_SIZE": script.whole(1, 2**31 - 1),
-    "N_EPOCHS": script.whole(1, 10**6),
-    "REG_PENALTY": script.at_least(0),
-    "HEAD_STDDEV": script.more_than(0),
-    "SEED": script.whole(0, 2**32 - 1),
-    "CHECKPOINT_MINUTES": script.more_than(0),
-    "MIXED_PRECISION": script.one_of("auto", "bfloat16", "float32"),
+    "MODEL": rules.one_of("dan", "dan_plus", "resnet", "audio"),
+    "NAME": rules.file_name,
+    "OPTIMIZER": rules.one_of("adam", "sgd"),
+    "LEARNING_RATE": rules.more_than(0),
+    "LEARNING_RATE_DECAY": rules.more_than(0),
+    "LEARNING_RATE_UPDATE_DECAY": rules.at_least(0),
+    "ADAM_EPSILON": rules.more_than(0),
+    "DAMPENING": rules.at_least(0, below=1),
+    "HEAD_INIT": rules.one_of("truncated_normal", "normal"),
+    "MOMENTUM": rules.at_least(0, below=1),
+    "WEIGHT_DECAY": rules.at_least(0),
+    "LOSS": rules.one_of("squared", "euclidean"),
+    "BATCH_SIZE": rules.whole(1, 2**31 - 1),
+    "N_EPOCHS": rules.whole(1, 10**6),
+    "REG_PENALTY": rules.at_least(0),
+    "HEAD_STDDEV": rules.more_than(0),
+    "SEED": rules.whole(0, 2**32 - 1),
+    "CHECKPOINT_MINUTES": rules.more_than(0),
+    "MIXED_PRECISION": rules.one_of("auto", "bfloat16", "float32"),
 }
 FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a stopped run goes on
 
 # Points of the loss curve; each waits for the device
-LOSSES_PER_EPOCH = 100
+_LOSSES_PER_EPOCH = 100
 
 
 def main(settings):
@@ -98,7 +100,7 @@ def main(settings):
         raise UserError("FLIP = True: sound has no mirror image; set FLIP = False for audio")
     if settings.OPTIMIZER != "sgd" and settings.NEW_MOMENTUM_EACH_EPOCH:
         raise UserError('NEW_MOMENTUM_EACH_EPOCH = True is of OPTIMIZER = "sgd" only')
-    script.load_tensorflow()
+    load_tensorflow()
     import keras
 
     from first_impression.training import checkpoint, history, saved_models
@@ -149,12 +151,12 @@ def main(settings):
 def train_epoch(devices, step, training, settings, progress, save):
     """Train through the rest of an epoch: from `progress.step` on, which counts up. `save()` writes a checkpoint.
 
-    Raises `script.Stopped` after a signal, when all is saved, and `UserError` for a loss that is not finite.
+    Raises `signals.Stopped` after a signal, when all is saved, and `UserError` for a loss that is not finite.
     """
     from first_impression.training.step import nonfinite_loss_as_user_error
 
     steps = math.ceil(training.size / settings.BATCH_SIZE)
-    steps_per_loss = max(1, steps // LOSSES_PER_EPOCH)
+    steps_per_loss = max(1, steps // _LOSSES_PER_EPOCH)
     seen = min(progress.step * settings.BATCH_SIZE, training.size)
     step.start_epoch(progress.step, seen, progress.loss_sum)
     # The order of the records follows from seed and epoch: a stopped epoch finds its place in it
@@ -164,7 +166,7 @@ def train_epoch(devices, step, training, settings, progress, save):
     title, saved_at = f"epoch {progress.epoch + 1}/{settings.N_EPOCHS}", time.monotonic()
     with (
         nonfinite_loss_as_user_error(training, order, title),
-        script.delayed_stop() as stop_signal,
+        signals.delayed_stop() as stop_signal,
         parallel.progress(training.size, title, unit(settings), seen) as bar,
     ):
         for batch in devices.batches(training, skip=progress.step, **order, **form):
@@ -181,7 +183,7 @@ def train_epoch(devices, step, training, settings, progress, save):
                 save()
                 saved_at = time.monotonic()
             if stop:
-                raise script.Stopped(stop_signal() or signal.SIGTERM)
+                raise signals.Stopped(stop_signal() or signal.SIGTERM)
 
 
 def open_records(settings):
@@ -241,7 +243,7 @@ def begin_or_resume(folder, settings, training, validation, devices):
                 f"{folder} was trained on other {' and '.join(other)} records: bring those back, or train under "
                 "another NAME"
             )
-        files.refuse_other_constants(folder, progress.about["constants"], settings.constants(), FREE_TO_CHANGE)
+        refuse_other_constants(folder, progress.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {progress.epoch}, step {progress.step}")
     else:
         if models := files.listed(folder, "[!.]*.keras"):

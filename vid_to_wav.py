@@ -11,7 +11,8 @@ A second run makes what is missing, and what is not as it was made from these ve
 of the unusable has its number in its name.
 """
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
+from first_impression.common.settings import keep_settings
 from first_impression.data import chalearn, media, steps
 from first_impression.data.clips import find_clips
 from first_impression.data.sound import extract_sound
@@ -23,14 +24,14 @@ ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_P
 PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
 WORKERS = 0  # clips converted at a time; 0: one per core
 
-RULES = {"SHARD": script.shard, "MAX_ZIP_MEGABYTES": script.more_than(0), "WORKERS": script.whole(0, 10000)}
+RULES = {"SHARD": rules.shard, "MAX_ZIP_MEGABYTES": rules.more_than(0), "WORKERS": rules.whole(0, 10000)}
 
 
 def main(settings):
     media.require_ffmpeg()
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made_with = {"FFMPEG": media.ffmpeg_version()}
-    files.keep_settings(chalearn.VOICES, made_with, by=chalearn.shard_suffix(settings.SHARD))
+    keep_settings(chalearn.VOICES, made_with, by=chalearn.shard_suffix(settings.SHARD))
     steps.for_each_clip(extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, made_with, settings)
 
 

@@ -15,7 +15,8 @@ from python_speech_features import logfbank
 from runner import compare, run_step, seconds, workshop
 from scipy.io import wavfile
 
-from first_impression.common import script
+from first_impression.common import rules, script
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import audio, chalearn, record_reader
 from first_impression.data.sound import SAMPLE_RATE
 
@@ -23,13 +24,13 @@ CLIPS = 40  # sounds per round
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+RULES = {"CLIPS": rules.whole(1), "ROUNDS": rules.whole(1)}
 
-TOLERANCE = 1e-4
+_TOLERANCE = 1e-4
 
 
 def main(settings):
-    script.load_tensorflow()
+    load_tensorflow()
     logging.disable(logging.WARNING)  # the library remarks on every file that its windows are longer than its FFT
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
     with workshop():
@@ -49,7 +50,7 @@ def main(settings):
         step(), library()
         worst = largest_difference(features)
         print(f"largest difference of a feature: {worst:.2g}")
-        assert worst <= TOLERANCE, f"the features differ by {worst:.2g}"
+        assert worst <= _TOLERANCE, f"the features differ by {worst:.2g}"
         rest = (settings.ROUNDS, settings.CLIPS, "clips")
         compare("audio_features", step, library, *rest, target=1.8, largest_difference=worst)
 

@@ -17,16 +17,16 @@ import cv2
 import material
 from runner import compare, run_step, seconds, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
 from first_impression.data import chalearn, media
 
 CLIPS = 40  # clips per round
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+RULES = {"CLIPS": rules.whole(1), "ROUNDS": rules.whole(1)}
 
-FRAMES = 100
+_FRAMES = 100
 
 
 def main(settings):
@@ -36,9 +36,9 @@ def main(settings):
 
         def step(sampling):
             shutil.rmtree(chalearn.IMAGES, ignore_errors=True)
-            took = run_step("Video_to_Image", "--SAMPLING", sampling, "--FRAMES_PER_CLIP", str(FRAMES))
+            took = run_step("Video_to_Image", "--SAMPLING", sampling, "--FRAMES_PER_CLIP", str(_FRAMES))
             written = sum(1 for _ in chalearn.IMAGES.glob("*/*/frame*.jpg"))
-            assert written == FRAMES * settings.CLIPS, written
+            assert written == _FRAMES * settings.CLIPS, written
             return took
 
         def opencv():
@@ -60,7 +60,7 @@ def opencv_loop(clips):
         folder = Path("opencv") / str(number)
         folder.mkdir(parents=True)
         capture = cv2.VideoCapture(str(clip))
-        for frame in range(1, FRAMES + 1):
+        for frame in range(1, _FRAMES + 1):
             _, picture = capture.read()
             size = (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE)
             cv2.imwrite(f"{folder}/frame{frame}.jpg", cv2.resize(picture, size, interpolation=cv2.INTER_CUBIC))

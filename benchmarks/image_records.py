@@ -13,21 +13,22 @@ import numpy as np
 from PIL import Image
 from runner import compare, run_step, seconds, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import chalearn
 
 CLIPS = 40  # clips of 100 frames per round
 ROUNDS = 3  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+RULES = {"CLIPS": rules.whole(1), "ROUNDS": rules.whole(1)}
 
-ORIGINAL_SIZE = 256
+_ORIGINAL_SIZE = 256
 SMALLER = 9  # a record of ours has at most one part of so many of the original's bytes
 
 
 def main(settings):
-    script.load_tensorflow()
+    load_tensorflow()
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
     with workshop():
         frames = material.make_frames(material.make_clips(kept), settings.CLIPS)
@@ -70,7 +71,7 @@ def enlarge(frames):
             made[inode] = Path("larger") / f"{len(made)}.jpg"
             made[inode].parent.mkdir(exist_ok=True)
             with Image.open(frame) as image:
-                image.resize((ORIGINAL_SIZE, ORIGINAL_SIZE)).save(made[inode], quality=95)  # OpenCV's default
+                image.resize((_ORIGINAL_SIZE, _ORIGINAL_SIZE)).save(made[inode], quality=95)  # OpenCV's default
         larger.append(made[inode])
     return larger
 

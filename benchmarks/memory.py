@@ -23,7 +23,7 @@ from pathlib import Path
 import material
 from runner import PROJECT, in_child, note, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
 from first_impression.common.errors import UserError
 from first_impression.data import chalearn
 
@@ -33,9 +33,9 @@ IMAGES = 16  # N, frames, for train.py and evaluate.py
 FILMS = 3  # N, clips of few frames, for predict.py
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = dict.fromkeys(("CLIPS", "SOUNDS", "IMAGES", "FILMS"), script.whole(1))
+RULES = dict.fromkeys(("CLIPS", "SOUNDS", "IMAGES", "FILMS"), rules.whole(1))
 
-TIMES = 4
+_TIMES = 4
 LIMIT = 2e9  # bytes, of steps 1 to 4
 LIMITED = ("step 1", "step 2", "step 3", "step 4")
 FEW = 4  # frames per clip, and batch size, where the network works
@@ -49,7 +49,7 @@ def main(settings):
     with workshop() as folder:
         clips = material.make_clips(kept)
         rows = {}
-        for times in (1, TIMES):
+        for times in (1, _TIMES):
             os.chdir(folder)
             Path(f"times{times}").mkdir()
             os.chdir(f"times{times}")

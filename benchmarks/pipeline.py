@@ -8,14 +8,14 @@ from pathlib import Path
 
 from runner import PROJECT, note, run_process, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
 
 TRAINING_CLIPS = 80  # of the sample
 VALIDATION_CLIPS = 40  # of the sample
 ROUNDS = 1  # of the whole pipeline
 IMPORTS = 3  # times that the import is measured
 
-RULES = dict.fromkeys(("TRAINING_CLIPS", "VALIDATION_CLIPS", "ROUNDS", "IMPORTS"), script.whole(1))
+RULES = dict.fromkeys(("TRAINING_CLIPS", "VALIDATION_CLIPS", "ROUNDS", "IMPORTS"), rules.whole(1))
 
 
 def main(settings):

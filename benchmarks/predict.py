@@ -13,7 +13,8 @@ import material
 import numpy as np
 from runner import PROJECT, compare, in_child, run_process, workshop
 
-from first_impression.common import files, script
+from first_impression.common import files, rules, script
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import chalearn
 from first_impression.evaluation import predictions
 from first_impression.training import saved_models
@@ -22,9 +23,9 @@ ROUNDS = 5  # of ours and the sum each
 FRAMES = 100  # per clip
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"ROUNDS": script.whole(1), "FRAMES": script.whole(1)}
+RULES = {"ROUNDS": rules.whole(1), "FRAMES": rules.whole(1)}
 
-BATCH_SIZE = 25
+_BATCH_SIZE = 25
 REST = 1.5  # seconds allowed for what is neither import nor inference
 TRAINING_CLIPS = 6000  # that a run names, as ChaLearn's
 START = {"words": "random weights of the benchmarks", "file": "", "md5": "", "published": False}
@@ -61,7 +62,7 @@ def main(settings):
 
 def make_run(name):
     """runs/<name>/ with random weights, as far as predict.py reads it."""
-    script.load_tensorflow()
+    load_tensorflow()
     from model import build_audio, build_model
 
     folder = Path("runs") / name
@@ -74,7 +75,7 @@ def make_run(name):
 
 def seconds_of_inference(frames):
     """How long DAN takes for so many frames in memory."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     from model import build_model
@@ -83,7 +84,7 @@ def seconds_of_inference(frames):
     infer = tf.function(lambda images: model(images, training=False), reduce_retracing=True)
     shape = (frames, chalearn.FRAME_SIZE, chalearn.FRAME_SIZE, 3)
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    batches = [tf.constant(images[start : start + BATCH_SIZE]) for start in range(0, frames, BATCH_SIZE)]
+    batches = [tf.constant(images[start : start + _BATCH_SIZE]) for start in range(0, frames, _BATCH_SIZE)]
     for batch in (batches[0], batches[-1]):
         infer(batch).numpy()
     start = time.perf_counter()

@@ -17,21 +17,22 @@ from pathlib import Path
 import material
 from runner import compare, in_child, run_step, seconds, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import chalearn, record_reader
 
 CLIPS = 40  # clips of 100 frames; raw, these are 600 MB
 ROUNDS = 5  # of ours and each yardstick
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+RULES = {"CLIPS": rules.whole(1), "ROUNDS": rules.whole(1)}
 
-BATCH_SIZE = 25
+_BATCH_SIZE = 25
 CAPACITY = 100  # of the original's queue
 
 
 def main(settings):
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     kept = settings.MATERIAL and os.path.abspath(settings.MATERIAL)
@@ -45,7 +46,7 @@ def main(settings):
         jpegs = [frame.read_bytes() for frame in frames]
 
         def ours():
-            return seconds(lambda: count(images for images, *_ in record_reader.batches(records, BATCH_SIZE, 0)))
+            return seconds(lambda: count(images for images, *_ in record_reader.batches(records, _BATCH_SIZE, 0)))
 
         def count(batches):
             images = sum(len(batch) for batch in batches)
@@ -74,7 +75,7 @@ def main(settings):
             """decode_jpeg over bytes in memory in a tf.data pipeline."""
             dataset = tf.data.Dataset.from_tensor_slices(jpegs)
             dataset = dataset.map(lambda content: tf.io.decode_jpeg(content, channels=3), tf.data.AUTOTUNE)
-            return seconds(lambda: count(dataset.batch(BATCH_SIZE).prefetch(tf.data.AUTOTUNE)))
+            return seconds(lambda: count(dataset.batch(_BATCH_SIZE).prefetch(tf.data.AUTOTUNE)))
 
         ours(), graph()  # once without the clock: files into memory, the graph traced
         rest = (settings.ROUNDS, len(frames), "images")
@@ -97,7 +98,7 @@ def decode_in_threads(jpegs):
 
 def read_with_queues(path, images):
     """Read all records once, as the original does; returns the seconds from the first request to the last batch."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow.compat.v1 as tf
 
     tf.disable_eager_execution()
@@ -110,9 +111,9 @@ def read_with_queues(path, images):
     label = tf.reshape(tf.decode_raw(values["train/label"], tf.float32), [len(chalearn.TRAITS)])
     batch = tf.train.shuffle_batch(
         [image, label],
-        batch_size=BATCH_SIZE,
+        batch_size=_BATCH_SIZE,
         capacity=CAPACITY,
-        min_after_dequeue=BATCH_SIZE,
+        min_after_dequeue=_BATCH_SIZE,
         allow_smaller_final_batch=True,
     )
     with tf.Session() as session:

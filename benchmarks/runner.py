@@ -42,7 +42,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(1, str(PROJECT))  # behind benchmarks/ itself
 
-from first_impression.common import script  # noqa: E402, once the project can be found
+from first_impression.common.settings import read_settings  # noqa: E402, once the project can be found
 from first_impression.data import media  # noqa: E402
 
 RESULTS = Path("benchmarks/results.jsonl").absolute()  # of the folder where the benchmark was started
@@ -76,7 +76,7 @@ def run_step(name, *flags):
     step = importlib.import_module(name)
     talk = io.StringIO()
     with contextlib.redirect_stdout(talk), contextlib.redirect_stderr(talk):
-        settings = script.read_settings(vars(step), list(flags))
+        settings = read_settings(vars(step), list(flags))
         return seconds(step.main, settings)
 
 

@@ -12,14 +12,14 @@ from pathlib import Path
 import material
 from runner import compare, run_step, seconds, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
 from first_impression.data import chalearn, media
 
 CLIPS = 40  # clips per round
 ROUNDS = 5  # of ours and the yardstick each
 MATERIAL = ""  # a folder that keeps the clips for the next benchmark; "": none
 
-RULES = {"CLIPS": script.whole(1), "ROUNDS": script.whole(1)}
+RULES = {"CLIPS": rules.whole(1), "ROUNDS": rules.whole(1)}
 
 
 def main(settings):

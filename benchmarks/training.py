@@ -28,7 +28,9 @@ import material
 import numpy as np
 from runner import compare, cpu, in_child, note, seconds, workshop
 
-from first_impression.common import script
+from first_impression.common import rules, script
+from first_impression.common.settings import read_settings
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import chalearn
 
 STEPS = 0  # steps of a measurement; 0: 12 on a CPU, 400 on a GPU
@@ -48,18 +50,18 @@ def numbers_rule(value):
 
 
 RULES = {
-    "STEPS": script.whole(0),
+    "STEPS": rules.whole(0),
     "BATCH_SIZES": numbers_rule,
     "INFERENCE_BATCH_SIZES": numbers_rule,
-    "FORMATS": script.one_of("", "float32", "bfloat16", "float32,bfloat16"),
-    "MATRIX": script.whole(1),
-    "ROUNDS": script.whole(1),
+    "FORMATS": rules.one_of("", "float32", "bfloat16", "float32,bfloat16"),
+    "MATRIX": rules.whole(1),
+    "ROUNDS": rules.whole(1),
 }
 
 WARM_UP = 3  # steps before the clock starts: the first ones trace, compile and try kernels
 FORWARD, BACKWARD = 31e9, 62e9  # floating-point operations of VGG-16's convolutions on one image
 PRODUCTS = 50  # of matrices, one after the other
-WEIGHTS = "vgg-face.mat"
+_WEIGHTS = "vgg-face.mat"
 
 
 def main(settings):
@@ -77,7 +79,7 @@ def main(settings):
         counts |= {batches * size for batches in (WARM_UP, WARM_UP + steps) for size in inference_batch_sizes}
         clips = material.make_clips(kept)
         in_child(write_records, material.make_frames(clips, -(-max(counts) // 100)), counts)
-        material.write_weights(WEIGHTS)
+        material.write_weights(_WEIGHTS)
 
         for number_format in formats:
             for size in batch_sizes:
@@ -127,7 +129,7 @@ def tell_formats(formats, batch_sizes, steps, rounds, matrix, about):
 
 def gpu_name():
     """The name of the first GPU, empty where TensorFlow finds none."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     gpus = tf.config.list_physical_devices("GPU")
@@ -141,7 +143,7 @@ def records_of(count):
 
 def write_records(frames, counts):
     """A record file of the first `count` frames for each of `counts`."""
-    script.load_tensorflow()
+    load_tensorflow()
     from first_impression.data import record_writer
 
     labels = {clip: np.float32(label) for clip, label in material.labels(len(frames)).items()}
@@ -168,12 +170,12 @@ def settings_of_train(number_format):
     import train
 
     with silence():
-        return script.read_settings(vars(train), ["--WEIGHTS", WEIGHTS, "--MIXED_PRECISION", number_format])
+        return read_settings(vars(train), ["--WEIGHTS", _WEIGHTS, "--MIXED_PRECISION", number_format])
 
 
 def seconds_of_loop(number_format, batch_size, steps, records):
     """Seconds per image of train.py's loop, over a file of so many records."""
-    script.load_tensorflow()
+    load_tensorflow()
     import train
     from first_impression.data import record_reader
     from first_impression.training.devices import Devices
@@ -201,7 +203,7 @@ def seconds_of_loop(number_format, batch_size, steps, records):
 
 def seconds_of_step(number_format, batch_size, steps, xla=False):
     """Seconds per image of a bare training step."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     from first_impression.training.optimizers import make_optimizer
@@ -228,7 +230,7 @@ def seconds_of_step(number_format, batch_size, steps, xla=False):
 
 def seconds_of_predict(batch_size, steps):
     """Seconds per image of Devices.predict."""
-    script.load_tensorflow()
+    load_tensorflow()
     from first_impression.data import record_reader
     from first_impression.training.devices import Devices
 
@@ -248,7 +250,7 @@ def seconds_of_predict(batch_size, steps):
 
 def seconds_of_inference(batch_size, steps):
     """Seconds per image of the network alone."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     model = network("float32")
@@ -271,7 +273,7 @@ def network(number_format):
 
     keras.config.set_dtype_policy("mixed_bfloat16" if number_format == "bfloat16" else "float32")
     model = build_model("dan", seed=0)
-    load_vggface(model, WEIGHTS)
+    load_vggface(model, _WEIGHTS)
     return model
 
 
@@ -287,7 +289,7 @@ def batch_in_memory(batch_size):
 
 def products_per_second(matrix):
     """Floating-point operations per second of bfloat16 multiplication of square matrices."""
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     left, right = (tf.cast(tf.random.normal((matrix, matrix)), tf.bfloat16) for _ in range(2))

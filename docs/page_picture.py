@@ -18,7 +18,7 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from first_impression.common import script  # noqa: E402, once the project can be found
+from first_impression.common import rules, script  # noqa: E402, once the project can be found
 from first_impression.common.files import whole_file  # noqa: E402
 
 RUNS = "sample/runs"  # as app.py takes it
@@ -29,7 +29,7 @@ WIDTH = 1000  # pixels of the picture
 COLOURS = 256  # of the picture: fewer make a smaller file
 AT = 0.4  # where in the clip the moment is that is shown, as a share of its length
 
-RULES = {"WIDTH": script.whole(100), "COLOURS": script.whole(2, 256), "AT": script.between(0, 1)}
+RULES = {"WIDTH": rules.whole(100), "COLOURS": rules.whole(2, 256), "AT": rules.between(0, 1)}
 
 
 def main(settings):

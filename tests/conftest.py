@@ -20,7 +20,8 @@ PROJECT = Path(__file__).parent.parent
 FFMPEG = imageio_ffmpeg.get_ffmpeg_exe()  # for the tests' material
 sys.path.insert(0, str(PROJECT))
 
-from first_impression.common import script  # noqa: E402, once the project can be found
+from first_impression.common import signals  # noqa: E402, once the project can be found
+from first_impression.common.settings import read_settings  # noqa: E402, once the project can be found
 from first_impression.data.chalearn import TRAITS  # noqa: E402
 
 HARM = "harm.txt"  # what the code in a hostile file would write, if it ran
@@ -70,7 +71,7 @@ def run(name, *arguments):
     What a process of its own adds, at 4 s each, is the start of Python and TensorFlow, signals, and a fresh memory.
     """
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2)]
-    handlers, path, status = {number: signal.getsignal(number) for number in script.STOPPING}, list(sys.path), 0
+    handlers, path, status = {number: signal.getsignal(number) for number in signals.STOPPING}, list(sys.path), 0
     if "keras" in sys.modules:  # names of layers and the number format, as a new process has them
         sys.modules["keras"].backend.clear_session(free_memory=False)
     command, sys.argv = sys.argv, [name, *map(str, arguments)]
@@ -98,7 +99,7 @@ def run_alone(name, *arguments, **options):
 
 def call(module, *arguments):
     """A script's main in this process, with the command line's `arguments`; it raises its errors."""
-    module.main(script.read_settings(vars(module), arguments))
+    module.main(read_settings(vars(module), arguments))
 
 
 def ok(done):

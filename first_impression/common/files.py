@@ -167,37 +167,3 @@ def write_json(path, value, by=""):
     text = NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(value, indent=1))
     with whole_file(path, by) as tmp:
         tmp.write_text(f"{text}\n", encoding="utf-8")
-
-
-def keep_settings(folder, constants, by=""):
-    """Hold `folder` to one set of constants, noted in its `settings.json`.
-
-    Several processes may do this at a time, each with another text `by`.
-    Raises `UserError` where others made the work in the folder: the two must not be mixed.
-    """
-    note = Path(folder) / "settings.json"
-    if note.exists():
-        try:
-            before = json.loads(note.read_text(encoding="utf-8"))["constants"]
-            refuse_other_constants(folder, before, constants)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{note} is damaged: delete it and run this again; the rest of {folder} stays") from None
-        partial(note, by).unlink(missing_ok=True)  # of a run that was killed
-    else:
-        write_json(note, {"constants": constants}, by)
-
-
-def refuse_other_constants(folder, before, constants, free=()):
-    """Raises `UserError` where `folder` was made with other constants, {name: value}, than it is to be used with now.
-
-    Those in `free` may differ.
-    """
-    was = [
-        f"{name} = {before.get(name)!r} (now {value!r})"
-        for name, value in constants.items()
-        if before.get(name) != value and name not in free
-    ]
-    if was:
-        raise UserError(
-            f"{folder} was made with {', '.join(was)}: set that again, or choose another folder (a run: another NAME)"
-        )

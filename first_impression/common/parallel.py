@@ -1,6 +1,5 @@
 """Many things at a time, in order, under a progress bar."""
 
-import contextlib
 import math
 import multiprocessing
 import os
@@ -13,8 +12,8 @@ from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolEx
 
 from tqdm import tqdm
 
+from first_impression.common import signals
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.common.script import STOPPING
 
 
 class Bar(tqdm):
@@ -77,7 +76,7 @@ def in_order(task, items, workers, processes=False):
     try:
         for item in items:
             # a worker that starts now inherits it: Ctrl-C is ours to handle
-            with _ignoring([signal.SIGINT] if processes else []):
+            with signals.ignored([signal.SIGINT] if processes else []):
                 waiting.append((item, pool.submit(_attempt, task, item)))
             if len(waiting) >= 4 * workers:
                 item, future = waiting.popleft()
@@ -87,7 +86,9 @@ def in_order(task, items, workers, processes=False):
     except BrokenExecutor:
         raise UserError("a worker was killed, perhaps for want of memory: run this again, with fewer WORKERS") from None
     finally:
-        with _ignoring(STOPPING):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
+        with signals.ignored(
+            signals.STOPPING
+        ):  # a second Ctrl-C would cut this in two, and the workers would wait for ever
             pool.shutdown(cancel_futures=True)
 
 
@@ -99,20 +100,6 @@ def _end_with_parent():
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _ignoring(numbers):
-    """Ignore these signals in the block; only the main thread can, and only it is interrupted."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = [(number, signal.signal(number, signal.SIG_IGN)) for number in numbers]
-    try:
-        yield
-    finally:
-        for number, handler in before:
-            signal.signal(number, handler)
 
 
 def _attempt(task, item):

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from first_impression.common import script
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
 from first_impression.common.provenance import signs_of
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths, table_path
 
 
@@ -52,7 +52,7 @@ def write(path, key, kind, examples, payloads, made_with):
     if read_table(path).get("made_from") == fingerprint:
         print(f"{path}: {len(examples)} records, were there")
         return
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf  # here: it takes seconds, and most reruns have nothing to write
 
     try:

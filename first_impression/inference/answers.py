@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from first_impression.common import files, script
+from first_impression.common import files
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
@@ -75,7 +76,7 @@ def load_models(folders, epochs=""):
 
     Raises `UserError` as `saved_models.load_networks` does.
     """
-    script.load_tensorflow()
+    load_tensorflow()
     import tensorflow as tf
 
     models = Models()

@@ -6,15 +6,15 @@ import pytest
 from conftest import PROJECT, refused, run
 
 import train
-from first_impression.common import script
 from first_impression.common.errors import UserError
+from first_impression.common.settings import read_settings
 
 RECIPES = sorted((PROJECT / "recipes").glob("*.py"))
 MARK = "harm.txt"  # what a recipe's code would write, if it ran
 
 
 def read(*arguments):
-    return script.read_settings(vars(train), list(arguments), recipes=True)
+    return read_settings(vars(train), list(arguments), recipes=True)
 
 
 def recipe(text, path="mine.py"):
@@ -133,8 +133,15 @@ def test_rules_hold_for_whoever_reads_the_settings():
     """A benchmark or a notebook that imports the script gets the checks of the command line."""
     names = {**vars(train), "BATCH_SIZE": 0}
     with pytest.raises(UserError, match="^BATCH_SIZE = 0: must be a whole number, from 1"):
-        script.read_settings(names)
+        read_settings(names)
     with pytest.raises(UserError, match="^MODEL = 'vgg': must be one of dan"):
-        script.read_settings(vars(train), ["--MODEL", "vgg"])
+        read_settings(vars(train), ["--MODEL", "vgg"])
     with pytest.raises(UserError, match="NO_SUCH is not a setting"):
-        _ = script.read_settings(vars(train)).NO_SUCH
+        _ = read_settings(vars(train)).NO_SUCH
+
+
+def test_a_recipe_of_this_project_is_found_from_any_folder(folder):
+    assert read("recipes/paper_dan.py").LOSS == "euclidean"
+    Path("recipes").mkdir()
+    Path("recipes/paper_dan.py").write_text('LOSS = "squared"\n', encoding="utf-8")
+    assert read("recipes/paper_dan.py").LOSS == "squared"  # the one in this folder comes first

@@ -16,7 +16,7 @@ def test_help_shows_every_constant_with_its_default(name, monkeypatch):
     monkeypatch.setenv("COLUMNS", "500")
     words = " ".join(ok(run(name, "--help")).partition("options:")[2].split())
     source = (PROJECT / name).read_text(encoding="utf-8")
-    constants = re.findall(r"^([A-Z_]+) = ([^({\[].*?)  # (.+)$", source, re.M)
+    constants = re.findall(r"^([A-Z][A-Z_]*) = ([^({\[].*?)  # (.+)$", source, re.M)
     assert constants
     for constant, value, remark in constants:
         assert f"--{constant} " in words
@@ -102,7 +102,8 @@ def test_importing_a_script_does_no_work_and_loads_no_tensorflow(folder):
         ('MODEL = "vgg"#', "MODEL = 'vgg': must be one of dan, "),
         ("MODEL = 2.5  # ", "MODEL = 2.5: must be one of dan, "),
         ("MODEL = True  # ", "MODEL = True: must be one of dan, "),
-        ('MODEL = "dan" \nOTHER = 1  # ', "MODEL is not a setting"),
+        ('MODEL = "vgg" \n_OTHER = 1  # ', "MODEL = 'vgg': must be one of dan, "),
+        ('_OTHER = "dan"  # ', "MODEL is not a setting"),
         ("MODEL = None  # ", "MODEL is not a setting"),
     ],
 )

@@ -15,8 +15,9 @@ import pytest
 from conftest import FFMPEG, GREY, PROJECT, label_of, make_clip, make_zip, ok, refused, run, write_annotation
 from test_steps import examples, tree
 
-from first_impression.common import files, script
+from first_impression.common import files, rules
 from first_impression.common.errors import UserError
+from first_impression.common.settings import keep_settings
 from first_impression.data import chalearn, record_reader
 
 STEPS = ("Video_to_Image.py", "vid_to_wav.py")
@@ -194,22 +195,22 @@ def test_the_name_alone_decides_and_shards_are_of_one_size():
     "text", ["3", "0/3", "4/3", "-1/3", "1/0", "01/3", "1/3 ", "1/03", "a/b", "1/2/3", "/", "1/100000"]
 )
 def test_a_senseless_shard_is_refused(text):
-    assert script.shard(text)
+    assert rules.shard(text)
 
 
 def test_senseless_shards_are_refused_by_every_step(dataset):
-    assert not script.shard("") and not script.shard("1/1") and not script.shard("16/16") and script.shard(3)
+    assert not rules.shard("") and not rules.shard("1/1") and not rules.shard("16/16") and rules.shard(3)
     for name in (*STEPS, *WRITERS):
         refused(run(name, "--SHARD", "4/3"), name, "SHARD = '4/3': must be as 3/16")
     refused(run("Write_Into_TFRecords.py", "--SHARD", "1/3", "--NUM_SHARDS", "3"), "do not go together")
 
 
 def test_a_note_that_several_write_at_a_time_has_a_name_of_its_own_for_each(folder):
-    files.keep_settings("made", {"SIZE": 1}, by="-1-of-2")
+    keep_settings("made", {"SIZE": 1}, by="-1-of-2")
     before = os.stat("made/settings.json")
     left = Path("made/.partial.settings.json-2-of-2")
     left.write_text("{")
-    files.keep_settings("made", {"SIZE": 1}, by="-2-of-2")
+    keep_settings("made", {"SIZE": 1}, by="-2-of-2")
     assert os.path.samestat(before, os.stat("made/settings.json")) and not left.exists()
     with pytest.raises(UserError, match="made was made with SIZE = 1"):
-        files.keep_settings("made", {"SIZE": 2}, by="-2-of-2")
+        keep_settings("made", {"SIZE": 2}, by="-2-of-2")

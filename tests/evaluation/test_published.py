@@ -10,7 +10,8 @@ from conftest import PROJECT, call, label_of, refused, run, write_annotation
 
 import paper_table
 import train
-from first_impression.common import files, script
+from first_impression.common import files
+from first_impression.common.settings import read_settings
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import comparison, fusion, published, results
 
@@ -35,7 +36,7 @@ def scored(folder):
     write(report)
     for name in RUNS:
         recipe = str(PROJECT / f"recipes/{name}.py")
-        constants = script.read_settings(vars(train), [recipe, "--SEED", "3"], recipes=True).constants()
+        constants = read_settings(vars(train), [recipe, "--SEED", "3"], recipes=True).constants()
         start = {"words": "vgg-face.mat, the published VGG-Face", "published": True}
         files.write_json(f"runs/{name}/settings.json", {"constants": constants, "start": start})
     return answers

@@ -8,7 +8,7 @@ import numpy as np
 from keras import layers
 
 import predict
-from first_impression.common import script
+from first_impression.common.settings import read_settings
 from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import predictions
@@ -57,7 +57,7 @@ def tiny_dan(seed=None):
 def ask(*arguments, picture=False):
     """Call predict.py with these arguments in this process; returns its JSON, or None where it wrote none."""
     arguments = [*map(str, arguments), f"--PICTURE={picture}", "--JSON=out.json"]
-    settings = script.read_settings(vars(predict), arguments, inputs="CLIPS")
+    settings = read_settings(vars(predict), arguments, inputs="CLIPS")
     try:
         predict.main(settings)
     finally:

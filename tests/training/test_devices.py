@@ -91,8 +91,8 @@ def test_two_workers_or_two_devices_train_as_one_does_and_a_killed_worker_costs_
 
     # Two devices of one process
     program = TWO_DEVICES.format(project=str(PROJECT), devices=2) + (
-        "import train; from first_impression.common import script\n"
-        "train.main(script.read_settings(vars(train), sys.argv[1:], recipes=True))"
+        "import train; from first_impression.common.settings import read_settings\n"
+        "train.main(read_settings(vars(train), sys.argv[1:], recipes=True))"
     )
     command = [sys.executable, "-c", program, *ARGUMENTS, "--RUNS", "devices"]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -15,7 +15,7 @@ import tensorflow as tf
 from conftest import PROJECT, label_of, run
 
 import train
-from first_impression.common import script
+from first_impression.common.settings import read_settings
 from first_impression.data import frames, record_writer
 from first_impression.training.optimizers import make_optimizer
 from first_impression.training.step import TrainingStep
@@ -27,7 +27,7 @@ FEATURES = 79_534
 
 def settings_of(recipe, *flags):
     """The constants of train.py under a recipe; "" for its own, those of the TensorFlow 1 pipeline."""
-    return script.read_settings(vars(train), [*([recipe_file(recipe)] if recipe else []), *flags], recipes=True)
+    return read_settings(vars(train), [*([recipe_file(recipe)] if recipe else []), *flags], recipes=True)
 
 
 def recipe_file(name):

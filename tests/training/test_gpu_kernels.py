@@ -11,7 +11,7 @@ from conftest import PROJECT
 from tensorflow.python.framework import kernels
 
 import train
-from first_impression.common import script
+from first_impression.common.settings import read_settings
 from first_impression.training import optimizers
 from first_impression.training.devices import Devices
 from first_impression.training.step import TrainingStep
@@ -85,7 +85,7 @@ def devices():
 @pytest.mark.parametrize("name", ["", "paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio"])
 def test_every_operation_of_the_step_has_a_gpu_kernel(devices, name):
     recipe = [str(PROJECT / "recipes" / f"{name}.py")] if name else []
-    settings = script.read_settings(vars(train), recipe, recipes=True)
+    settings = read_settings(vars(train), recipe, recipes=True)
     with devices.strategy.scope():
         if settings.MODEL == "audio":
             model, inputs = build_audio(9.7, 3.0), tf.zeros((4, 79_534))

@@ -18,7 +18,7 @@ import tensorflow as tf
 from conftest import PROJECT, label_of, ok, refused, run, vgg_layers, write_annotation, write_mat
 from PIL import Image
 
-from first_impression.common import script
+from first_impression.common import signals
 from first_impression.common.errors import UserError
 from first_impression.common.files import write_json
 from first_impression.data import record_reader, record_writer
@@ -363,7 +363,7 @@ def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypat
 
     # While it is trained further, there is no trained model, and nobody takes the one of fewer epochs for it
     def stop(*_):
-        raise script.Stopped(signal.SIGTERM)
+        raise signals.Stopped(signal.SIGTERM)
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint, "save", stop)
