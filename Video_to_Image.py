@@ -3,19 +3,19 @@
 Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
 Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/trainingData/<clip>/frame1.jpg .., ImageData/validationData/<clip>/frame1.jpg ..
+        ImageData/clips.jsonl, the log: constants and version of ffmpeg, then what became of each clip
         ImageData/unusable.csv, the clips that gave no frames, with the reason
-        ImageData/gone.json, the clips that are gone from the zips, if there are any
-        ImageData/settings.json, what they were made with: constants and version of ffmpeg
 Run     python Video_to_Image.py
 
-A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
-of the unusable has its number in its name.
+A second run makes what is missing, and remakes outputs whose video, or whose own content, has changed. With a SHARD the
+names of log and table have its number in them.
 """
 
-from first_impression.common import files, rules, script
-from first_impression.common.errors import name_some
-from first_impression.common.settings import keep_settings
-from first_impression.data import chalearn, media, steps
+from first_impression.common import rules, script
+from first_impression.common.errors import counted, name_some
+from first_impression.common.files import whole_folder
+from first_impression.data import media, steps
+from first_impression.data.chalearn import FRAME_SIZE, IMAGES
 from first_impression.data.clips import find_clips
 from first_impression.data.frames import extract_frames
 
@@ -26,7 +26,6 @@ SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of the
 DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
-PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
 WORKERS = 0  # clips decoded at a time; 0: one per core
 
 RULES = {
@@ -40,18 +39,21 @@ RULES = {
 
 def main(settings):
     media.require_ffmpeg()
+    count, sampling = settings.FRAMES_PER_CLIP, settings.SAMPLING
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
-    made_with = {name: getattr(settings, name) for name in ("FRAMES_PER_CLIP", "SAMPLING")}
-    made_with["FFMPEG"] = media.ffmpeg_version()
-    keep_settings(chalearn.IMAGES, made_with, by=chalearn.shard_suffix(settings.SHARD))
-
-    def make(video, tmp):
-        return extract_frames(video, tmp, settings.FRAMES_PER_CLIP, settings.SAMPLING, chalearn.FRAME_SIZE)
-
-    made = steps.for_each_clip(make, clips, "frames", files.whole_folder, chalearn.IMAGES, made_with, settings)
-    short = [clip.name for clip, frames in made.items() if frames < settings.FRAMES_PER_CLIP]
+    made = steps.run_step(
+        clips,
+        lambda video, folder: extract_frames(video, folder, count, sampling, FRAME_SIZE),
+        IMAGES,
+        whole_folder,
+        constants={"FRAMES_PER_CLIP": count, "SAMPLING": sampling, "FFMPEG": media.ffmpeg_version()},
+        shard=settings.SHARD,
+        password=settings.ZIP_PASSWORD,
+        workers=settings.WORKERS,
+    )
+    short = [clip.name for clip, frames in made.items() if frames < count]
     if short:
-        print(f"  {len(short)} clips have fewer than {settings.FRAMES_PER_CLIP} frames: {name_some(short)}")
+        print(f"  {counted(len(short), 'clip')} with fewer than {count} frames: {name_some(short)}")
 
 
 if __name__ == "__main__":

@@ -15,15 +15,15 @@ import io
 import re
 
 from first_impression.common import rules, script
-from first_impression.common.errors import UserError, damage_as_user_error, name_some
+from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
 from first_impression.common.files import listed
-from first_impression.data import chalearn, record_writer, steps
+from first_impression.data import record_writer, steps
+from first_impression.data.chalearn import FRAME_SIZE, IMAGES
 
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
 NUM_SHARDS = 1  # 1: one file; more: train_full.tfrecords-00000-of-00016 and so on
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
-PRUNE = False  # True: remove the records of a split that has no clips any more
 
 RULES = {
     "SEED": rules.whole(0),
@@ -38,15 +38,15 @@ _REMAKE = "move its folder away and run Video_to_Image.py again"
 def main(settings):
     if settings.SHARD and settings.NUM_SHARDS > 1:
         raise UserError("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
-    clips = steps.labelled_clips(chalearn.IMAGES, find_frames, "Video_to_Image.py", "image_records", settings)
-    for split in clips:
-        write_split(split, clips[split], settings)
+    examples = steps.labelled_examples(IMAGES, clips_with_frames, settings.SHARD)
+    for split, clips in examples.items():
+        write_split(split, clips, settings)
+    steps.warn_of_stale_records(examples, IMAGES, lambda split: split.image_records)
 
 
-def find_frames(folder, shard=""):
-    """{clip name: the folder of its frames} for every clip of the shard in a split's folder of ImageData/."""
-    clips = listed(folder, "[!.]*")
-    return {path.name: path for path in clips if chalearn.in_shard(path.name, shard) and path.is_dir()}
+def clips_with_frames(folder):
+    """The names of the clips that have a folder of frames in a split's folder of ImageData/."""
+    return [path.name for path in listed(folder, "[!.]*") if path.is_dir()]
 
 
 def frames_of(clip_folder):
@@ -55,21 +55,15 @@ def frames_of(clip_folder):
 
 
 def write_split(split, clips, settings):
-    examples = [
-        record_writer.Example(name, clip.label, frame)
-        for name, clip in clips.items()
-        for frame in frames_of(clip.output)
-    ]
-    without = clips.keys() - {example.clip for example in examples}
-    if without:
-        print(
-            f"{chalearn.IMAGES / split.folder}: {len(without)} clips without frames, passed over: {name_some(without)}"
-        )
+    examples = [clip._replace(source=frame) for clip in clips for frame in frames_of(clip.source)]
+    if without := {clip.clip for clip in clips} - {frame.clip for frame in examples}:
+        count = counted(len(without), "clip")
+        print(f"{IMAGES / split.folder}: {count} without frames, passed over: {name_some(without)}")
     examples = steps.shuffled(examples, settings.SEED)
     paths = record_writer.paths_to_write(split.image_records, settings.NUM_SHARDS, settings.SHARD)
     read = pixels if settings.IMAGE_ENCODING == "raw" else jpeg
     made_with = {"encoding": settings.IMAGE_ENCODING, "shard": settings.SHARD}
-    made_with["contents"] = {name: clip.content for name, clip in clips.items()}
+    made_with["sources"] = {clip.clip: clip.checksum for clip in clips}
     for number, path in enumerate(paths):
         part = examples[number :: len(paths)]
         record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
@@ -97,11 +91,9 @@ def decoded(frame, content):
 
     with damage_as_user_error(f"{frame} is not a usable frame", _REMAKE):
         image = Image.open(io.BytesIO(content))
-        if image.size != (chalearn.FRAME_SIZE, chalearn.FRAME_SIZE):
+        if image.size != (FRAME_SIZE, FRAME_SIZE):
             width, height = image.size
-            raise ValueError(
-                f"it has {width} x {height} pixels; the networks take {chalearn.FRAME_SIZE} x {chalearn.FRAME_SIZE}"
-            )
+            raise ValueError(f"it has {width} x {height} pixels; the networks take {FRAME_SIZE} x {FRAME_SIZE}")
         return image
 
 

@@ -21,7 +21,8 @@ import numpy as np
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.tensorflow_start import load_tensorflow
-from first_impression.data import annotations, chalearn, steps
+from first_impression.data import annotations, chalearn
+from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import baselines, comparison, fusion, metrics, predictions, results, summary
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import manifest, saved_models
@@ -143,7 +144,7 @@ def ask_runs(runs, split, reference, settings):
         if kind not in records:
             records[kind] = open_records(split, kind, settings)
             made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
-            steps.name_still_used(records[kind].labels, made_in)
+            warn_of_missing(records[kind].labels, made_in)
         if split is not chalearn.TRAINING:
             where = f"{run} and {records[kind].files[0]}"
             annotations.refuse_shared(saved_models.trained_on(run, records[kind].labels), records[kind].labels, where)

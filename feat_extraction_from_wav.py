@@ -13,32 +13,33 @@ A second run writes only what is not there for these sounds, labels and constant
 """
 
 from first_impression.common import parallel, rules, script
+from first_impression.common.errors import counted
 from first_impression.common.files import listed
-from first_impression.data import audio, chalearn, record_writer, steps
+from first_impression.data import audio, record_writer, steps
+from first_impression.data.chalearn import VOICES
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
-PRUNE = False  # True: remove the records of a split that has no clips any more
 WORKERS = 0  # clips at a time; 0: one per core
 
 RULES = {"SEED": rules.whole(0), "SHARD": rules.shard, "WORKERS": rules.whole(0, 10000)}
 
 
 def main(settings):
-    clips = steps.labelled_clips(chalearn.VOICES, find_sounds, "vid_to_wav.py", "audio_records", settings)
-    for split in clips:
-        write_split(split, clips[split], settings)
+    examples = steps.labelled_examples(VOICES, clips_with_sound, settings.SHARD)
+    for split, clips in examples.items():
+        write_split(split, clips, settings)
+    steps.warn_of_stale_records(examples, VOICES, lambda split: split.audio_records)
 
 
-def find_sounds(folder, shard=""):
-    """{clip name: its WAV file} for every clip of the shard in a split's folder of VoiceData/."""
-    return {wav.stem: wav for wav in listed(folder, "[!.]*.wav") if chalearn.in_shard(wav.stem, shard)}
+def clips_with_sound(folder):
+    """The names of the clips that have a WAV file in a split's folder of VoiceData/."""
+    return [wav.stem for wav in listed(folder, "[!.]*.wav")]
 
 
 def write_split(split, clips, settings):
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
-    examples = [record_writer.Example(name, clip.label, clip.output) for name, clip in clips.items()]
-    examples = steps.shuffled(examples, settings.SEED)
+    examples = steps.shuffled(clips, settings.SEED)
     cut, repeated = [], []
 
     def payloads(wavs):
@@ -47,12 +48,11 @@ def write_split(split, clips, settings):
             repeated.extend([wav] if windows < audio.WINDOWS else [])
             yield features
 
-    made_with = {"shard": settings.SHARD, "contents": {name: clip.content for name, clip in clips.items()}}
+    made_with = {"shard": settings.SHARD, "sources": {clip.clip: clip.checksum for clip in clips}}
     record_writer.write(path, split.key, "audio", examples, payloads, made_with)
     if cut or repeated:
-        print(
-            f"  {len(cut)} clips cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start"
-        )
+        cut_clips = counted(len(cut), "clip")
+        print(f"  {cut_clips} cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start")
 
 
 def features_of(wav):

@@ -28,7 +28,8 @@ from first_impression.common import files, parallel, rules, script, signals
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
-from first_impression.data import annotations, chalearn, steps
+from first_impression.data import annotations, chalearn
+from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import metrics, predictions
 
 # What to train
@@ -204,7 +205,7 @@ def open_records(settings):
     training, validation = sets.values()
     annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
     made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
-    steps.name_still_used(training.labels.keys() | validation.labels.keys(), made_in)
+    warn_of_missing(training.labels.keys() | validation.labels.keys(), made_in)
     return training, validation, *record_reader.read_names(validation)
 
 

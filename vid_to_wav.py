@@ -2,18 +2,18 @@
 
 Reads   data/training80_NN.zip, data/validation80_NN.zip (or what is already in unzippedData/)
 Writes  VoiceData/trainingData/<clip>.wav, VoiceData/validationData/<clip>.wav: 16-bit, 44,100 Hz, stereo
+        VoiceData/clips.jsonl, the log: constants and version of ffmpeg, then what became of each clip
         VoiceData/unusable.csv, the clips that gave no sound, with the reason
-        VoiceData/gone.json, the clips that are gone from the zips, if there are any
-        VoiceData/settings.json, what they were made with: the version of ffmpeg
 Run     python vid_to_wav.py
 
-A second run makes what is missing, and what is not as it was made from these very clips. With a SHARD the list
-of the unusable has its number in its name.
+A second run makes what is missing, and remakes outputs whose video, or whose own content, has changed. With a SHARD the
+names of log and table have its number in them.
 """
 
-from first_impression.common import files, rules, script
-from first_impression.common.settings import keep_settings
-from first_impression.data import chalearn, media, steps
+from first_impression.common import rules, script
+from first_impression.common.files import whole_file
+from first_impression.data import media, steps
+from first_impression.data.chalearn import VOICES
 from first_impression.data.clips import find_clips
 from first_impression.data.sound import extract_sound
 
@@ -21,7 +21,6 @@ SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of the
 DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
-PRUNE = False  # True: remove what was made of clips that are gone from the zips, as of somebody who withdrew consent
 WORKERS = 0  # clips converted at a time; 0: one per core
 
 RULES = {"SHARD": rules.shard, "MAX_ZIP_MEGABYTES": rules.more_than(0), "WORKERS": rules.whole(0, 10000)}
@@ -30,9 +29,16 @@ RULES = {"SHARD": rules.shard, "MAX_ZIP_MEGABYTES": rules.more_than(0), "WORKERS
 def main(settings):
     media.require_ffmpeg()
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
-    made_with = {"FFMPEG": media.ffmpeg_version()}
-    keep_settings(chalearn.VOICES, made_with, by=chalearn.shard_suffix(settings.SHARD))
-    steps.for_each_clip(extract_sound, clips, "wav", files.whole_file, chalearn.VOICES, made_with, settings)
+    steps.run_step(
+        clips,
+        extract_sound,
+        VOICES,
+        whole_file,
+        constants={"FFMPEG": media.ffmpeg_version()},
+        shard=settings.SHARD,
+        password=settings.ZIP_PASSWORD,
+        workers=settings.WORKERS,
+    )
 
 
 if __name__ == "__main__":

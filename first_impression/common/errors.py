@@ -47,3 +47,8 @@ def name_some(names, most=5):
     names = sorted(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def counted(number, noun):
+    """ "1 clip", "2 clips"."""
+    return f"{number:,} {noun}" + "s" * (number != 1)

@@ -40,10 +40,10 @@ sys.excepthook = _say_stopped
 def run(main, inputs="", recipes=False, single_instance=None):
     """Call `main(settings)` for the script that defines it, and leave the process with its exit status.
 
-    `inputs` names what the command line takes besides flags, one or more words: the settings have them as a list of
-    that name. With `recipes` it takes a recipe's path in that place. `single_instance`, a tuple, lets no second
-    process of the script work in the same folder at the same time, unless it has other values of the settings named
-    there.
+    `inputs` names what the command line takes besides flags, one or more words ("[NAMES]": any number): the settings
+    have them as a list of that name. With `recipes` it takes a recipe's path in that place. `single_instance`, a tuple,
+    lets no second process of the script work in the same folder at the same time, unless it has other values of the
+    settings named there.
 
     Statuses: 0 done; 1 a `UserError`, a refused setting or an error of the machine (no room, no rights),
     told in a line on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM. Anything else is a fault of ours and keeps its

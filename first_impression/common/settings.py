@@ -14,14 +14,12 @@ import argparse
 import ast
 import io
 import itertools
-import json
 import math
 import os
 import tokenize
 from pathlib import Path
 
 from first_impression.common.errors import UserError, short_message
-from first_impression.common.files import partial, write_json
 from first_impression.common.rules import is_a
 
 PLAIN = (bool, int, float, str)  # what a constant can be
@@ -139,7 +137,7 @@ def _parser(description, constants, inputs, recipes):
         allow_abbrev=False,
     )
     if inputs:
-        parser.add_argument(inputs, nargs="+", help=argparse.SUPPRESS)
+        parser.add_argument(inputs.strip("[]"), nargs="*" if inputs[0] == "[" else "+", help=argparse.SUPPRESS)
     if recipes:
         parser.add_argument("recipe", nargs="?", default="", help="a file of constants, as those in recipes/")
     for name, (default, kind, remark) in constants.items():
@@ -176,24 +174,6 @@ def _truth(text):
     if text.lower() not in ("true", "false"):
         raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False, nor a file")
     return text.lower() == "true"
-
-
-def keep_settings(folder, constants, by=""):
-    """Hold `folder` to one set of constants, noted in its `settings.json`.
-
-    Several processes may do this at a time, each with another text `by`.
-    Raises `UserError` where others made the work in the folder: the two must not be mixed.
-    """
-    note = Path(folder) / "settings.json"
-    if note.exists():
-        try:
-            before = json.loads(note.read_text(encoding="utf-8"))["constants"]
-            refuse_other_constants(folder, before, constants)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise UserError(f"{note} is damaged: delete it and run this again; the rest of {folder} stays") from None
-        partial(note, by).unlink(missing_ok=True)  # of a run that was killed
-    else:
-        write_json(note, {"constants": constants}, by)
 
 
 def refuse_other_constants(folder, before, constants, free=()):

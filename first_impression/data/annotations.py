@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, is_machine_fault, name_some, short_message
+from first_impression.common.errors import UserError, counted, is_machine_fault, name_some, short_message
 from first_impression.data import label_table
 from first_impression.data.chalearn import ALL_SPLITS, SPLITS, TRAITS, in_shard, name_of_video
 
@@ -102,7 +102,7 @@ def pair(labels, found, folder, shard=""):
         raise UserError(f"no clip in {folder} has a label: are these the annotations of these clips?")
     for names, what in ((found - labelled, "without a label"), (labelled - found, "not there")):
         if names:
-            print(f"{folder}: {len(names)} clips {what}, passed over: {name_some(names)}")
+            print(f"{folder}: {counted(len(names), 'clip')} {what}, passed over: {name_some(names)}")
     return paired
 
 
@@ -129,8 +129,8 @@ def refuse_shared(training_clips, other_clips, where):
     shared = set(training_clips) & set(other_clips)
     if shared:
         raise UserError(
-            f"{where} share {len(shared)} clips ({name_some(shared)}): scores on clips trained on mean nothing; "
-            "keep the splits apart"
+            f"{where} share {counted(len(shared), 'clip')} ({name_some(shared)}): scores on training clips mean "
+            "nothing; keep the splits apart"
         )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from first_impression.common.errors import UserError
-from first_impression.common.files import listed
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -69,30 +68,31 @@ class Clip:
     """A clip and where its video comes from: an entry of a zip, or a file (`archive` is None)."""
 
     name: str  # file name without its suffix
-    split: Split
+    split: Split | None  # None until the clip is placed
     video: Path  # where it lies; of one in a zip, unzippedData/<zip>/<name>.mp4, whether or not it is there yet
     archive: Path | None = None
     entry: str = ""
-    content: str = ""  # of the video as the zip's directory has it, see provenance.content_of; "" where there is no zip
+    checksum: str = ""  # of the video as the zip's directory has it, see checksums.py; "" where there is no zip
 
     @property
-    def frames(self):
-        return IMAGES / self.split.folder / self.name
+    def place(self):
+        return f"{self.archive}: {self.entry}" if self.archive else str(self.video)
 
     @property
-    def wav(self):
-        return VOICES / self.split.folder / f"{self.name}.wav"
+    def is_unpacked(self):
+        """Whether the video lies in unzippedData/ without its zip."""
+        return self.archive is None and UNZIPPED in self.video.parents
+
+
+def output_path(folder, split, clip_name):
+    """Where a clip's output lies in ImageData/, the folder of its frames, or in VoiceData/, its WAV file."""
+    return folder / split.folder / (f"{clip_name}.wav" if folder == VOICES else clip_name)
 
 
 def name_of_video(file):
     """The name of the clip that a video's file name is of: without a suffix of VIDEO_SUFFIXES."""
     stem, dot, suffix = str(file).rpartition(".")
     return stem if f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else str(file)
-
-
-def clip_name(path):
-    """The name of the clip that a video, a sound or a folder of frames is of."""
-    return path.stem if path.suffix.lower() == ".wav" else name_of_video(path.name)
 
 
 def in_shard(name, shard):
@@ -109,19 +109,3 @@ def in_shard(name, shard):
 def shard_suffix(shard):
     """What the names of a shard's own files have in them: "-3-of-16" for "3/16", nothing for ""."""
     return f"-{shard.replace('/', '-of-')}" if shard else ""
-
-
-def unusable_table(folder, shard):
-    """The file that lists the clips unusable for `folder`. It is there when the step that fills `folder` has ended."""
-    return folder / f"unusable{shard_suffix(shard)}.csv"
-
-
-def refuse_unmade(folder, shard, maker):
-    """Raises `UserError` where the script `maker` has not ended for this shard in `folder`, nor for all clips.
-
-    Without a shard, what another program has made is not refused, nor is what `maker` has made of shards alone.
-    """
-    if shard and not any(unusable_table(folder, ended).exists() for ended in (shard, "")):
-        raise UserError(f"{folder} is without shard {shard}, or it did not end: run {maker} --SHARD {shard} first")
-    if (folder / "settings.json").exists() and not listed(folder, "unusable*.csv"):
-        raise UserError(f"{folder}: {maker} did not end there: run it again, so that no clip is missing or out of date")

@@ -1,23 +1,23 @@
 """The clips of the dataset: found in whatever layout it is held, placed in their splits, unpacked from their zips."""
 
 import contextlib
+import dataclasses
 import os
 import re
 import shutil
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from pathlib import Path
 
+from first_impression.common.checksums import checksum, checksum_of
 from first_impression.common.errors import UserError, damage_as_user_error, name_some, short_message
 from first_impression.common.files import whole_file
 from first_impression.common.parallel import progress
-from first_impression.common.provenance import Ledger, content_name
 from first_impression.data import annotations
 from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VIDEO_SUFFIXES, VOICES, Clip, name_of_video
 
 PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
-INNER_ZIPS = UNZIPPED / ".zips"  # those that outer archives hold
+INNER_ZIPS = UNZIPPED / ".zips"  # those that outer archives hold, each in a folder named by its checksum
 NOT_OF_CLIPS = "__MACOSX"  # a folder of that system's own notes
 
 
@@ -25,72 +25,60 @@ class NoClips(UserError):
     """There is no clip at all."""
 
 
-class Found(NamedTuple):
-    """A video, before its split is known."""
-
-    name: str  # the clip's
-    video: Path
-    folders: tuple  # names of the folders and zips that it lies in, the nearest first
-    archive: Path | None = None
-    entry: str = ""
-    content: str = ""  # as the zip's directory has it
-
-    @property
-    def place(self):
-        return f"{self.archive}: {self.entry}" if self.archive else str(self.video)
-
-
 def find_clips(data="data", most_megabytes=2000.0, password=""):
-    """Every clip of every split in the folder `data`, however it is held there: a list of `Clip`, sorted.
+    """Every clip of every split in the folder `data`, however it is held there: a list of `Clip`, sorted by split.
 
     Found are videos at any depth, in zips too, and in zips inside zips, as ChaLearn's outer archives are: those are
-    unpacked first, under a bar. What lies in unzippedData/ of zips that are not here counts as well. Hidden files,
-    `__MACOSX/` and files that are not videos are passed over.
+    unpacked first, under a bar. A video that lies in unzippedData/ alone counts as well. Hidden files, `__MACOSX/` and
+    files that are not videos are passed over.
 
     The annotations decide the split of a clip by its name; one that none of them knows is of the split that the nearest
-    folder or zip names (train.., val.., test..). What cannot be placed is told in a printed line. A video that stands
+    folder or zip names (train.., val.., test..). What cannot be placed is named in a printed line. A video that stands
     twice counts once.
     Raises `NoClips` where there is none, and `UserError` where a zip is damaged, wants a password that was not given or
     unpacks to more than `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), where an entry's path leaves the zip's
     folder, and where two different videos of a split have one name.
     """
-    of_clip, clips, homeless = annotations.splits_of_clips(), {}, []
-    ledger = Ledger(UNZIPPED, "-found")
-    for each in find_videos(Path(data), most_megabytes, password):
-        split = of_clip.get(each.name) or _split_by_folder(each)
+    split_of, placed, homeless = annotations.splits_of_clips(), {}, []
+    for clip, folders in find_videos(Path(data), most_megabytes, password):
+        split = split_of.get(clip.name) or _split_named_by(folders)
         if split is None:
-            homeless.append(each.place)
+            homeless.append(clip.place)
             continue
-        clip = Clip(each.name, split, each.video, each.archive, each.entry, each.content)
-        first = clips.setdefault((split, clip.name), clip)
-        if first is not clip and len({each.content or ledger.content(each.video) for each in (first, clip)}) > 1:
-            places = " and ".join(str(of.archive or of.video) for of in (first, clip))
+        clip = dataclasses.replace(clip, split=split)
+        first = placed.setdefault((split, clip.name), clip)
+        if first is not clip and len({video.checksum or checksum(video.video) for video in (first, clip)}) > 1:
+            places = " and ".join(str(video.archive or video.video) for video in (first, clip))
             raise UserError(f"two different videos have the name {clip.name}, in {places}: keep one of them")
     if homeless:
         print(
             "videos passed over, since no annotation knows them and no folder's name begins with train, val or test: "
             f"{name_some(homeless)}"
         )
-    if not clips:
+    if not placed:
         raise NoClips(
             f"no clips: {Path(data).absolute()} holds no videos that can be placed, and no zips of them. Put "
             "ChaLearn's zips there, or make a sample with sample_data.py"
         )
-    order = {split: number for number, split in enumerate(SPLITS)}
-    return sorted(clips.values(), key=lambda clip: order[clip.split])
+    return sorted(placed.values(), key=lambda clip: SPLITS.index(clip.split))
 
 
 def find_videos(data, most_megabytes=2000.0, password=""):
-    """All videos in `data` and of unzippedData/, each a `Found`; those in zips by the zips' directories."""
+    """All videos in `data` and of unzippedData/: [(`Clip` without a split, the folders and zips that it lies in)].
+
+    The nearest folder comes first. Those in zips are known by the zips' directories.
+    """
     loose, archives = _walk(data)
-    inside = {archive: infos for archive in archives if (infos := _inner_zips(archive))}
-    for outer, infos in inside.items():
-        archives += _unpack_inner(outer, infos, most_megabytes, password)
     found = [_loose(video, data) for video in loose]  # before those in zips, which would have to be unpacked
-    found += [video for archive in archives for video in _videos_of_zip(archive, data, most_megabytes)]
-    zipped = {archive.stem for archive in archives}
-    for video in _walk(UNZIPPED)[0]:  # of a zip that is here, the zip alone says what is in it
-        if video.relative_to(UNZIPPED).parts[0] not in zipped:
+    for archive in archives:
+        videos, inner_zips = _directory(archive, data, most_megabytes)
+        found += videos
+        for inner in _unpack_inner(archive, inner_zips, most_megabytes, password):
+            found += _directory(inner, data, most_megabytes)[0]
+            archives.append(inner)
+    names, zipped = {clip.name for clip, _ in found}, {archive.stem for archive in archives}
+    for video in _walk(UNZIPPED)[0]:  # a copy, where the video is in `data`; and of a zip there, the zip alone counts
+        if video.relative_to(UNZIPPED).parts[0] not in zipped and name_of_video(video.name) not in names:
             found.append(_loose(video, UNZIPPED))
     return found
 
@@ -98,7 +86,7 @@ def find_videos(data, most_megabytes=2000.0, password=""):
 def _walk(folder):
     """(the videos, the zips) in `folder` at any depth, sorted. Links to folders are followed, each folder once."""
     videos, archives = [], []
-    seen = {os.path.realpath(each) for each in (UNZIPPED, IMAGES, VOICES) if each != folder}  # what the steps make
+    seen = {os.path.realpath(made) for made in (UNZIPPED, IMAGES, VOICES) if made != folder}  # what the steps make
 
     def refuse(error):
         raise error  # os.walk would take a folder that may not be read for an empty one
@@ -117,39 +105,41 @@ def _walk(folder):
 
 
 def _loose(video, data):
-    return Found(name_of_video(video.name), video, (*reversed(video.relative_to(data).parts[:-1]), data.name))
+    clip = Clip(name_of_video(video.name), None, video)
+    return clip, (*reversed(video.relative_to(data).parts[:-1]), data.name)
 
 
-def _split_by_folder(found):
+def _split_named_by(folders):
     """The split whose key the nearest folder's or zip's name begins with: train, training80_01, TRAIN, train-1 .."""
-    names = (folder.lower() for folder in found.folders)
+    names = (folder.lower() for folder in folders)
     return next((split for name in names for split in SPLITS if name.startswith(split.key)), None)
 
 
-def _videos_of_zip(archive, data, most_megabytes):
-    """The videos that a zip holds, by its directory: a list of `Found`."""
-    videos, size = {}, 0
-    inside = archive.relative_to(data).parts[:-1] if archive.is_relative_to(data) else archive.parts[-2:-1]
+def _directory(archive, data, most_megabytes):
+    """What a zip's directory lists: (its videos, as `find_videos` gives them; `ZipInfo` of each zip in it)."""
+    videos, inner_zips, size = {}, [], 0
+    inside = archive.relative_to(data).parts[:-1] if archive.is_relative_to(data) else ()
     with _open_zip(archive) as opened:
         for info in opened.infolist():
             parts = _parts(archive, info.filename)
-            name = name_of_video(parts[-1])
-            is_video = name != parts[-1] and not parts[-1].startswith(".") and NOT_OF_CLIPS not in parts
+            name, is_hidden = name_of_video(parts[-1]), parts[-1].startswith(".") or NOT_OF_CLIPS in parts
             folders = (*reversed(parts[:-1]), archive.stem, *reversed(inside), data.name)
-            content = content_name(info.file_size, info.CRC)
-            video = Found(name, UNZIPPED / archive.stem / parts[-1], folders, archive, info.filename, content)
-            if is_video and name not in videos:
-                videos[name] = video
+            target = UNZIPPED / archive.stem / parts[-1]
+            clip = Clip(name, None, target, archive, info.filename, checksum_of(info.file_size, info.CRC))
+            if name != parts[-1] and not is_hidden and name not in videos:
+                videos[name] = clip, folders
                 size += info.file_size
                 continue
             _check_name(archive, opened, info)
-            if is_video and videos[name].content != content:
-                entries = f"{videos[name].entry} and {info.filename}"
+            if name != parts[-1] and not is_hidden and videos[name][0].checksum != clip.checksum:
+                entries = f"{videos[name][0].entry} and {info.filename}"
                 raise UserError(f"{archive}: two different videos have one name, {entries}: keep one of them")
+            if parts[-1].lower().endswith(".zip") and not is_hidden:
+                inner_zips.append(info)
     # Here for all clips together, since entries may share their bytes. None unpacks to more than the zip declares:
     # zipfile reads no further, and compares the checksum there
     _refuse_large(f"{archive}: its clips", size, most_megabytes)
-    return list(videos.values())
+    return list(videos.values()), inner_zips
 
 
 def _refuse_large(what, size, most_megabytes):
@@ -168,25 +158,21 @@ def _parts(archive, entry):
     return parts
 
 
-def _inner_zips(archive):
-    """The entries of a zip that are zips themselves: a list of `zipfile.ZipInfo`."""
-    with _open_zip(archive) as opened:
-        infos = [info for info in opened.infolist() if PurePosixPath(info.filename).suffix.lower() == ".zip"]
-        return [info for info in infos if NOT_OF_CLIPS not in _parts(archive, info.filename)]
+def _unpack_inner(outer, inner_zips, most_megabytes, password):
+    """Make sure that the zips that are entries of an outer archive lie in unzippedData/.zips/; returns their paths.
 
-
-def _unpack_inner(outer, infos, most_megabytes, password):
-    """Make sure that the zips that are `infos` in an outer archive lie in unzippedData/.zips/; returns their paths."""
-    ledger = Ledger(INNER_ZIPS)
-    for info in infos:
+    Each lies in a folder named by its checksum: a changed one gets another path, and equal ones share theirs.
+    """
+    paths = []
+    for info in inner_zips:
         _refuse_large(f"{outer}: {info.filename}", info.file_size, most_megabytes)
-    paths = [INNER_ZIPS / outer.stem / _parts(outer, info.filename)[-1] for info in infos]
-    size = sum(info.file_size for info in infos)
+    size = sum(info.file_size for info in inner_zips)
     with progress(size, f"unpacking {outer.name}", "B", delay=2, unit_scale=True) as bar:
-        for info, path in zip(infos, paths, strict=True):
-            content = content_name(info.file_size, info.CRC)
-            if ledger.content(path) != content:
-                _unpack(outer, info.filename, path, password, ledger, by=f"-{os.getpid()}")
+        for info in inner_zips:
+            path = INNER_ZIPS / checksum_of(info.file_size, info.CRC) / _parts(outer, info.filename)[-1]
+            if not path.exists():
+                _unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
+            paths.append(path)
             bar.update(info.file_size)
     return paths
 
@@ -212,21 +198,27 @@ def is_encrypted(archive):
         return any(info.flag_bits & 0x1 for info in opened.infolist())
 
 
-def unzip(clip, password="", ledger=None, by=""):
+def unzip(clip, password="", by=""):
     """Make sure that `clip.video` is there, whole and as the zip has it; returns its path.
 
-    `password` opens encrypted zips, `ledger` is one of unzippedData/. Several processes may do this side by side, each
-    with another text `by`.
+    `password` opens encrypted zips. Several processes may do this side by side, each with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    ledger = ledger or Ledger(UNZIPPED)
-    if clip.archive is not None and ledger.content(clip.video) != clip.content:
-        _unpack(clip.archive, clip.entry, clip.video, password, ledger, by)
+    if clip.archive is not None and not _is_unpacked(clip):
+        _unpack(clip.archive, clip.entry, clip.video, password, by)
     return clip.video
 
 
-def _unpack(archive, entry, path, password, ledger, by):
-    """Unpack one entry of a zip to `path`, and note it. Of several passwords, with spaces between, each is tried."""
+def _is_unpacked(clip):
+    try:
+        size = clip.video.stat().st_size
+    except FileNotFoundError:
+        return False
+    return clip.checksum.startswith(f"{size}-") and checksum(clip.video) == clip.checksum
+
+
+def _unpack(archive, entry, path, password, by):
+    """Unpack one entry of a zip to `path`. Of several passwords, with spaces between, each is tried."""
     password = password or os.environ.get(PASSWORD_VARIABLE, "")
     passwords = list(dict.fromkeys([password, *password.split()])) if password else []
     with _open_zip(archive) as opened, whole_file(path, by) as tmp:
@@ -244,7 +236,6 @@ def _unpack(archive, entry, path, password, ledger, by):
                 try:
                     with opened.open(entry, pwd=password.encode() or None) as source, open(tmp, "wb") as target:
                         shutil.copyfileobj(source, target, 1 << 14)  # LZMA makes 115 MB of that at most
-                    ledger.note(path, tmp, {"archive": archive.name}, content_name(info.file_size, info.CRC))
                     return
                 except NotImplementedError as error:  # a RuntimeError too, so it stands first
                     raise UserError(

@@ -68,7 +68,10 @@ def rooms(clips, frames_per_clip, visual_models):
     """The disk space that steps 1 to 5 take for these clips: a list of `Room`. `visual_models` is how many train."""
     packed = [clip for clip in clips if clip.archive]
     count = len(clips)
-    frames, wavs = ([getattr(clip, output) for clip in clips] for output in ("frames", "wav"))
+    frames, wavs = (
+        [chalearn.output_path(folder, clip.split, clip.name) for clip in clips]
+        for folder in (chalearn.IMAGES, chalearn.VOICES)
+    )
     made_frames, made_wavs = (sum(map(_listing(paths), paths)) for paths in (frames, wavs))
     unpacked = _listing([clip.video for clip in packed])
     images = frames_per_clip * FRAME_BYTES
@@ -90,7 +93,7 @@ def _listing(paths):
 
 
 def _size(clip):
-    return int(clip.content.partition("-")[0])
+    return int(clip.checksum.partition("-")[0])
 
 
 def refuse_missing(missing, room, folder="."):

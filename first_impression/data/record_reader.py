@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from first_impression.common.checksums import stat_key
 from first_impression.common.errors import UserError, name_some, short_message
-from first_impression.common.provenance import signs_of
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
-from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths
+from first_impression.data.records import checksum_with_progress, files_here, read_table, shard_paths
 
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
 
@@ -35,8 +35,8 @@ class RecordSet:
     encoding: str  # of the inputs, a key of DECODERS
     labels: dict  # clip name -> float32 [5]; empty where the records carry no names
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
-    contents: list  # of each file, see provenance.content_of
-    signs: list  # of each file, see provenance.signs_of
+    contents: list  # of each file, see checksums.checksum
+    signs: list  # of each file, see checksums.stat_key
 
     @property
     def size(self):
@@ -56,7 +56,7 @@ def open_records(path, key, kind):
     """
     files = _files(Path(path), kind)
     # Frames of each clip in every file, by NUM_SHARDS, or each clip in one, by SHARD: a mixture lacks some of them
-    signs = {file: signs_of(file) for file in files}
+    signs = {file: stat_key(file) for file in files}
     tables = {file: read_table(file) for file in files}
     if len({bool(table["shard"]) for table in tables.values() if "shard" in table}) > 1:
         raise UserError(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: move them all away and make one set")
@@ -83,7 +83,7 @@ def open_records(path, key, kind):
         encoding=encodings.pop(),
         labels=labels,
         label_mean=label_mean,
-        contents=[table["content"] for table in tables],
+        contents=[table["checksum"] for table in tables],
         signs=[signs[file] for file in files],
     )
 
@@ -157,7 +157,7 @@ def _read_through(file, key, kind):
         raise UserError(f"{file} has lost {table['records'] - records} of its records: run its step again")
     if table:
         print(f"{file}: other records than its table of contents tells of; they count as they are")
-    return {"records": records, "labels": labels, "label_sum": label_sum, "content": content_with_progress(file)}
+    return {"records": records, "labels": labels, "label_sum": label_sum, "checksum": checksum_with_progress(file)}
 
 
 def _without_inputs(files, key, kind):
@@ -295,7 +295,7 @@ def translate_read_errors(dataset, record_set):
         raise UserError(
             f"{', '.join(record_set.files)}: damaged, or not of this kind: {_tensorflow_message(error)}"
         ) from None
-    changed = [file for file, signs in zip(record_set.files, record_set.signs, strict=True) if signs_of(file) != signs]
+    changed = [file for file, signs in zip(record_set.files, record_set.signs, strict=True) if stat_key(file) != signs]
     if changed:
         raise UserError(f"{name_some(changed)}: changed while it was read: let its step end, and run this again")
 

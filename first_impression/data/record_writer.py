@@ -8,20 +8,21 @@ from typing import NamedTuple
 
 import numpy as np
 
+from first_impression.common.checksums import stat_key
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
-from first_impression.common.provenance import signs_of
 from first_impression.common.tensorflow_start import load_tensorflow
-from first_impression.data.records import content_with_progress, files_here, read_table, shard_paths, table_path
+from first_impression.data.records import checksum_with_progress, files_here, read_table, shard_paths, table_path
 
 
 class Example(NamedTuple):
-    """What becomes one record: the clip's name, its label (float32 [5]) and where its content comes from."""
+    """What becomes one record, or the records of a clip's frames."""
 
     clip: str
-    label: np.ndarray
-    source: Path
+    label: np.ndarray  # float32 [5]
+    source: Path  # a frame, a WAV file, or the folder of a clip's frames
+    checksum: str = ""  # of what step 1 or 2 has made
 
 
 def paths_to_write(path, count, shard):
@@ -43,7 +44,7 @@ def write(path, key, kind, examples, payloads, made_with):
     """Write `examples`, in their order, into one record file with its table of contents, and say so.
 
     `payloads(sources)` yields the bytes of each example's source; `made_with` is a dict of whatever else decides
-    about them, the "contents" of the sources above all, with "shard" where the examples are those of a shard.
+    about them, the "sources", their checksums, above all, with "shard" where the examples are those of a shard.
     Together they identify the file: only the same call finds it done.
     Raises `UserError` where the file cannot be written.
     """
@@ -61,14 +62,14 @@ def write(path, key, kind, examples, payloads, made_with):
                 for example, payload in zip(examples, payloads([each.source for each in examples]), strict=True):
                     writer.write(_serialize(key, kind, example, payload))
                     bar.update()
-            size, signs, content = tmp.stat().st_size, signs_of(tmp), content_with_progress(tmp)
+            size, stat, checksum = tmp.stat().st_size, stat_key(tmp), checksum_with_progress(tmp)
             table_path(path).unlink(missing_ok=True)  # or, after a kill, an old one would stand beside the new file
     except tf.errors.OpError as error:
         raise UserError(f"{path} could not be written ({error.message}): mend that, and run this again") from None
     table = {
         "made_from": fingerprint,
-        "signs": signs,
-        "content": content,
+        "stat": stat,
+        "checksum": checksum,
         "records": len(examples),
         "shard": made_with.get("shard", ""),
         "labels": {example.clip: example.label.tolist() for example in examples},

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
+from first_impression.common.checksums import checksum, stat_key
 from first_impression.common.files import listed, where_allowed, write_json
 from first_impression.common.parallel import progress
-from first_impression.common.provenance import content_of, signs_of
 from first_impression.data.chalearn import TRAITS
 
 
@@ -43,34 +43,33 @@ def table_path(path):
 def read_table(path, of_any_file=False):
     """The table of contents of `path`; empty if there is none, or (unless `of_any_file`) if it is of another file.
 
-    Whether it is of this one is told by the file's size and time, or where the time differs, as that of a copy does,
-    by its content: that is read once, and the table written anew.
+    Whether it is of this one is known by the file's stat, or where that differs, as for a copy, by its checksum: the
+    file is read once, and the table written anew.
     """
     table = _read_json(table_path(path))
-    signs = signs_of(path)
-    if not table or of_any_file or table["signs"] == signs:
+    stat = stat_key(path)
+    if not table or of_any_file or table["stat"] == stat:
         return table
-    if not signs or table["content"] != content_with_progress(path):
+    if not stat or table["checksum"] != checksum_with_progress(path):
         return {}
-    table["signs"] = signs
-    with where_allowed():  # in a folder of others, the next run reads it again
+    table["stat"] = stat
+    with where_allowed():  # where the folder may not be written to, the next run reads the file again
         write_json(table_path(path), table)
     return table
 
 
-def content_with_progress(path):
-    """The content of a record file, see provenance.content_of, read under a progress bar."""
-    options = {"unit_scale": True, "delay": 2}
-    with progress(path.stat().st_size, f"checking {path.name}", "B", **options) as bar:
-        return content_of(path, bar.update)
+def checksum_with_progress(path):
+    """The checksum of a record file, read under a progress bar."""
+    with progress(path.stat().st_size, f"checking {path.name}", "B", unit_scale=True, delay=2) as bar:
+        return checksum(path, bar.update)
 
 
 def _read_json(path):
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
         labels = np.array(list(table["labels"].values()), np.float32)
-        sound = labels.shape == (len(table["labels"]), len(TRAITS)) if len(labels) else True  # a shard may be empty
-        fits = isinstance(table["records"], int) and table.keys() >= {"made_from", "signs", "content"}
+        sound = not len(labels) or labels.shape == (len(labels), len(TRAITS))  # a shard may be empty
+        fits = isinstance(table["records"], int) and table.keys() >= {"made_from", "stat", "checksum"}
         return table if fits and sound and np.isfinite(labels).all() else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

@@ -1,247 +1,175 @@
-"""What the steps do alike: over all clips (steps 1 and 2), and from their files to records (steps 3 and 4)."""
+"""What the steps do alike: over all clips (steps 1 and 2), and from their outputs to records (steps 3 and 4)."""
 
-import csv
-import json
 import time
-from enum import Enum
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.errors import BadClipError, UserError, damage_as_user_error, name_some
+from first_impression.common.checksums import checksum, stat_key
+from first_impression.common.errors import BadClipError, UserError, counted
 from first_impression.common.parallel import in_order, progress
-from first_impression.common.provenance import Ledger
 from first_impression.data import annotations, chalearn, records
-from first_impression.data.clips import INNER_ZIPS, unzip
+from first_impression.data.clip_log import MAKERS, ClipLog, Entry, warn_of_missing
+from first_impression.data.clips import unzip
+from first_impression.data.record_writer import Example
 
-MOST_NAMED = 5  # how many unusable clips a summary names; the file lists them all
-
-
-class Kept(Enum):
-    """What became of a clip of which nothing was to be made."""
-
-    THERE = "was there"
+_MOST_NAMED = 5  # unusable clips in a summary; unusable.csv lists them all
+_KEPT = object()  # what becomes of a clip whose output is there already
 
 
-def for_each_clip(make, clips, output, whole, folder, made_with, settings):
-    """One step over all clips: `make(video, tmp)` where the output is not there as it was made from this very video.
+def run_step(clips, make, folder, writer, constants, shard="", password="", workers=0):
+    """Run step 1 or 2: `make(video, tmp)` for each clip whose output is not there as it was made from this very video.
 
-    `output` names the clip's attribute with the path of its output, `whole` is `files.whole_file` or `whole_folder`,
-    `made_with` a dict of what else decides about the output. Of the `settings`, WORKERS, SHARD, ZIP_PASSWORD and PRUNE
-    count. Writes `folder`/unusable.csv (split, clip, reason) and ends in a printed summary. Names the clips that are
-    gone from their source, in `folder`/gone.json too, for the steps after this one; with PRUNE, removes them.
-    Returns {clip: what make returned} of the clips made in this run. With a SHARD, "3/16", only its clips count.
-    Raises `UserError` where more than half of all clips are unusable (then it is not the clips' fault), and where
-    something that this step did not make is in an output's place.
+    `writer` is `files.whole_file` or `whole_folder`, whichever an output is. Logs what becomes of each clip in `folder`
+    (clip_log.py) and prints a summary. With a shard, "3/16", only its clips count.
+    Returns {clip: what `make` returned} of the clips that were made in this run.
+    Raises `UserError` where the folder holds outputs made with other constants, where something that this step did not
+    make is in an output's place, and where more than half of the clips are unusable: then it is not the clips' fault.
     """
-    start, shard = time.monotonic(), chalearn.shard_suffix(settings.SHARD)
-    for split in {getattr(clip, output).parent for clip in clips}:
-        split.mkdir(parents=True, exist_ok=True)  # so the next step's shards know of it, also one without clips of it
-    outputs, videos = Ledger(folder, shard), Ledger(chalearn.UNZIPPED, f"-{output}{shard}")
-    clips = name_gone(clips, output, folder, outputs, videos, settings)
-    clips = [clip for clip in clips if chalearn.in_shard(clip.name, settings.SHARD)]
+    start, log = time.monotonic(), ClipLog(folder, shard)
+    for split in {clip.split for clip in clips}:  # so the next step's shards know of it, also one without clips of it
+        (folder / split.folder).mkdir(parents=True, exist_ok=True)
+    log.begin(constants)
+    leftovers = find_leftovers(clips, log.entries, shard)
+    for key in leftovers.moved:
+        files.remove(_output_of(folder, key))
+    missing = [key for key in leftovers.missing if _output_of(folder, key).exists()]
+    clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
     if not clips:
-        print(f"{folder}: there are few clips, and none is in shard {settings.SHARD}: nothing to do")
-    listing = chalearn.unusable_table(folder, settings.SHARD)
-    listing.unlink(missing_ok=True)  # it is there only when the step has ended
+        print(f"{folder}: no clip is in shard {shard}: nothing to do")
 
     def attempt(clip):
-        target = getattr(clip, output)
-        made_from = {"video": clip.content or outputs.content(clip.video), **made_with}
-        if outputs.is_made_from(target, made_from):
-            return Kept.THERE
-        if target.exists() and target not in outputs:
-            raise UserError(f"{target} is in the place of an output, and this step did not make it: move it away")
+        before, output = log.entry(clip), chalearn.output_path(folder, clip.split, clip.name)
+        video = log.video_checksum(clip)
+        if log.up_to_date(clip, video):
+            log.entries[before.key] = before._replace(stat=stat_key(output), video_stat=_stat_of_loose(clip))
+            return _KEPT
+        if output.exists() and not before.output:
+            raise UserError(
+                f"{output} is in the place of an output, and {MAKERS[folder]} did not make it: move it away"
+            )
+        entry = Entry(*before.key, video, _stat_of_loose(clip), _zip_of(clip, before))
         try:
-            video = unzip(clip, settings.ZIP_PASSWORD, videos, by=f"-{output}{shard}")
-            with whole(target, by=shard) as tmp:
-                made = make(video, tmp)
-                outputs.note(target, tmp, made_from)
-        except BadClipError:
-            files.remove(target)  # of an earlier video of that name
-            raise
+            unzipped = unzip(clip, password, by=f"-{folder}{chalearn.shard_suffix(shard)}")
+            with writer(output, by=chalearn.shard_suffix(shard)) as tmp:
+                made = make(unzipped, tmp)
+                log.record(entry._replace(output=checksum(tmp), stat=stat_key(tmp)))
+        except BadClipError as reason:
+            files.remove(output)  # of an earlier video of that name
+            log.record(entry._replace(unusable=str(reason)))
+            return reason
         return made
 
-    made, bad = {}, {}
+    made, unusable = {}, {}
     with progress(len(clips), folder.name, "clip") as bar:
-        for clip, outcome in in_order(attempt, clips, settings.WORKERS):
-            if outcome is not Kept.THERE:
-                (bad if isinstance(outcome, BadClipError) else made)[clip] = outcome
+        for clip, outcome in in_order(attempt, clips, workers):
+            if outcome is not _KEPT:
+                (unusable if isinstance(outcome, BadClipError) else made)[clip] = outcome
             bar.update()
-    _write_unusable(listing, bad)
-    there = len(clips) - len(made) - len(bad)
-    took = time.monotonic() - start
-    print(f"{folder}: {len(made)} clips made, {there} were there, {len(bad)} unusable, in {took:.0f} s")
-    _judge_unusable(bad, len(clips), listing)
+    log.end([log.entry(clip).key for clip in clips] + missing, {name for _, name in missing})
+    kept, seconds = len(clips) - len(made) - len(unusable), time.monotonic() - start
+    summary = f"{counted(len(made), 'clip')} made, {kept} already there, {len(unusable)} unusable"
+    print(f"{folder}: {summary}, in {seconds:.0f} s")
+    _report_unusable(unusable, len(clips), log.unusable_table)
+    warn_of_missing({name for _, name in missing}, folder)
     return made
 
 
-def _judge_unusable(bad, count, listing):
-    """Name the unusable clips among `count`. Raises `UserError` where they are more than half."""
-    for clip, reason in list(bad.items())[:MOST_NAMED]:
+class Leftovers(NamedTuple):
+    """Logged outputs that are not those of the clips as they are now: keys of the log, (split, clip)."""
+
+    moved: set  # the clip is in another split now
+    missing: set  # the clip is gone from its source
+
+
+def find_leftovers(clips, entries, shard=""):
+    """The `Leftovers` among the logged `entries` of a shard.
+
+    A clip that lies in unzippedData/ alone, out of a zip that is gone, is gone with it. Where that holds for all clips
+    unzippedData/ is the source: the zips were deleted to save room.
+    """
+    of_zips = {key for key, entry in entries.items() if entry.zip}
+    unpacked = {clip for clip in clips if clip.is_unpacked and (clip.split.name, clip.name) in of_zips}
+    sources = set(clips) - unpacked or unpacked
+    keys = {(clip.split.name, clip.name) for clip in sources}
+    names = {name for _, name in keys}
+    logged = {key for key, entry in entries.items() if entry.output and chalearn.in_shard(entry.clip, shard)}
+    moved = {(split, name) for split, name in logged - keys if name in names}
+    return Leftovers(moved, logged - keys - moved)
+
+
+def _output_of(folder, key):
+    split, name = key
+    return chalearn.output_path(folder, chalearn.split_named(split), name)
+
+
+def _stat_of_loose(clip):
+    return "" if clip.archive else stat_key(clip.video)
+
+
+def _zip_of(clip, before):
+    return clip.archive.name if clip.archive else before.zip if clip.is_unpacked else ""
+
+
+def _report_unusable(unusable, count, table):
+    """Name the unusable clips among `count`, {clip: reason}. Raises `UserError` where they are more than half."""
+    for clip, reason in list(unusable.items())[:_MOST_NAMED]:
         print(f"  unusable: {clip.name}: {reason}")
-    if len(bad) > MOST_NAMED:
-        print(f"  and {len(bad) - MOST_NAMED} more: see {listing}")
-    if 2 * len(bad) > count:
+    if len(unusable) > _MOST_NAMED:
+        print(f"  and {len(unusable) - _MOST_NAMED} more: see {table}")
+    if 2 * len(unusable) > count:
         raise UserError(
-            f"{len(bad)} of {count} clips are unusable (see {listing}), so something "
-            "other than the clips must be wrong: look at the reasons there, mend it and run this step again"
+            f"{len(unusable)} of {counted(count, 'clip')} are unusable, so something other than the clips must be "
+            f"wrong: see the reasons in {table}, and run this step again"
         )
 
 
-def _write_unusable(listing, bad):
-    """Write the table of the unusable clips, {clip: reason}."""
-    with (
-        files.whole_file(listing) as tmp,
-        open(tmp, "w", newline="", encoding="utf-8", errors="backslashreplace") as table,
-    ):
-        writer = csv.writer(table)
-        writer.writerow(["split", "clip", "reason"])
-        writer.writerows([clip.split.name, clip.name, str(reason)] for clip, reason in bad.items())
+def labelled_examples(folder, find, shard=""):
+    """What there is to pack into records: {split: [`Example`]}, an example per clip, sorted by name.
 
-
-def name_gone(clips, output, folder, made, videos, settings):
-    """The clips to make something of: all, but with PRUNE none that is gone from its source.
-
-    A clip is gone where its zip does not have it any more, or where its zip is gone and other sources are there. What
-    there is of it, the step's output and the unpacked video, is named, or with PRUNE removed, and with it what a kill
-    has left. `made` is the ledger of the step's `folder`, `videos` that of unzippedData/.
-    """
-    here = _still_there(clips, videos)
-    names = {clip.name for clip in here}
-    outputs = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, "[!.]*")]
-    stale = [*_but(outputs, {getattr(clip, output) for clip in here}), *_unpacked_of_none(here, videos)]
-    stale = [path for path in stale if chalearn.in_shard(chalearn.clip_name(path), settings.SHARD)]
-    moved = [path for path in stale if chalearn.clip_name(path) in names and (path in made or path in videos)]
-    for path in moved:  # to another split or zip
-        files.remove(path)
-    stale = _but(stale, set(moved))
-    gone = {name for path in stale if (name := chalearn.clip_name(path)) not in names or folder in path.parents}
-    shard = chalearn.shard_suffix(settings.SHARD)
-    for listing in files.listed(folder, f"gone{shard or '*'}.json"):
-        files.remove(listing)
-    if settings.PRUNE:
-        zips = _but(_files_below(INNER_ZIPS, "*.zip"), {clip.archive for clip in clips})
-        for path in [*stale, *_left_by_kills(folder, shard, videos), *zips]:
-            files.remove(path)
-        made.forget_missing()
-        videos.forget_missing()
-        if gone:
-            print(f"{folder}: removed what there was of clips that are gone from their source: {name_some(gone)}")
-        return here
-    if gone:
-        files.write_json(folder / f"gone{shard}.json", sorted(gone))
-        name_still_used(gone, folder)
-    return clips
-
-
-def _still_there(clips, videos):
-    """The clips but for those that lie in unzippedData/ only, out of a zip that is gone where other sources are not."""
-    unpacked = {clip for clip in clips if not clip.archive and chalearn.UNZIPPED in clip.video.parents}
-    others = len(unpacked) < len(clips)
-    return [clip for clip in clips if not (others and clip in unpacked and clip.video in videos)]
-
-
-def _left_by_kills(folder, shard, videos):
-    left = [path for split in chalearn.SPLITS for path in files.listed(folder / split.folder, f".partial.*{shard}")]
-    return [*left, *_files_below(chalearn.UNZIPPED, f".partial.*{videos.suffix}*")]
-
-
-def _unpacked_of_none(clips, videos):
-    """Yield the unpacked videos that are none of these clips'. `videos` is the ledger of unzippedData/."""
-    zips = {clip.archive.stem for clip in clips if clip.archive}
-    for path in _but(_files_below(chalearn.UNZIPPED, "[!.]*"), {clip.video for clip in clips}):
-        is_video = chalearn.name_of_video(path.name) != path.name
-        if is_video and path.parent.name in zips or path in videos:
-            yield path
-
-
-def _files_below(folder, pattern):
-    """The paths that match `pattern` in the folders of `folder`."""
-    below = [path for path in files.listed(folder, "[!.]*") if path.is_dir()]
-    return [path for each in below for path in files.listed(each, pattern)]
-
-
-def _but(paths, known):
-    return [path for path in paths if path not in known]
-
-
-def name_still_used(clips, folder):
-    """Say which of these clips are gone from their source, as far as the step that fills `folder` has noted it."""
-    noted = set()
-    for listing in files.listed(folder, "gone*.json"):
-        with damage_as_user_error(f"{listing} is damaged", "run its step again"):
-            noted.update(json.loads(listing.read_text(encoding="utf-8")))
-    gone = noted & set(clips)
-    if gone:
-        print(f"{folder}: {len(gone)} clips are gone from their source and still used: {name_some(gone)}")
-        print("  steps 1 to 4 with PRUNE = True remove what was made of them")
-
-
-def labelled_clips(folder, find, maker, output, settings):
-    """What there is to pack into records: {split: {clip name: `LabelledClip`}}, by name.
-
-    `find(folder, shard)` gives {clip name: the step's output} of one split's subfolder of `folder`, which the script
-    `maker` has made. What has only a label or only an output is told, and so is a clip that is gone from its source.
-    `output` names the split's attribute with the path of its records: those of a split that has no clips are named,
-    or with PRUNE removed. A SHARD without clips of a split has that split all the same: its file in the set is empty.
-    Raises `UserError` where there is nothing to pack, where something is not as `maker` made it, where two splits
+    `find(path)` gives the names of the clips that have an output in a split's subfolder of `folder`, ImageData/ or
+    VoiceData/. Clips that have only a label or only an output are named in a printed line, and so are clips that are
+    gone from their source. A shard without clips of a split has that split all the same: its file is empty.
+    Raises `UserError` where there is nothing to pack, where something is not as step 1 or 2 made it, where two splits
     share clips, and as `read_annotation` and `pair` do.
     """
-    shard = settings.SHARD
     folders = {split: folder / split.folder for split in chalearn.SPLITS}
-    found = {split: find(subfolder, shard) for split, subfolder in folders.items() if subfolder.is_dir()}
+    found = {
+        split: [name for name in find(path) if chalearn.in_shard(name, shard)]
+        for split, path in folders.items()
+        if path.is_dir()
+    }
     if not (found if shard else any(found.values())):
-        raise UserError(f"{folder.absolute()} is empty: run {maker} first")
-    chalearn.refuse_unmade(folder, shard, maker)
+        raise UserError(f"{folder.absolute()} is empty: run {MAKERS[folder]} first")
+    log = ClipLog(folder, shard)
+    log.refuse_unended()
     splits = [split for split in found if found[split] or shard]
     labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
     for earlier, later in zip(splits, splits[1:], strict=False):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
-    clips = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}
-    name_still_used({clip for split in splits for clip in clips[split]}, folder)
-    for split in chalearn.SPLITS:
-        if split not in splits:
-            _name_vanished(getattr(split, output), folders[split], settings.PRUNE)
-    ledger = Ledger(folder, chalearn.shard_suffix(shard))
-    with progress(sum(map(len, clips.values())), f"checking {folder}", "clip", delay=2) as bar:
-        return {
-            split: {
-                clip: _labelled(ledger, labels[split][clip], found[split][clip], maker, bar) for clip in clips[split]
-            }
-            for split in splits
-        }
+    paired = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}
+    warn_of_missing([name for names in paired.values() for name in names], folder)
+    with progress(sum(map(len, paired.values())), f"checking {folder}", "clip", delay=2) as bar:
+
+        def example(split, name):
+            bar.update()
+            source, made = chalearn.output_path(folder, split, name), log.output_checksum(split, name)
+            return Example(name, labels[split][name], source, made)
+
+        return {split: [example(split, name) for name in paired[split]] for split in splits}
 
 
-def _name_vanished(path, source, prune):
-    """Name the records at `path`, whose clips have all left `source`; with `prune`, remove those that we have made."""
-    for file in records.files_here(path):
-        ours = bool(records.read_table(file, of_any_file=True))
-        if prune and ours:
-            files.remove(records.table_path(file))
-            files.remove(file)
-        what = "removed" if prune and ours else f"stays as it is{' (PRUNE = True removes it)' if ours else ''}"
-        print(f"{file} {what}: {source} holds no clips")
+def warn_of_stale_records(packed, folder, records_of):
+    """Print which records are there of splits that are not `packed`, since `folder` has no clips of them any more.
+
+    `records_of(split)` gives the path of a split's records.
+    """
+    for split in set(chalearn.SPLITS) - set(packed):
+        for file in records.files_here(records_of(split)):
+            print(f"{file} stays, although {folder / split.folder} holds no clips: delete it if they are gone for good")
 
 
 def shuffled(examples, seed):
     """The examples in an order that follows from the seed alone."""
     return [examples[index] for index in np.random.default_rng(seed).permutation(len(examples))]
-
-
-class LabelledClip(NamedTuple):
-    """A clip that has a label and files."""
-
-    label: np.ndarray  # float32 [5]
-    output: Path  # the folder of its frames, or its WAV file
-    content: str  # of that, see provenance.content_of
-
-
-def _labelled(ledger, label, output, maker, bar):
-    content = ledger.content(output)
-    if output in ledger and not ledger.is_last_made(output, content):
-        raise UserError(f"{output} is not as {maker} made it: run that again")
-    bar.update()
-    return LabelledClip(label, output, content)

@@ -46,7 +46,7 @@ def test_the_pinned_ffmpeg_is_used_whatever_is_on_the_path(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["other", "path"])
-def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_settings(dataset, monkeypatch, named):
+def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_log(dataset, monkeypatch, named):
     path = program("bin/other", "echo used >>uses", version("8.1.2-made_up"))
     monkeypatch.setenv("PATH", f"{dataset}/bin:{os.environ['PATH']}")
     monkeypatch.setenv("FFMPEG", "other" if named == "other" else "bin/other")
@@ -57,7 +57,8 @@ def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_settings(dat
         line = f"ffmpeg 8.1.2-made_up from {path}, as the environment variable FFMPEG says"
         assert done.stdout.splitlines().count(line) == 1
         assert len(Path("uses").read_text().splitlines()) >= 7  # clips
-        assert json.loads(Path(folder, "settings.json").read_text())["constants"]["FFMPEG"] == "8.1.2-made_up"
+        log = Path(folder, "clips.jsonl").read_text().split("\n", 2)[1]
+        assert json.loads(log)["constants"]["FFMPEG"] == "8.1.2-made_up"
 
 
 @pytest.mark.slow

@@ -17,7 +17,6 @@ from test_steps import examples, tree
 
 from first_impression.common import files, rules
 from first_impression.common.errors import UserError
-from first_impression.common.settings import keep_settings
 from first_impression.data import chalearn, record_reader
 
 STEPS = ("Video_to_Image.py", "vid_to_wav.py")
@@ -96,7 +95,7 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
     order = random.Random(0).sample(SHARDS, 3)
     victim = next(clip for clip in [*MORE, *GREY] if chalearn.in_shard(clip, order[1]))
     killed_at_work("Video_to_Image.py", order[1], victim)
-    assert not Path(f"ImageData/unusable{chalearn.shard_suffix(order[1])}.csv").exists()
+    assert '"ended"' not in Path(f"ImageData/clips{chalearn.shard_suffix(order[1])}.jsonl").read_text()
     for name in WRITERS:  # what is half done is not gone on with
         refused(run(name, "--SHARD", order[1]), "run vid_to_wav.py" if "wav" in name else f"--SHARD {order[1]} first")
     for shard in order:  # each from the first step to the last before the next one begins
@@ -132,8 +131,10 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
 
     # Nothing is made twice, and neither another number nor the other way of sharding is mixed in
     assert ok(run("feat_extraction_from_wav.py", "--SHARD", order[0])).count("were there") == 2
+    for name in STEPS:  # a run over all clips takes in what the shards have made, and does for any shard
+        assert "0 clips made, 13 already there" in ok(run(name))
     for folder in ("ImageData", "VoiceData"):
-        Path(folder, "unusable.csv").touch()  # as after a run over all clips, which does for any shard
+        assert sorted(path.name for path in Path(folder).glob("*.*")) == ["clips.jsonl", "unusable.csv"]
     for arguments in ((), ("--SHARD", "1/4")):
         for name in WRITERS:
             refused(run(name, *arguments), "another NUM_SHARDS or SHARD is here")
@@ -165,7 +166,7 @@ def test_a_shard_without_any_clip_says_so_and_is_no_error(dataset):
     names = [*GREY, "val.000", "val.001"]
     shard = next(f"{n}/40" for n in range(1, 41) if not any(chalearn.in_shard(name, f"{n}/40") for name in names))
     for name in STEPS:
-        assert f"none is in shard {shard}: nothing to do" in ok(run(name, "--SHARD", shard))
+        assert f"no clip is in shard {shard}: nothing to do" in ok(run(name, "--SHARD", shard))
     for name in WRITERS:
         ok(run(name, "--SHARD", shard))
     for name in SETS:
@@ -203,14 +204,3 @@ def test_senseless_shards_are_refused_by_every_step(dataset):
     for name in (*STEPS, *WRITERS):
         refused(run(name, "--SHARD", "4/3"), name, "SHARD = '4/3': must be as 3/16")
     refused(run("Write_Into_TFRecords.py", "--SHARD", "1/3", "--NUM_SHARDS", "3"), "do not go together")
-
-
-def test_a_note_that_several_write_at_a_time_has_a_name_of_its_own_for_each(folder):
-    keep_settings("made", {"SIZE": 1}, by="-1-of-2")
-    before = os.stat("made/settings.json")
-    left = Path("made/.partial.settings.json-2-of-2")
-    left.write_text("{")
-    keep_settings("made", {"SIZE": 1}, by="-2-of-2")
-    assert os.path.samestat(before, os.stat("made/settings.json")) and not left.exists()
-    with pytest.raises(UserError, match="made was made with SIZE = 1"):
-        keep_settings("made", {"SIZE": 2}, by="-2-of-2")

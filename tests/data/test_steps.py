@@ -29,7 +29,10 @@ from conftest import (
 )
 from PIL import Image
 
-from first_impression.data import audio, chalearn, clips, media, record_reader, record_writer
+from first_impression.data import audio, clips, media, record_reader, record_writer
+from first_impression.data.chalearn import name_of_video
+
+STEPS = ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
 
 
 def examples(path, key):
@@ -44,17 +47,17 @@ def examples(path, key):
 
 
 def tree(*roots):
-    """{path: digest} of every file under these folders or files, but for the notes, which hold times."""
+    """{path: digest} of every file under these folders or files, but for the logs, which hold times."""
     files = [path for root in roots for path in [Path(root), *Path(root).rglob("*")] if path.is_file()]
-    files = [path for path in files if not path.name.startswith("provenance")]
+    files = [path for path in files if path.suffix != ".jsonl"]
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files)}
 
 
 @pytest.mark.slow
 def test_frames_lie_where_the_design_says_and_a_second_run_makes_what_is_missing(dataset):
     out = ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 10))
-    assert "7 clips made, 0 were there, 0 unusable" in out
-    assert "1 clips have fewer than 10 frames: short.003" in out
+    assert "7 clips made, 0 already there, 0 unusable" in out
+    assert "1 clip with fewer than 10 frames: short.003" in out
     for clip in GREY:
         frames = {path.name for path in Path("ImageData/trainingData", clip).iterdir()}
         assert frames == {f"frame{n}.jpg" for n in range(1, 4 if clip == "short.003" else 11)}
@@ -71,7 +74,7 @@ def test_frames_lie_where_the_design_says_and_a_second_run_makes_what_is_missing
     left = Path("ImageData/trainingData/.partial.plain.000")  # what a killed run leaves
     left.mkdir()
     (left / "frame1.jpg").write_bytes(b"half a pict")
-    assert "1 clips made, 6 were there" in ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 10))
+    assert "1 clip made, 6 already there" in ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 10))
     assert tree("ImageData") == before
 
     refused(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 5), "ImageData was made with FRAMES_PER_CLIP = 10")
@@ -85,8 +88,8 @@ def test_every_image_record_carries_its_own_clips_label(dataset):
     write_annotation("Annotations/annotation_training.pkl", {"gone.000": label_of(9), **labels})  # and the reverse
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 10))
     out = ok(run("Write_Into_TFRecords.py"))
-    assert "1 clips without a label, passed over: extra.000" in out
-    assert "1 clips not there, passed over: gone.000" in out
+    assert "1 clip without a label, passed over: extra.000" in out
+    assert "1 clip not there, passed over: gone.000" in out
 
     found = examples("train_full.tfrecords", "train")
     counts = {clip: sum(name == clip for name, _, _ in found) for clip in GREY}
@@ -115,7 +118,7 @@ def test_every_audio_record_carries_its_own_clips_label(dataset):
     with open("VoiceData/unusable.csv", newline="") as file:
         assert list(csv.reader(file)) == [["split", "clip", "reason"], ["training", "mute.000", "no sound"]]
     out = ok(run("feat_extraction_from_wav.py"))
-    assert "1 clips not there, passed over: mute.000" in out
+    assert "1 clip not there, passed over: mute.000" in out
     assert "0 clips cut to 3059 windows, 5 shorter ones repeated" in out
 
     found = examples("train_audio_full.tfrecords", "train")
@@ -171,7 +174,7 @@ def test_a_broken_frame_is_named(dataset):
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
     Path("ImageData/trainingData/plain.000/frame2.jpg").write_bytes(b"")
     refused(run("Write_Into_TFRecords.py"), "plain.000 is not as Video_to_Image.py made it: run that again")
-    Path("ImageData/provenance.jsonl").unlink()  # as if another program had made the frames
+    Path("ImageData/clips.jsonl").unlink()  # as if another program had made the frames
     refused(run("Write_Into_TFRecords.py"), "plain.000/frame2.jpg is not a whole JPEG file")
     assert not Path("train_full.tfrecords").exists()
 
@@ -219,7 +222,7 @@ def test_unusable_clips_are_listed_and_passed_over(dataset):
     Path("made/empty.000.mp4").write_bytes(b"")
     make_zip("data/training80_03.zip", ["cut.000", "empty.000"], "made")
     out = ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 2))
-    assert "7 clips made, 0 were there, 2 unusable" in out and "unusable: empty.000: " in out
+    assert "7 clips made, 0 already there, 2 unusable" in out and "unusable: empty.000: " in out
     with open("ImageData/unusable.csv", newline="") as file:
         assert [(row["split"], row["clip"]) for row in csv.DictReader(file)] == [
             ("training", "cut.000"),
@@ -228,7 +231,7 @@ def test_unusable_clips_are_listed_and_passed_over(dataset):
     assert not list(Path("ImageData/trainingData").glob("*cut.000*"))
     ok(run("Write_Into_TFRecords.py"))
     assert {clip for clip, _, _ in examples("train_full.tfrecords", "train")} == set(GREY)
-    assert "7 clips made, 0 were there, 2 unusable" in ok(run("vid_to_wav.py"))
+    assert "7 clips made, 0 already there, 2 unusable" in ok(run("vid_to_wav.py"))
 
 
 @pytest.mark.slow
@@ -287,7 +290,7 @@ def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
     assert process.returncode == 130 and "Traceback" not in error and "the same command does the rest" in error
     done = list(Path("ImageData/trainingData").glob("[!.]*"))
     assert 1 <= len(done) < 12 and all(len(list(clip.iterdir())) == 100 for clip in done)
-    assert f"{12 - len(done)} clips made, {len(done)} were there" in ok(run("Video_to_Image.py"))
+    assert f"{12 - len(done)} clips made, {len(done)} already there" in ok(run("Video_to_Image.py"))
     image = np.asarray(Image.open("ImageData/trainingData/clip11/frame100.jpg"))
     assert number_of(image) == 249
 
@@ -304,8 +307,8 @@ def test_steps_1_and_2_unpack_side_by_side(dataset, monkeypatch):
         unpack(source, target, size)
 
     monkeypatch.setattr(clips.shutil, "copyfileobj", meanwhile)
-    assert "7 clips made, 0 were there, 0 unusable" in ok(run("Video_to_Image.py", "--WORKERS", 1))
-    assert "7 clips made, 0 were there, 0 unusable" in ok(others[0])
+    assert "7 clips made, 0 already there, 0 unusable" in ok(run("Video_to_Image.py", "--WORKERS", 1))
+    assert "7 clips made, 0 already there, 0 unusable" in ok(others[0])
     for clip in GREY:
         (video,) = Path("unzippedData").glob(f"*/{clip}.mp4")
         assert video.read_bytes() == Path(f"made/{clip}.mp4").read_bytes()
@@ -334,7 +337,7 @@ def test_another_zip_of_the_same_name_size_and_time_is_noticed(dataset):
     os.utime("data/training80_01.zip", ns=(times.st_atime_ns, times.st_mtime_ns))
     assert os.stat("data/training80_01.zip").st_size == times.st_size
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
-        assert "3 clips made, 4 were there" in ok(run(name))
+        assert "3 clips made, 4 already there" in ok(run(name))
     after = tree("ImageData", "VoiceData")
     changed = {path for path in before if after.get(path) != before[path]}
     assert {clip for clip in clips if any(clip in path for path in changed)} == set(clips)
@@ -352,7 +355,7 @@ def test_what_is_not_as_its_step_made_it_is_refused_and_made_again(dataset):
         refused(run(step), f"{path} is not as {maker} made it: run that again")
         assert not list(Path().glob("*.tfrecords"))
         arguments = ["--FRAMES_PER_CLIP", 3] if maker == "Video_to_Image.py" else []
-        assert "1 clips made, 6 were there" in ok(run(maker, *arguments))
+        assert "1 clip made, 6 already there" in ok(run(maker, *arguments))
         assert tree("ImageData", "VoiceData") == before
 
     replaced(wav, wav.read_bytes()[:44].ljust(wav.stat().st_size, b"\0"))  # silence
@@ -370,7 +373,7 @@ def test_what_is_not_as_its_step_made_it_is_refused_and_made_again(dataset):
     shutil.copytree("ImageData", "copy", copy_function=shutil.copy)
     shutil.rmtree("ImageData")
     Path("copy").rename("ImageData")
-    assert "0 clips made, 7 were there" in ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 3))
+    assert "0 clips made, 7 already there" in ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 3))
     ok(run("Write_Into_TFRecords.py"))
 
 
@@ -382,60 +385,98 @@ def test_frames_of_two_versions_of_ffmpeg_are_not_mixed(dataset, monkeypatch):
     monkeypatch.setattr(media, "ffmpeg_version", lambda: "4.2-other")
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
         refused(run(name), f"was made with FFMPEG = '{version}' (now '4.2-other')")
-    # Without the settings, what is there is known for the other version's all the same, and made anew
-    Path("ImageData/settings.json").unlink()
-    assert "7 clips made, 0 were there" in ok(run("Video_to_Image.py"))
 
 
 @pytest.mark.slow
-def test_a_clip_that_is_gone_is_named_at_every_step_and_removed_on_request(dataset):
-    steps = ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
-    for name in steps:
+def test_missing_clips_are_named_at_every_step_and_removed_by_remove_clips(dataset):
+    for name in STEPS:
         ok(run(name))
     make_zip("data/training80_01.zip", ["-dash_id.000", "sp ace.001"], "made")
     Path("data/training80_02.zip").unlink()
-    for name in steps:  # it stays, since a zip may only be elsewhere for a while
-        assert "3 clips are gone from their source and still used: plain.000, short.003, ünicode.002" in ok(run(name))
-    records = record_reader.open_records("train_full.tfrecords", "train", "image")
-    assert set(records.labels) == set(GREY)
+    for name in STEPS:  # they stay, since a zip may only be elsewhere for a while
+        words = "3 clips still used although missing from the source: plain.000, short.003, ünicode.002"
+        assert words in ok(run(name))
+    assert set(record_reader.open_records("train_full.tfrecords", "train", "image").labels) == set(GREY)
     left = Path("unzippedData/training80_01/.partial.plain.000.mp4-frames")  # by a kill
     left.write_bytes(b"half a vid")
-    for name in steps:
-        ok(run(name, "--PRUNE", True))
-    for path in [*Path().rglob("*Data/**/*"), *Path().glob("*.tfrecords*")]:  # not even its name is left
-        assert path.is_dir() or b"plain.000" not in path.read_bytes(), path
+    out = ok(run("remove_clips.py", "--MISSING", True))
+    assert "removed 3 clips (plain.000, short.003, ünicode.002)" in out
+    assert "annotation_training.pkl still has the labels of plain.000, short.003, ünicode.002" in out
+    assert not Path("train_full.tfrecords").exists() and Path("val_full.tfrecords").exists()
+    for name in STEPS:
+        assert "missing" not in ok(run(name))
+    assert_no_trace("plain.000")
     assert not left.exists()
     for root in ("unzippedData", "ImageData", "VoiceData"):
-        left = {chalearn.clip_name(path) for path in Path(root).glob("training*/*")}
+        left = {name_of_video(path.name).removesuffix(".wav") for path in Path(root).glob("training*/*")}
         assert left == {"-dash_id.000", "sp ace.001"}
     for kind, path in (("image", "train_full.tfrecords"), ("audio", "train_audio_full.tfrecords")):
         assert set(record_reader.open_records(path, "train", kind).labels) == {"-dash_id.000", "sp ace.001"}
-    for name in steps:
-        assert "gone" not in ok(run(name))
+
+
+def assert_no_trace(clip):
+    """Not even the clip's name is left in what steps 1 to 4 have made."""
+    for path in [*Path().rglob("*Data/**/*"), *Path().glob("*.tfrecords*")]:
+        assert clip not in path.name and (path.is_dir() or clip.encode() not in path.read_bytes()), path
+
+
+@pytest.mark.slow
+def test_a_person_is_removed_by_clip_or_source_and_who_still_holds_them_is_listed(dataset):
+    for name in STEPS:
+        ok(run(name))
+    Path("runs/dan").mkdir(parents=True)
+    Path("runs/dan/training_labels.csv").write_text("VideoName,ValueExtraversion\n-dash_id.000.mp4,0.5\nx.mp4,0.5\n")
+    Path("predictions").mkdir()
+    Path("predictions/-dash_id.000.mp4.png").touch()
+    refused(run("remove_clips.py"), "name clips or sources to remove")
+    refused(run("remove_clips.py", "nobody"), "nobody is neither a clip nor a source")
+    before = tree("data", "Annotations", "runs", "predictions")
+    out = ok(run("remove_clips.py", "./-dash_id", "plain.000.mp4"))
+    assert "removed 2 clips (-dash_id.000, plain.000)" in out
+    assert "data/training80_01.zip: -dash_id.000.mp4 is still there: remove it, or step 1 takes it again" in out
+    assert "runs/dan was trained with 1 clip of them" in out and "predictions/-dash_id.000.mp4.png is a picture" in out
+    assert tree("data", "Annotations", "runs", "predictions") == before
+    for clip in ("-dash_id.000", "plain.000"):
+        assert_no_trace(clip)
+    assert "2 clips made, 5 already there" in ok(run("Video_to_Image.py"))  # they are in the zip still
 
 
 def test_zips_that_are_all_gone_leave_what_was_unpacked(dataset):
     ok(run("Video_to_Image.py"))
     shutil.rmtree("data")  # to save room
-    assert "7 clips made" in ok(run("vid_to_wav.py", "--PRUNE", True))
+    refused(run("remove_clips.py", "--MISSING", "maybe"), "MISSING")
+    assert "removed 0 clips" in ok(run("remove_clips.py", "--MISSING", True))
+    assert "7 clips made" in ok(run("vid_to_wav.py"))
 
 
 @pytest.mark.slow
-def test_records_of_a_split_without_clips_are_named_and_removed_on_request(dataset):
+def test_records_of_a_split_without_clips_are_named_until_remove_clips_removes_them(dataset):
     steps = ("Video_to_Image.py", "Write_Into_TFRecords.py")
     for name in steps:
         ok(run(name))
     Path("data/validation80_01.zip").unlink()
     Path("test_full.tfrecords").write_bytes(b"of another program")
-    ok(run("Video_to_Image.py", "--PRUNE", True))
-    stays = "stays as it is (PRUNE = True removes it): ImageData/validationData holds no clips"
+    shutil.move("ImageData/validationData", "aside")
+    stays = "stays, although ImageData/validationData holds no clips"
     assert f"val_full.tfrecords {stays}" in ok(run("Write_Into_TFRecords.py"))
-    assert "val_full.tfrecords removed" in ok(run("Write_Into_TFRecords.py", "--PRUNE", True))
+    shutil.move("aside", "ImageData/validationData")
+    ok(run("remove_clips.py", "--MISSING", True))
+    assert f"val_full.tfrecords {stays}" not in ok(run("Write_Into_TFRecords.py"))
     assert {path.name for path in Path().glob("*.tfrecords*")} == {
         "train_full.tfrecords",
         "train_full.tfrecords.json",
         "test_full.tfrecords",
     }
+
+
+@pytest.mark.parametrize("script", ["Video_to_Image.py", "Write_Into_TFRecords.py"])
+def test_a_folder_of_an_earlier_version_is_refused_and_not_touched(dataset, script):
+    Path("ImageData/trainingData/plain.000").mkdir(parents=True)
+    Path("ImageData/trainingData/plain.000/frame1.jpg").touch()
+    Path("ImageData/provenance.jsonl").touch()
+    before = tree("ImageData")
+    refused(run(script), "ImageData was filled by an earlier version", "move it away, and run Video_to_Image.py again")
+    assert tree("ImageData") == before
 
 
 def test_one_annotation_for_both_splits_is_refused_before_anything_is_trained(dataset):
@@ -451,8 +492,9 @@ def test_one_annotation_for_both_splits_is_refused_before_anything_is_trained(da
 
 def test_a_step_that_did_not_end_is_not_gone_on_from(dataset):
     ok(run("Video_to_Image.py"))
-    Path("ImageData/unusable.csv").unlink()  # which it writes last
-    refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end there: run it again")
+    lines = Path("ImageData/clips.jsonl").read_text().splitlines()
+    Path("ImageData/clips.jsonl").write_text("\n".join(lines[:-1]))  # the last one says that it ended
+    refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end: run it again")
 
 
 @pytest.mark.slow
@@ -482,7 +524,7 @@ def test_the_longest_name_and_names_that_are_no_text(folder):
         shutil.copy("made.mp4", f"unzippedData/training80_01/{name}.mp4")
     Path(f"unzippedData/training80_01/{odd}.mp4").write_bytes(b"no video")
     for name in ("Video_to_Image.py", "vid_to_wav.py"):
-        assert "2 clips made, 0 were there, 1 unusable" in ok(run_alone(name))
+        assert "2 clips made, 0 already there, 1 unusable" in ok(run_alone(name))
     assert len(list(Path("ImageData/trainingData", "x" * 251).iterdir())) == 9
     assert Path("VoiceData/trainingData", f"{'x' * 251}.wav").exists() and not list(Path().rglob(".*"))
     assert "\\udcff\\udcfe" in Path("ImageData/unusable.csv").read_text()

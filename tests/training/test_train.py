@@ -214,7 +214,7 @@ def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):
     refused(run("train.py", "--VAL_RECORDS", "copy.tfrecords"), "copy.tfrecords holds train/image")
     items = [record_writer.Example("train.001", label_of(9).astype(np.float32), Path("train-0-0.jpg"))]
     record_writer.write(Path("shared"), "val", "image", items, lambda paths: (path.read_bytes() for path in paths), {})
-    refused(run("train.py", "--VAL_RECORDS", "shared"), "training and shared share 1 clips (train.001)")
+    refused(run("train.py", "--VAL_RECORDS", "shared"), "training and shared share 1 clip (train.001)")
     labels = {f"train.{clip:03d}": label_of(10 * clip)[[1, 0, 2, 3, 4]] for clip in range(3)}
     write_annotation("Annotations/annotation_training.pkl", labels)
     refused(run("train.py"), "train_full.tfrecords has other labels than Annotations", "another order of the traits")

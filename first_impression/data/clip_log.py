@@ -1,0 +1,235 @@
+"""The log of steps 1 and 2: `clips.jsonl` in ImageData/ and VoiceData/ says what each output was made from.
+
+JSON lines. When a step has ended they are, in this order:
+
+    {"constants": {"FRAMES_PER_CLIP": 100, "SAMPLING": "even", "FFMPEG": "7.1"}}
+    {"split": "training", "clip": "a.000", "video": checksum, .., "output": checksum, "stat": .., "unusable": ""}
+    {"split": "training", "clip": "b.001", "video": checksum, .., "output": "", "stat": "", "unusable": "no sound"}
+    {"ended": true, "missing": [names of clips whose video is gone from its source]}
+
+A shard "3/16" has its own log, clips-3-of-16.jsonl; a run over all clips takes the shards' logs into its own.
+
+What the log promises (tests/faults/test_changes.py holds the steps to it):
+
+- replaced, touched, copied: an output is remade when its video's checksum or its own has changed, never because of a
+  time alone;
+- deleted: an output that is missing is made again; what lies in an output's place without a line here was made by
+  somebody else, and is never overwritten;
+- added, moved, removed: the log holds the outputs of the clips that are here, and of missing ones until
+  remove_clips.py removes them; a clip that moved to another split is in that one alone;
+- swapped, damaged: steps 3 and 4 refuse an output that is not the one logged last;
+- other constants, another ffmpeg: refused, not mixed;
+- killed: a line is appended by a single write before its output gets its final name, so that an output without a line,
+  or a line without its output, is made again; steps 3 and 4 refuse a folder whose last step did not end;
+- two at once: shards append to logs of their own; a second run of the same step is refused by the script's lock.
+"""
+
+import csv
+import json
+import os
+from typing import NamedTuple
+
+from first_impression.common.checksums import checksum, is_unchanged, stat_key
+from first_impression.common.errors import UserError, counted, name_some
+from first_impression.common.files import listed, whole_file
+from first_impression.common.settings import refuse_other_constants
+from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix
+
+MAKERS = {IMAGES: "Video_to_Image.py", VOICES: "vid_to_wav.py"}
+
+
+class Entry(NamedTuple):
+    """What became of a clip."""
+
+    split: str  # the split's name
+    clip: str
+    video: str = ""  # checksum of the video
+    video_stat: str = ""  # of a video that lies in no zip
+    zip: str = ""  # name of the zip that the video was unpacked from
+    output: str = ""  # checksum of the output; "" where there is none
+    stat: str = ""  # of the output
+    unusable: str = ""  # why there is none
+
+    @property
+    def key(self):
+        return self.split, self.clip
+
+
+FIELDS = set(Entry._fields)
+
+
+class ClipLog:
+    """The log of `folder`: for the run of one shard, or with the shard "" for one over all clips."""
+
+    def __init__(self, folder, shard=""):
+        self.folder, self._shard = folder, shard
+        self._path = folder / f"clips{shard_suffix(shard)}.jsonl"
+        self.entries = {}  # {(split, clip): the entry that was logged last}
+        self.missing = set()
+        self._constants = []  # of each run
+        self._ended = {}  # {log: whether its last run ended}
+        # A run over all clips takes in what shards have logged before: what they log after it is newer
+        for path in sorted(listed(folder, "clips*.jsonl"), key=lambda path: path.name != "clips.jsonl"):
+            self._read(path)
+
+    @property
+    def unusable_table(self):
+        """The table of the clips that are unusable, beside the log."""
+        return unusable_table(self._path)
+
+    def _read(self, path):
+        self._ended[path] = False
+        for values in _lines(path):
+            if "constants" in values:
+                self._ended[path] = False
+                self._constants.append(values["constants"])
+            elif "ended" in values:
+                self._ended[path] = True
+                self.missing |= set(values["missing"])
+            else:
+                entry = Entry(**values)
+                self.entries[entry.key] = entry
+
+    def entry(self, clip):
+        """The `Entry` of a clip; an empty one where there is none."""
+        key = clip.split.name, clip.name
+        return self.entries.get(key) or Entry(*key)
+
+    def video_checksum(self, clip):
+        """The checksum of a clip's video: the zip's, the one logged for a video of the same stat, or read."""
+        entry = self.entry(clip)
+        is_known = entry.video and entry.video_stat == stat_key(clip.video)
+        return clip.checksum or (entry.video if is_known else checksum(clip.video))
+
+    def up_to_date(self, clip, video):
+        """Whether the clip's output is there as it was made from a video of the checksum `video`."""
+        entry, output = self.entry(clip), output_path(self.folder, clip.split, clip.name)
+        return bool(entry.output) and entry.video == video and is_unchanged(output, entry.stat, entry.output)
+
+    def output_checksum(self, split, clip_name):
+        """The checksum of an output, read only where it is not logged.
+
+        Raises `UserError` where the output is not the one that was logged last.
+        """
+        output = output_path(self.folder, split, clip_name)
+        entry = self.entries.get((split.name, clip_name))
+        if not (entry and entry.output):  # another program's
+            return checksum(output)
+        if not is_unchanged(output, entry.stat, entry.output):
+            raise UserError(f"{output} is not as {MAKERS[self.folder]} made it: run that again")
+        return entry.output
+
+    def refuse_unended(self):
+        """Raises `UserError` where the step that fills this folder did not end, for this shard or for all clips.
+
+        Without a shard, a folder that another program has filled is not refused.
+        """
+        self._refuse_older_form()
+        maker = MAKERS[self.folder]
+        if self._shard:
+            log = self._path if self._path in self._ended else self.folder / "clips.jsonl"
+            if not self._ended.get(log):
+                raise UserError(
+                    f"{self.folder} is without shard {self._shard}, or it did not end: run {maker} --SHARD "
+                    f"{self._shard} first"
+                )
+        for log, ended in self._ended.items():
+            if not (ended or self._shard):
+                raise UserError(f"{log}: {maker} did not end: run it again, so that no clip is missing or out of date")
+
+    def begin(self, constants):
+        """Log that a run with these constants has begun.
+
+        Raises `UserError` where other constants made what is here, or an earlier version of this project.
+        """
+        self._refuse_older_form()
+        for made_with in self._constants:
+            refuse_other_constants(self.folder, made_with, constants)
+        self._constants = [constants]
+        self._append({"constants": constants})
+
+    def _refuse_older_form(self):
+        if not self._ended and listed(self.folder, "provenance*.jsonl"):
+            raise UserError(
+                f"{self.folder} was filled by an earlier version of this project: move it away, and run "
+                f"{MAKERS[self.folder]} again"
+            )
+
+    def record(self, entry):
+        """Append an entry; to be called before its output gets its final name."""
+        self._append(entry._asdict())
+        self.entries[entry.key] = entry
+
+    def end(self, keys, missing):
+        """Write the log anew with the entries of these keys: the run has ended.
+
+        `missing` are the names of clips that are gone from their source. The clips that are unusable go to a table
+        beside the log, unusable.csv. A run over all clips takes the place of the shards' runs.
+        """
+        entries = [self.entries[key] for key in keys]
+        lines = [{"constants": self._constants[0]}, *(entry._asdict() for entry in entries)]
+        _write(self._path, [*lines, {"ended": True, "missing": sorted(missing)}])
+        for log in self._ended.keys() - {self._path} if not self._shard else ():
+            unusable_table(log).unlink(missing_ok=True)
+            log.unlink()
+
+    def _append(self, values):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            os.write(file, _line(values).encode())  # one call: lines of threads do not mix
+        finally:
+            os.close(file)
+
+
+def warn_of_missing(clip_names, folder):
+    """Print which of these clips are gone from their source, as far as the step that fills `folder` has logged it."""
+    if missing := ClipLog(folder).missing & set(clip_names):
+        count = counted(len(missing), "clip")
+        print(f"{folder}: {count} still used although missing from the source: {name_some(missing)}")
+        print("  python remove_clips.py --MISSING True removes what was made of them")
+
+
+def forget(clip_names, folder):
+    """Remove these clips' names from all logs of `folder`, and from the tables beside them."""
+    for log in listed(folder, "clips*.jsonl"):
+        lines = [values for values in _lines(log) if values.get("clip") not in clip_names]
+        for values in lines:
+            if "missing" in values:
+                values["missing"] = [name for name in values["missing"] if name not in clip_names]
+        _write(log, lines)
+
+
+def unusable_table(log):
+    """The table of the clips that are unusable by this log."""
+    return log.with_name(log.name.replace("clips", "unusable", 1)).with_suffix(".csv")
+
+
+def _write(log, lines):
+    with (
+        whole_file(unusable_table(log)) as tmp,
+        open(tmp, "w", newline="", encoding="utf-8", errors="backslashreplace") as table,
+    ):
+        writer = csv.writer(table)
+        writer.writerow(["split", "clip", "reason"])
+        writer.writerows([line["split"], line["clip"], line["unusable"]] for line in lines if line.get("unusable"))
+    with whole_file(log) as tmp:
+        tmp.write_text("".join(map(_line, lines)), encoding="utf-8")
+
+
+def _lines(log):
+    """The JSON objects in a log. A line that a kill or a full disk has cut short counts as not written."""
+    found = []
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict) and (values.keys() <= {"constants", "ended", "missing"} or values.keys() == FIELDS):
+            found.append(values)
+    return found
+
+
+def _line(values):
+    # The line break comes first: a line that was cut short does not spoil the next one
+    return "\n" + json.dumps(values)
