@@ -122,9 +122,9 @@ def all_steps(folder):
 
 
 def tree(folder):
-    """{path: digest of the content} of every file, the hidden ones too, but not TensorBoard's or the notes."""
+    """{path: digest of the content} of every file, the hidden ones too, but not TensorBoard's or the logs of clips."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.parent.name != "logs"]
-    files = [path for path in files if not path.name.startswith("provenance")]
+    files = [path for path in files if path.suffix != ".jsonl"]
     return {str(path.relative_to(folder)): _digest(path) for path in files}
 
 
@@ -138,7 +138,7 @@ def _digest(path):
     else:
         content = path.read_bytes()
         if path.name.endswith(".tfrecords.json") or "tfrecords-" in path.name and path.suffix == ".json":
-            content = re.sub(rb'"signs": .*', b"", content)  # times
+            content = re.sub(rb'"stat": .*', b"", content)  # times
         if path.name == "settings.json":  # somebody may work on the project meanwhile
             content = re.sub(rb'"revision": .*', b"", content)
     return hashlib.sha256(content).hexdigest()

@@ -17,6 +17,9 @@ import pytest
 from conftest import PROJECT, label_of, make_clip, refused, run, write_annotation
 from harness import TIMES, leftovers, tree
 
+from first_impression.data.chalearn import IMAGES, VOICES
+from first_impression.data.clip_log import ClipLog
+
 SCRIPTS = {
     "frames": "Video_to_Image.py",
     "sound": "vid_to_wav.py",
@@ -129,7 +132,9 @@ class World:
         """A random path of these, or none; its names may stand in a refusal from now on."""
         found = sorted(path for pattern in patterns for path in self.folder.glob(pattern))
         found = [
-            path for path in found if not path.name.startswith(("provenance", ".", "gone", "unusable", "settings"))
+            path
+            for path in found
+            if not path.name.startswith((".", "clips.jsonl", "unusable", "settings", "models.json"))
         ]
         if not found:
             return None
@@ -215,12 +220,12 @@ class World:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
             return path
 
-    def change_delete_the_notes(self):
+    def change_delete_a_log(self):
         if self.random.random() < 0.5:
             return None
-        folder = self.random.choice(["ImageData", "VoiceData", "unzippedData"])
-        for path in [*(self.folder / folder).glob("provenance*"), self.folder / folder / "settings.json"]:
-            path.unlink(missing_ok=True)
+        folder = self.random.choice(["ImageData", "VoiceData"])
+        for path in (self.folder / folder).glob("clips*.jsonl"):
+            path.unlink()
         self.touched |= {folder}
         self.made.clear()
         return folder
@@ -327,16 +332,27 @@ class World:
         assert not leftovers(self.folder) or self.counts["killed"]
         return ""
 
+    def remove_missing(self):
+        """Remove what was made of clips that are gone from their source: no log and no table knows them any more."""
+        with contextlib.chdir(self.folder):
+            done = run("remove_clips.py", "--MISSING", "True")
+            print(f"remove_clips.py: {done.stderr.strip() or done.stdout.splitlines()[-1]}")
+            assert done.returncode == 0, done.stderr
+            kept = {*self.clips(), *(path.stem for path in Path("unzippedData").rglob("*.mp4"))}
+            for folder in (IMAGES, VOICES):
+                assert {entry.clip for entry in ClipLog(folder).entries.values() if entry.output} <= kept
+        self.made.clear()
+
     def compare(self, step, said, other):
         if already := re.search(r"trained, all (\d+) epochs", said):
             other = {**other, "N_EPOCHS": already[1]}
         here, afresh = self.written(step, self.folder), self.made_afresh(step, other)
         assert afresh is not None, "a fresh run is refused, this one was not"
-        gone = self.folder / NEEDS.get({"frames": "records", "sound": "features"}.get(step), [""])[0] / "../gone.json"
-        gone = json.loads(gone.resolve().read_text()) if gone.resolve().is_file() else []
+        folder = {"frames": IMAGES, "sound": VOICES}.get(step)
+        missing = ClipLog(self.folder / folder).missing if folder else ()
         for path in here.keys() - afresh.keys():
             clip = re.sub(r"\.wav$", "", Path(path).parts[2]) if step in ("frames", "sound") else ""
-            assert clip in gone and clip in said or f"{path.removesuffix('.json')} stays" in said, (
+            assert clip in missing and clip in said or f"{path.removesuffix('.json')} stays" in said, (
                 f"{path} is left over"
             )
         for path, digest in afresh.items():
@@ -438,7 +454,7 @@ class World:
         elif re.search("away|delete it", line) and path.exists():
             shutil.rmtree(path) if path.is_dir() else path.unlink()
         elif steps := [step for step, script in SCRIPTS.items() if script in line.partition(": ")[2]]:
-            self.command(steps[0], **({"PRUNE": True} if steps[0] in list(SCRIPTS)[:4] else {}))
+            self.command(steps[0])
         elif "run its step again" in line:
             for step in ("records", "features"):
                 self.command(step)
@@ -447,11 +463,12 @@ class World:
         return True
 
     def settle(self):
-        """Steps 1 to 4, with PRUNE and all that is asked for, make what they make in an empty folder."""
+        """Without what is missing, steps 1 to 4 make what they make in an empty folder."""
         print("all is run to its end")
+        self.remove_missing()
         for step in list(SCRIPTS)[:4]:
             for _ in range(12):
-                line = self.command(step, PRUNE=True)
+                line = self.command(step)
                 if not line:
                     break
                 assert self.obey(line), line
@@ -460,7 +477,7 @@ class World:
                 (self.folder / name).unlink()
         before = self.times()
         for step in list(SCRIPTS)[:4]:
-            assert not self.command(step, PRUNE=True)
+            assert not self.command(step)
         assert self.times() == before, "a rerun with nothing changed has changed something"
         shutil.rmtree(self.fresh)
         self.fresh.mkdir()
@@ -492,7 +509,9 @@ def live(world, length):
             world.change()
         elif what < 0.9:
             (step,) = world.random.choices(steps, weights)
-            line = world.command(step, **({"PRUNE": True} if step in steps[:4] and world.random.random() < 0.3 else {}))
+            if world.random.random() < 0.2:
+                world.remove_missing()
+            line = world.command(step)
             if line and world.random.random() < 0.7:
                 world.obey(line)
         else:
