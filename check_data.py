@@ -1,10 +1,10 @@
-"""Step 0: what of the dataset lies here, what is missing, and how much disk space the steps will take.
+"""Step 0: what is here of the dataset, what is missing, and how much disk space the steps will take.
 
 Reads   data/ (or what is already in unzippedData/), Annotations/, the weights files
 Writes  nothing
 Run     python check_data.py
 
-Ends with status 1 where something is missing, and names all of it at once.
+Ends with status 1 where something is missing, and lists everything that is.
 """
 
 import os
@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from first_impression.common import rules, script
+from first_impression.common.errors import counted
 from first_impression.common.tensorflow_start import NVIDIA_DRIVER
 from first_impression.data import chalearn, inventory
 from first_impression.data.clips import NoClips, find_clips
@@ -38,20 +39,20 @@ def main(settings):
     weights = [settings.WEIGHTS, *([settings.RESNET_WEIGHTS] if settings.PAPER and settings.RESNET_WEIGHTS else [])]
     for path in filter(os.path.exists, weights):
         print(f"  {path}: {os.path.getsize(path):,} bytes")
-    visual = 3 if settings.PAPER else 1
-    rooms = inventory.rooms(clips, settings.FRAMES_PER_CLIP, visual)
+    visual_models = 3 if settings.PAPER else 1
+    needs = inventory.disk_needs(clips, settings.FRAMES_PER_CLIP, visual_models)
     print(f"Disk space, of which {inventory.gigabytes(shutil.disk_usage('.').free)} are free:")
-    for room in rooms:
-        whole, to_come = inventory.gigabytes(room.whole), inventory.gigabytes(room.to_come)
-        print(f"  {room.what:<16} about {whole:>7}, {to_come:>7} of it to come")
+    for need in needs:
+        whole, to_come = inventory.gigabytes(need.whole), inventory.gigabytes(need.to_come)
+        print(f"  {need.what:<16} about {whole:>7}, {to_come:>7} of it to come")
     if not has_gpu():
         images = settings.FRAMES_PER_CLIP * sum(clip.split is chalearn.TRAINING for clip in clips)
         takes = duration(images / _CPU_IMAGES)
         print(
-            f"No NVIDIA GPU: an epoch of a visual model takes {takes} at {_CPU_IMAGES} images a second, which two cores"
+            f"No NVIDIA GPU: at {_CPU_IMAGES} images a second on two cores, one epoch of a visual model takes {takes}."
         )
-        print(f"  for each visual model; there are {visual} of them to train. The audio model takes minutes.")
-    inventory.refuse_missing(inventory.missing_files(clips, weights, settings.ZIP_PASSWORD), rooms)
+        print(f"  To train: {counted(visual_models, 'visual model')}. The audio model takes minutes.")
+    inventory.refuse_missing(inventory.missing_files(clips, weights, settings.ZIP_PASSWORD), needs)
 
 
 def has_gpu():
@@ -63,7 +64,7 @@ def duration(seconds):
     for unit, length in (("days", 86400), ("hours", 3600)):
         if seconds >= 1.5 * length:
             return f"{seconds / length:.1f} {unit}"
-    return f"{max(1, round(seconds / 60))} minutes"
+    return counted(max(1, round(seconds / 60)), "minute")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Labels: annotation files, and what they say against what lies in a folder or in records."""
+"""Labels: annotation files, compared with the clips in a folder and the labels in records."""
 
 import functools
 import io
@@ -62,16 +62,16 @@ def _labels_of_table(path, split):
     if split and not table.splits and path.name == ALL_SPLITS:
         raise UserError(f"{path} needs a column named split, since it has the labels of all of them")
     if table.by_neuroticism:
-        _tell_of_neuroticism(path, table.by_neuroticism)
+        _warn_of_neuroticism(path, table.by_neuroticism)
     chosen = [clip for clip in table.values if not split or table.splits.get(clip, split) == split]
     return {clip: table.values[clip].astype(np.float32) for clip in chosen}
 
 
 @functools.cache
-def _tell_of_neuroticism(path, column):
+def _warn_of_neuroticism(path, column):
     print(
-        f"{path}: its column {column} is read as ChaLearn's is, a high value for an emotionally stable person. If "
-        "yours is high for a neurotic one, give 1 minus it, in a column named emotional_stability"
+        f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally stable. If "
+        "yours means neurotic, give 1 minus it in a column named emotional_stability"
     )
 
 
@@ -81,7 +81,7 @@ def read_sources(path):
 
 
 def splits_of_clips():
-    """{clip: its split}, as the annotations here say; clips that stand in those of several splits are left out."""
+    """{clip: its split}, as the annotations here say; clips that are in those of several splits are left out."""
     found = {}
     for split in SPLITS:
         if split.annotation.exists():

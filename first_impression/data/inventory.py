@@ -1,4 +1,4 @@
-"""What of the dataset lies here, what is missing for which steps, and the room that they will take."""
+"""What is here of the dataset, what the steps will miss, and the disk space that they will take."""
 
 import os
 import shutil
@@ -6,7 +6,7 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
-from first_impression.common.errors import UserError
+from first_impression.common.errors import UserError, counted
 from first_impression.common.files import listed
 from first_impression.data import annotations, audio, chalearn
 from first_impression.data.clips import PASSWORD_VARIABLE, is_encrypted
@@ -18,7 +18,7 @@ FEATURE_BYTES = 4 * audio.FEATURES  # a record of float32 numbers
 RUN_BYTES = 300_000_000  # of a visual model: the final, the best and an epoch's, and a checkpoint
 
 
-class Room(NamedTuple):
+class DiskNeed(NamedTuple):
     """Bytes on disk for one kind of output."""
 
     what: str
@@ -31,25 +31,25 @@ class Room(NamedTuple):
 
 
 def describe_clips(clips):
-    """Lines on what there is of each split: its clips, their labels, and what lacks its other half."""
+    """Lines on each split: its clips, how many have labels, and how many labels have no clip."""
     lines, by_split = [], Counter(clip.split for clip in clips)
     for split in chalearn.SPLITS:
         if not by_split[split]:
             lines.append(f"{split.name}: no clips")
             continue
-        line = f"{split.name}: {by_split[split]:,} clips"
+        line = f"{split.name}: {counted(by_split[split], 'clip')}"
         if split.annotation.exists():
             labels = annotations.read_annotation(split.annotation, split.name)
             names = {clip.name for clip in clips if clip.split is split}
             line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
             if without := labels.keys() - names:
-                line += f", which has {len(without):,} clips that are not here"
+                line += f", which also has labels for {counted(len(without), 'clip')} that are not here"
         lines.append(line)
     return lines
 
 
 def missing_files(clips, weights, password):
-    """What later steps will ask for and is not here, a list of texts. `weights` are paths of weights files."""
+    """What later steps need and is not here, as a list of texts. `weights` are paths of weights files."""
     splits = {clip.split for clip in clips} | {chalearn.TRAINING, chalearn.VALIDATION}
     missing = [str(split.annotation) for split in chalearn.SPLITS if split in splits and not split.annotation.exists()]
     for split in (chalearn.TRAINING, chalearn.VALIDATION):
@@ -64,8 +64,8 @@ def missing_files(clips, weights, password):
     return missing
 
 
-def rooms(clips, frames_per_clip, visual_models):
-    """The disk space that steps 1 to 5 take for these clips: a list of `Room`. `visual_models` is how many train."""
+def disk_needs(clips, frames_per_clip, visual_models):
+    """The disk space that steps 1 to 5 take for these clips: a list of `DiskNeed`."""
     packed = [clip for clip in clips if clip.archive]
     count = len(clips)
     frames, wavs = (
@@ -76,13 +76,14 @@ def rooms(clips, frames_per_clip, visual_models):
     unpacked = _listing([clip.video for clip in packed])
     images = frames_per_clip * FRAME_BYTES
     records, of_sound = (sum(map(os.path.getsize, listed(".", f"*{key}_full.tfrecords*"))) for key in ("", "_audio"))
+    unpacked_bytes = sum(_size(clip) for clip in packed if unpacked(clip.video))
     return [
-        Room("unpacked videos", sum(map(_size, packed)), sum(_size(clip) for clip in packed if unpacked(clip.video))),
-        Room("frames", count * images, made_frames * images),
-        Room("sound", count * SOUND_BYTES, made_wavs * SOUND_BYTES),
-        Room("image records", count * images, records - of_sound),
-        Room("sound records", count * FEATURE_BYTES, of_sound),
-        Room("trained models", visual_models * RUN_BYTES, 0),
+        DiskNeed("unpacked videos", sum(map(_size, packed)), unpacked_bytes),
+        DiskNeed("frames", count * images, made_frames * images),
+        DiskNeed("sound", count * SOUND_BYTES, made_wavs * SOUND_BYTES),
+        DiskNeed("image records", count * images, records - of_sound),
+        DiskNeed("sound records", count * FEATURE_BYTES, of_sound),
+        DiskNeed("trained models", visual_models * RUN_BYTES, 0),
     ]
 
 
@@ -96,9 +97,9 @@ def _size(clip):
     return int(clip.checksum.partition("-")[0])
 
 
-def refuse_missing(missing, room, folder="."):
-    """Raises `UserError` that names all that is missing, the disk space too."""
-    to_come, free = sum(each.to_come for each in room), shutil.disk_usage(folder).free
+def refuse_missing(missing, needs, folder="."):
+    """Raises `UserError` that lists everything that is missing, disk space too."""
+    to_come, free = sum(need.to_come for need in needs), shutil.disk_usage(folder).free
     if to_come > free:
         missing = [*missing, f"{gigabytes(to_come - free)} of disk space"]
     if missing:

@@ -14,7 +14,7 @@ from first_impression.data import inventory
 from first_impression.data.clips import find_clips
 
 
-def test_what_is_here_is_told(dataset, capsys):
+def test_what_is_here_is_printed(dataset, capsys):
     Path("vgg-face.mat").write_bytes(bytes(1234))
     call(check_data)
     text = capsys.readouterr().out
@@ -23,10 +23,13 @@ def test_what_is_here_is_told(dataset, capsys):
     make_zip("data/training80_01.zip", ["plain.000"], "made")
     call(check_data)
     text = capsys.readouterr().out
-    assert "training: 3 clips, 3 of them with labels in Annotations/annotation_training.pkl, which has 2 clips" in text
+    assert (
+        "training: 3 clips, 3 of them with labels in Annotations/annotation_training.pkl, which also has labels for 2 clips"
+        in text
+    )
 
 
-def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch):
+def test_everything_missing_is_listed_at_once(dataset, monkeypatch):
     Path("Annotations/annotation_validation.pkl").unlink()
     Usage = namedtuple("Usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(10**9, 10**9, 0))
@@ -39,7 +42,7 @@ def test_all_that_is_missing_is_named_at_once(dataset, monkeypatch):
     refused(run("check_data.py"), "annotation_validation.pkl; the validation clips; vgg-face.mat")
 
 
-def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch):
+def test_the_password_of_encrypted_zips_is_asked_for_before_any_work(dataset, monkeypatch):
     shutil.copy("made/val.000.mp4", "made/tested.000.mp4")
     make_zip("data/test80_01.zip", ["tested.000"], "made")
     content = bytearray(Path("data/test80_01.zip").read_bytes())
@@ -58,14 +61,14 @@ def test_encrypted_zips_want_their_password_before_any_work(dataset, monkeypatch
 
 
 @pytest.mark.slow
-def test_the_room_to_come_shrinks_with_the_work(dataset):
-    before = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
+def test_disk_space_to_come_shrinks_with_the_work(dataset):
+    before = {need.what: need for need in inventory.disk_needs(find_clips(), 3, 1)}
     videos = sum(path.stat().st_size for path in Path("made").iterdir())
     assert before["unpacked videos"].whole == before["unpacked videos"].to_come == videos
     assert before["frames"].to_come == 7 * 3 * inventory.FRAME_BYTES
     for name in ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py"):
         ok(run(name, *(["--FRAMES_PER_CLIP", 3] if name == "Video_to_Image.py" else [])))
-    after = {room.what: room for room in inventory.rooms(find_clips(), 3, 1)}
+    after = {need.what: need for need in inventory.disk_needs(find_clips(), 3, 1)}
     for what in ("unpacked videos", "frames", "sound"):
         assert after[what].to_come == 0
     of_sound = sum(path.stat().st_size for path in Path().glob("*_audio_full.tfrecords"))
@@ -73,7 +76,7 @@ def test_the_room_to_come_shrinks_with_the_work(dataset):
     assert 0 < after["image records"].there < of_sound / 10
 
 
-def test_a_full_disk_is_missing_room(folder):
+def test_too_little_disk_space_is_refused(folder):
     with pytest.raises(UserError, match="missing: .* GB of disk space"):
-        inventory.refuse_missing([], [inventory.Room("frames", 10**15, 0)])
-    inventory.refuse_missing([], [inventory.Room("frames", 10**15, 10**15)])
+        inventory.refuse_missing([], [inventory.DiskNeed("frames", 10**15, 0)])
+    inventory.refuse_missing([], [inventory.DiskNeed("frames", 10**15, 10**15)])
