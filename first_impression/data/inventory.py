@@ -99,7 +99,7 @@ def refuse_missing(missing, room, folder="."):
     if to_come > free:
         missing = [*missing, f"{gigabytes(to_come - free)} of disk space"]
     if missing:
-        raise UserError(f'missing: {"; ".join(missing)}. README.md, "Your data", says where it comes from')
+        raise UserError(f"missing: {'; '.join(missing)}. README.md says where to get each")
 
 
 def gigabytes(count):
