@@ -7,7 +7,7 @@ sharing/     publishing trained runs, and opening them from a folder, a zip or a
 training/    devices, the training step, optimizers, checkpoints, saved models
 evaluation/  scores, ChaLearn's CSV of predictions, plots
 data/        the dataset on disk: clips, labels, frames, sound, records, VGG-Face
-common/      settings and their flags, one-line errors, complete files, provenance, parallel work
+common/      settings and their flags, one-line errors, complete files, checksums, parallel work
 """
 
 import os
