@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The whole pipeline, from zips to scores: on the dataset in the current folder if there is any of it, else on a small
-# drawn sample in sample/. Each step is an ordinary command, shown as it starts; a second run does what is left.
+# The whole pipeline, from clips to scores: on the dataset in the current folder if any of it is there, otherwise on a
+# small drawn sample in sample/. Each step is an ordinary command, printed as it starts; rerun to resume.
 #   ./run_pipeline.sh          DAN as in the TensorFlow 1 code, and the paper's audio model
-#   ./run_pipeline.sh paper    the paper's four models, and its table with our scores beside the published ones
+#   ./run_pipeline.sh paper    the paper's four models, and its table with your scores beside the published ones
 set -eu
 source "$(dirname "$0")/environment.sh"
 
@@ -11,14 +11,14 @@ step() {
     "$PYTHON" "$@"
 }
 
-prepare() { # arguments: those of step 1
+prepare() { # arguments: flags of step 1
     step "$scripts/Video_to_Image.py" "$@"
     step "$scripts/vid_to_wav.py"
     step "$scripts/Write_Into_TFRecords.py"
     step "$scripts/feat_extraction_from_wav.py"
 }
 
-train_paper() { # arguments: flags for all four
+train_paper() { # arguments: flags for all four models
     step "$scripts/train.py" "$scripts/recipes/paper_audio.py" "$@"
     step "$scripts/train.py" "$scripts/recipes/paper_dan.py" "$@"
     step "$scripts/train.py" "$scripts/recipes/paper_dan_plus.py" "$@"
@@ -53,9 +53,9 @@ if [ -n "$(ls -d "${here[@]}" 2>/dev/null)" ]; then
         step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
         step "$scripts/evaluate.py" --MODELS dan,paper_audio
     fi
-    next='the four models of the paper: ./run_pipeline.sh paper'
+    next='train the four models of the paper with ./run_pipeline.sh paper'
 else
-    echo "None of ${here[*]} is in $PWD: showing the pipeline on a drawn sample, in sample/"
+    echo "$PWD contains none of ${here[*]}: running the pipeline on a drawn sample in sample/"
     mkdir -p sample
     cd sample
     [ "$scripts" = . ] && scripts=..
@@ -71,16 +71,16 @@ else
         clips=(unzippedData/validation80_01/*.mp4)
         step "$scripts/predict.py" --MODELS sample_dan,sample_audio --FRAMES_PER_CLIP 20 --EVIDENCE True "${clips[0]}"
     fi
-    next='put ChaLearn'"'"'s zips into data/, the annotations into Annotations/ and vgg-face.mat beside them
-(README.md, "Your data"), and run this command again. The sample'"'"'s clips are drawn, its labels mean nothing, and its
-weights are NOT VGG-Face: its scores show that the pipeline works, no more.'
+    next='put your own clips or ChaLearn'"'"'s into data/, the labels into Annotations/ and vgg-face.mat beside them (see
+README.md), and run this command again. The sample'"'"'s clips are drawn, its labels are invented and its weights are NOT
+VGG-Face: its scores only show that the pipeline works.'
 fi
 
 cat <<END
 
 Done in $(((SECONDS - started) / 60)) min $(((SECONDS - started) % 60)) s. Results are in $PWD:
-  runs/fusion/   scores_validation.json and pictures of all models together
+  runs/fusion/   scores_validation.json, and plots of all models together
   runs/<NAME>/   each model: final.keras, history.csv, curves.png, predictions_validation.csv
-Try it on a clip of yours: $PYTHON $scripts/predict.py CLIP.mp4
+Try a clip of your own: $PYTHON $scripts/predict.py CLIP.mp4
 Next: $next
 END

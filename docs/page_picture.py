@@ -1,9 +1,9 @@
-"""Draws docs/page.png, the picture of the page in the README: a clip of the sample, answered.
+"""Takes docs/page.png, the README's screenshot of the page with the predictions for a clip of the sample.
 
-    ./run_pipeline.sh                                                  the sample and its runs, in sample/
-    python docs/page_picture.py sample/unzippedData/validation80_01/*.mp4 --RUNS sample/runs
+    ./run_pipeline.sh                                   makes the sample and its runs in sample/
+    .venv/bin/python docs/page_picture.py sample/unzippedData/validation80_01/*.mp4
 
-Of several clips the first one is taken. Needs requirements-app.txt, requirements-dev.txt, chromium and chromedriver.
+Uses the first of several clips. Needs requirements-app.txt, requirements-dev.txt, chromium and chromedriver.
 """
 
 import io
@@ -18,16 +18,16 @@ from PIL import Image
 PROJECT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(PROJECT))
 
-from first_impression.common import rules, script  # noqa: E402, once the project can be found
+from first_impression.common import rules, script  # noqa: E402, needs the path above
 from first_impression.common.files import whole_file  # noqa: E402
 
-RUNS = "sample/runs"  # as app.py takes it
-MODELS = ""  # as app.py takes it
-WINDOW_WIDTH = 1400  # pixels of the browser's window
-WINDOW_HEIGHT = 1440  # pixels
-WIDTH = 1000  # pixels of the picture
-COLOURS = 256  # of the picture: fewer make a smaller file
-AT = 0.4  # where in the clip the moment is that is shown, as a share of its length
+RUNS = "sample/runs"  # as in app.py
+MODELS = ""  # as in app.py
+WINDOW_WIDTH = 1400  # of the browser, in pixels
+WINDOW_HEIGHT = 1440  # likewise
+WIDTH = 1000  # of the picture, in pixels
+COLOURS = 256  # of the picture; fewer make a smaller file
+AT = 0.4  # the moment to show, as a fraction of the clip's length
 
 RULES = {"WIDTH": rules.whole(100), "COLOURS": rules.whole(2, 256), "AT": rules.between(0, 1)}
 
@@ -36,8 +36,8 @@ def main(settings):
     command = [sys.executable, PROJECT / "app.py", "--PORT=0", "--RUNS", settings.RUNS, "--MODELS", settings.MODELS]
     page = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     try:
-        address = next(found[1] for line in page.stdout if (found := re.search(r"open at (\S+)", line)))
-        picture = photograph(address, settings)
+        address = next(match[1] for line in page.stdout if (match := re.search(r"open at (\S+)", line)))
+        picture = screenshot(address, settings)
     finally:
         page.terminate()
         page.wait()
@@ -46,8 +46,8 @@ def main(settings):
         small.quantize(settings.COLOURS, Image.Quantize.MAXCOVERAGE).save(tmp, "PNG", optimize=True)
 
 
-def photograph(address, settings):
-    """The page in a browser, with the first clip answered and a moment of it shown, as an image."""
+def screenshot(address, settings):
+    """The page in a browser, showing the predictions for the first clip and one of its moments: a PIL image, RGB."""
     from selenium import webdriver
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait
@@ -63,17 +63,16 @@ def photograph(address, settings):
         options.add_argument(f"--{flag}")
     with webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver"))) as browser:
 
-        def there(selector):
-            found = WebDriverWait(browser, 120).until(lambda browser: browser.find_elements(By.CSS_SELECTOR, selector))
-            return found[0]
+        def wait_for(selector):
+            return WebDriverWait(browser, 120).until(lambda it: it.find_elements(By.CSS_SELECTOR, selector))[0]
 
         browser.get(address)
-        there("input[type=file]").send_keys(str(Path(settings.CLIPS[0]).resolve()))
-        there("#downloads a")
-        seek = there(".seek")
-        aside = round((settings.AT - 0.5) * seek.size["width"])
-        webdriver.ActionChains(browser).move_to_element_with_offset(seek, aside, 0).click().perform()
-        there("section.moment")
+        wait_for("input[type=file]").send_keys(str(Path(settings.CLIPS[0]).resolve()))
+        wait_for("#downloads a")
+        seek = wait_for(".seek")
+        from_centre = round((settings.AT - 0.5) * seek.size["width"])
+        webdriver.ActionChains(browser).move_to_element_with_offset(seek, from_centre, 0).click().perform()
+        wait_for("section.moment")
         return Image.open(io.BytesIO(browser.get_screenshot_as_png())).convert("RGB")
 
 

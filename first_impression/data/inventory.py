@@ -103,7 +103,7 @@ def refuse_missing(missing, needs, folder="."):
     if to_come > free:
         missing = [*missing, f"{gigabytes(to_come - free)} of disk space"]
     if missing:
-        raise UserError(f'missing: {"; ".join(missing)}. README.md, "Your data", says where it comes from')
+        raise UserError(f"missing: {'; '.join(missing)}. README.md says where to get each")
 
 
 def gigabytes(count):
