@@ -2,7 +2,7 @@
 
 Reads   data/, Annotations/, the logs of ImageData/ and VoiceData/, runs/, predictions/
 Removes the clips' frames, sound and unpacked videos, the record files that hold them, and their names in the logs
-Run     python remove_clips.py J4GQm9j0JZ0      all clips of a source: a YouTube id, or a speaker of annotations.csv
+Run     python remove_clips.py abc123           all clips of a source: a YouTube id, or a speaker of annotations.csv
         python remove_clips.py anna_1.mp4       one clip; ./-name for a name that begins with a dash
         python remove_clips.py --MISSING True   all clips whose video is gone from data/
 
