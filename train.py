@@ -173,11 +173,11 @@ def train_epoch(devices, step, training, settings, progress, save):
         for batch in devices.batches(training, skip=progress.step, **order, **form):
             step(batch)
             progress.step += 1
-            bar.update(min(settings.BATCH_SIZE, training.size - bar.n))
             if progress.step % steps_per_loss == 0 or progress.step == steps:
                 loss, progress.loss_sum = step.read_loss()
-                bar.set_postfix_str(f"step {progress.step}/{steps}, loss {loss:.4f}")
+                bar.set_postfix_str(f"step {progress.step}/{steps}, loss {loss:.4f}", refresh=False)
                 progress.losses.append([progress.epoch * steps + progress.step, loss])
+            bar.update(min(settings.BATCH_SIZE, training.size - bar.n))
             stop = devices.any_worker(bool(stop_signal()))
             if stop or time.monotonic() - saved_at > 60 * settings.CHECKPOINT_MINUTES:
                 _, progress.loss_sum = step.read_loss()

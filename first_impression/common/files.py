@@ -6,22 +6,22 @@ piles up after a kill.
 
 import contextlib
 import errno
-import fcntl
 import fnmatch
 import hashlib
 import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from first_impression.common.errors import UserError
 
 # A list of numbers alone in indented JSON, which has no line break in a text
 NUMBERS = re.compile(r"\[\n[-+.,\s\dEe]*\]")
 LONGEST_NAME = 255  # bytes, of a file on all common file systems
-PATIENCE = 1.0  # seconds for a lock: a child that a killed script has just begun holds it until it is ffmpeg
+LOCK_TIMEOUT = 1.0  # seconds: a child that a killed script had just forked holds its lock until it has become ffmpeg
 
 
 def partial(path, by=""):
@@ -101,38 +101,36 @@ def where_allowed():
 
 
 @contextlib.contextmanager
-def locked(lock, work):
-    """Hold the file `lock` in the block, so that no second process does the same `work` (a text for the complaint).
+def locked(path, work):
+    """Hold the lock file `path` in the block, so that no second process does the same `work` (words for the message).
 
-    The system lets go of it when the process ends, however that happens. Raises `UserError` where another one holds it.
+    The system frees the lock when the process ends, however it ends. A file system without locks leaves the work
+    unguarded. Raises `UserError` where another process holds the lock, and `OSError` where `path` is a link.
     """
-    lock = Path(lock)
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    until = time.monotonic() + PATIENCE
-    with contextlib.ExitStack() as stack:
-        while True:
-            held = stack.enter_context(open(lock, "a+"))
-            try:
-                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() < until:
-                    held.close()
-                    time.sleep(0.05)
-                    continue
-                held.seek(0)
-                raise UserError(f"{work} is at work here already (process {held.read().strip()}): let it end") from None
-            except OSError as error:
-                if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
-                    raise
-                break  # a file system without locks: better unguarded than not at all
-            if lock.exists() and os.path.samestat(os.stat(lock), os.fstat(held.fileno())):
-                break  # else the one before has just removed it: that lock guards nothing
-        try:
-            held.truncate(0)
-            print(os.getpid(), file=held, flush=True)
-            yield
-        finally:
-            lock.unlink(missing_ok=True)
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=LOCK_TIMEOUT, on_acquired=_write_process_number)
+    try:
+        lock.acquire()
+    except Timeout:
+        holder = ""
+        with contextlib.suppress(OSError):  # it may have just ended
+            holder = f" (process {path.read_text().strip()})"
+        raise UserError(f"{work} is already running here{holder}; wait for it, or stop it") from None
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # Windows removes the file itself, once the lock is released
+            path.unlink()
+        lock.release()
+
+
+def _write_process_number(lock):
+    os.ftruncate(lock, 0)  # of a process that was killed
+    os.write(lock, b"%d\n" % os.getpid())
 
 
 def listed(folder, pattern):
