@@ -1,36 +1,36 @@
-"""The two errors that are not faults of this program, and how the errors of libraries become one of them."""
+"""The two errors that are not bugs of this project, and how errors that libraries raise become one of them."""
 
 import contextlib
 import errno
 
 
 class UserError(Exception):
-    """Something that the user can mend. Its text names the file, what is wrong and what to do."""
+    """Something that the user can fix. Its text says what is wrong, in which file, and what to do."""
 
 
 class BadClipError(Exception):
-    """A clip that cannot be used. That is a property of the data: the step lists the clip and goes on."""
+    """A clip that cannot be used. The data is at fault: the step lists the clip and carries on."""
 
 
 def is_machine_fault(error):
-    """Whether an error in reading a file is the machine's (no rights, no such file), not that of the file's bytes.
+    """Whether an error in reading a file comes from the machine (no permission, no such file), not from its bytes.
 
-    Libraries raise nearly anything over damaged bytes, `OSError` too: without a number, or of a seek to nowhere.
+    Libraries raise nearly anything over damaged bytes, even `OSError`: without a number, or for a senseless seek.
     """
     return isinstance(error, OSError) and error.errno not in (None, errno.EINVAL)
 
 
 def short_message(error):
-    """A library's error over a file's bytes, which it may quote at length, as a short line."""
+    """The first line of a library's error, cut to 200 characters: it may quote a file's bytes at length."""
     line = str(error).strip().partition("\n")[0]
     return f"{line[:200]} .." if len(line) > 200 else line or type(error).__name__
 
 
 @contextlib.contextmanager
 def damage_as_user_error(verdict, remedy):
-    """In the block, what a library raises over a file's bytes becomes the `UserError` "verdict (the error): remedy".
+    """Turn what a library raises in the block over a file's bytes into the `UserError` "verdict (error): remedy".
 
-    Damaged bytes can make it raise nearly anything. Errors of the machine pass, and so does a `UserError`.
+    Damaged bytes can make it raise nearly anything. A `UserError` and errors of the machine pass unchanged.
     """
     try:
         yield
@@ -43,7 +43,7 @@ def damage_as_user_error(verdict, remedy):
 
 
 def name_some(names, most=5):
-    """The first few of `names` as text, with the number of the others: "a, b, c and 12 more"."""
+    """The first `most` of the sorted `names` as text, with the number of the others: "a, b, c and 12 more"."""
     names = sorted(names)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,7 +1,7 @@
-"""Complete or absent: outputs that appear under their final name only when they are whole.
+"""Files: outputs that are complete or absent, locks, checksums, JSON.
 
-Work goes to `.partial.<name>` beside the final name, which a later run overwrites, so that nothing
-piles up after a kill.
+An output is written to `.partial.<name>` and gets its final name when it is complete. After a kill the next run
+overwrites that file, so nothing piles up.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from filelock import FileLock, Timeout
 
 from first_impression.common.errors import UserError
 
-# A list of numbers alone in indented JSON, which has no line break in a text
+# A list of plain numbers in indented JSON; in a JSON string a line break is escaped, so none matches
 NUMBERS = re.compile(r"\[\n[-+.,\s\dEe]*\]")
 LONGEST_NAME = 255  # bytes, of a file on all common file systems
 LOCK_TIMEOUT = 1.0  # seconds: a child that a killed script had just forked holds its lock until it has become ffmpeg
 
 
 def partial(path, by=""):
-    """The temporary name under which the output `path` is written: hidden, so that no listing takes it for a clip.
+    """The temporary path for the output `path`: hidden, so that it is not mistaken for a clip.
 
     Where several processes may write the same output, `by` tells them apart.
     """
@@ -37,16 +37,16 @@ def partial(path, by=""):
 
 @contextlib.contextmanager
 def whole_file(path, by=""):
-    """Give a temporary name to write to; rename it to `path` when the block ends well, remove it otherwise.
+    """Yield a temporary path to write to; rename it to `path` if the block succeeds, remove it otherwise.
 
-    Raises `UserError` where a folder is in its place.
+    Raises `UserError` if `path` is a folder.
     """
     path = Path(path)
     if path.is_dir():
-        raise UserError(f"{path} is a folder, in the place of an output: move it away")
+        raise UserError(f"{path} is a folder in the place of an output: move it away")
     path.parent.mkdir(parents=True, exist_ok=True)
     tmp = partial(path, by)
-    tmp.unlink(missing_ok=True)  # an ffmpeg that outlived its killed script may still write to that one
+    tmp.unlink(missing_ok=True)  # an ffmpeg that outlived its killed script may still write to the old one
     try:
         yield tmp
         os.replace(tmp, path)
@@ -56,25 +56,25 @@ def whole_file(path, by=""):
 
 @contextlib.contextmanager
 def whole_folder(path, by=""):
-    """Give an empty temporary folder to fill; rename it to `path`, replacing that, when the block ends well.
+    """Yield an empty temporary folder to fill; if the block succeeds, rename it to `path`, replacing what was there.
 
-    Raises `UserError` where a file is in its place.
+    Raises `UserError` if `path` is a file.
     """
     path = Path(path)
     if path.is_file():
-        raise UserError(f"{path} is a file, in the place of an output: move it away")
+        raise UserError(f"{path} is a file in the place of an output: move it away")
     tmp, old = partial(path, by), partial(path, f"{by}-old")
     for stale in (tmp, old):
         while stale.exists():
             try:
                 remove(stale)
-            except OSError as error:  # as above, one that still adds files: it soon ends
+            except OSError as error:  # such an ffmpeg still adds files, and soon ends
                 if error.errno not in (errno.ENOTEMPTY, errno.ENOENT):
                     raise
     tmp.mkdir(parents=True)
     try:
         yield tmp
-        if path.exists():  # a folder that holds something cannot be replaced, nor removed at once
+        if path.exists():  # os.replace does not replace a folder that has files in it
             os.replace(path, old)
         os.replace(tmp, path)
     finally:
@@ -83,7 +83,7 @@ def whole_folder(path, by=""):
 
 
 def remove(path):
-    """Remove a file, or a folder with all that is in it; nothing happens where there is none."""
+    """Remove a file, or a folder with its contents; a missing one is no error."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -92,7 +92,7 @@ def remove(path):
 
 @contextlib.contextmanager
 def where_allowed():
-    """Do the block as far as the rights to its files go: what it would have written is not necessary."""
+    """Ignore missing permissions in the block, which writes something that can be done without."""
     try:
         yield
     except OSError as error:
@@ -134,9 +134,9 @@ def _write_process_number(lock):
 
 
 def listed(folder, pattern):
-    """The paths in `folder` whose names match `pattern`, sorted; none where there is no such folder.
+    """The paths in `folder` whose names match `pattern`, sorted; none if the folder is missing.
 
-    Raises `OSError` for a folder that may not be read, which glob would take for an empty one.
+    Raises `OSError` for a folder without read permission, which `Path.glob` would treat as empty.
     """
     try:
         names = os.listdir(folder)
@@ -161,7 +161,7 @@ def _digest(path, name):
 
 
 def write_json(path, value, by=""):
-    """Write `value` as indented JSON, whole; lists of numbers alone stand in one line each."""
-    text = NUMBERS.sub(lambda found: " ".join(found[0].split()), json.dumps(value, indent=1))
+    """Write `value` as indented JSON, complete or not at all, with each list of plain numbers on one line."""
+    text = NUMBERS.sub(lambda match: " ".join(match[0].split()), json.dumps(value, indent=1))
     with whole_file(path, by) as tmp:
         tmp.write_text(f"{text}\n", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""Rules that a setting's value has to keep: each is a function of the value that returns a complaint, or None.
+"""Rules for the values of settings: each is a function of the value that returns a complaint, or None.
 
 RULES = {"SAMPLING": rules.one_of("even", "first"), "WORKERS": rules.whole(0, 10000)}
 """
@@ -52,14 +52,14 @@ def file_name(value):
 
 
 def shard(value):
-    """A rule: the value is empty, or one of several shards, as "3/16" is the third of 16."""
+    """A rule: the value is empty, or names one of several shards: "3/16" is the third of 16."""
     match = re.fullmatch("([1-9][0-9]*)/([1-9][0-9]{0,4})", value) if isinstance(value, str) else None
     fits = value == "" or match and int(match[1]) <= int(match[2])
-    return None if fits else "must be as 3/16, the third of 16: from 1/16 to 16/16; or empty, for all clips"
+    return None if fits else "must be empty, for all clips, or a shard such as 3/16, the third of 16 (1/16 to 16/16)"
 
 
 def is_a(kind, value):
-    """Whether `value` is of this type. Whole numbers do for float, truth values do not for numbers."""
+    """Whether `value` has the type `kind`. An int also passes as float; a bool passes as bool only."""
     if isinstance(value, bool):
         return kind is bool
     return isinstance(value, (int, float) if kind is float else kind)

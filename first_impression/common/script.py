@@ -1,4 +1,4 @@
-"""The frame around every script: its settings read, its errors told in one line with an exit status, its signals.
+"""The frame around a script's `main`: its settings, its lock, and its errors and signals as a line and an exit status.
 
 A script ends in a call of `run`:
 
@@ -19,19 +19,19 @@ from first_impression.common.errors import UserError
 from first_impression.common.files import locked
 from first_impression.common.settings import read_settings
 
-# What to do about an error of the machine
+# What to do about errors of the machine
 REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
-REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "get the right to it, or work in a folder of yours")
-REMEDIES |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more (ulimit -n), or lower WORKERS")
-REMEDIES |= {errno.EFBIG: "allow larger ones (ulimit -f)"}
+REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "get permission, or work in a folder of your own")
+REMEDIES |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n), or lower WORKERS")
+REMEDIES |= {errno.EFBIG: "allow larger files (ulimit -f)"}
 
 
 def _say_stopped(kind, error, trace):
-    """Ctrl-C before `run` listens, while a script still imports its libraries: a line in place of a traceback."""
+    """Print a line, not a traceback, for a Ctrl-C while a script still imports its libraries, before `run`."""
     if not issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
     else:
-        os.write(2, b"\nstopped before anything was begun\n")
+        os.write(2, b"\nstopped before any work began\n")
 
 
 sys.excepthook = _say_stopped
@@ -40,44 +40,42 @@ sys.excepthook = _say_stopped
 def run(main, inputs="", recipes=False, single_instance=None):
     """Call `main(settings)` for the script that defines it, and leave the process with its exit status.
 
-    `inputs` names what the command line takes besides flags, one or more words ("[NAMES]": any number): the settings
-    have them as a list of that name. With `recipes` it takes a recipe's path in that place. `single_instance`, a tuple,
-    lets no second process of the script work in the same folder at the same time, unless it has other values of the
-    settings named there.
+    `inputs` names what the command line takes besides flags, one or more words ("[NAMES]": any number), which become
+    the list of that name in the settings. With `recipes` it takes the path of a recipe instead. `single_instance`, a
+    tuple of names of settings, keeps a second process of the script with the same values of these from working in the
+    same folder.
 
-    Statuses: 0 done; 1 a `UserError`, a refused setting or an error of the machine (no room, no rights),
-    told in a line on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM. Anything else is a fault of ours and keeps its
-    traceback.
+    Statuses: 0 done; 1 for a `UserError`, a refused setting or an error of the machine (a full disk, no permission),
+    with a line on stderr; 130 stopped by Ctrl-C, 143 by SIGTERM. Any other error is a bug and keeps its traceback.
     """
     name = Path(main.__globals__["__file__"]).name
-    sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+    sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file need not be valid text
     signals.listen()
     try:
         settings = read_settings(main.__globals__, sys.argv[1:], inputs, recipes)
-        lock = None if single_instance is None else _lock(name, settings, single_instance)
-        with locked(lock, name) if lock else contextlib.nullcontext():
+        with contextlib.nullcontext() if single_instance is None else _lock(name, settings, single_instance):
             main(settings)
     except UserError as error:
         sys.exit(f"{name}: {error}")
     except signals.Stopped as stopped:
-        print(f"\n{name}: stopped. What is complete stays; the same command does the rest.", file=sys.stderr)
+        print(f"\n{name}: stopped. Complete outputs stay; the same command does the rest.", file=sys.stderr)
         sys.exit(128 + stopped.number)  # as a shell counts it
-    except BrokenPipeError:  # `python script.py | head`: nobody reads on, nothing to tell
+    except BrokenPipeError:  # `python script.py | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
-        fault = _machine_fault(error)
-        if not fault:
+        message = _machine_fault(error)
+        if not message:
             raise
-        sys.exit(f"{name}: {fault}")
+        sys.exit(f"{name}: {message}")
 
 
 def _machine_fault(error):
-    """What to tell of an error of the machine, in one line; nothing where it is none."""
+    """An error of the machine in one line, with its remedy; "" for any other error."""
     text = " ".join(str(error).split())
     if isinstance(error, OSError) and error.errno:
         text = f"{error.filename}: {os.strerror(error.errno)}" if error.filename else os.strerror(error.errno)
-    # Libraries raise errors of their own, with the system's words in them
+    # Libraries raise errors of their own classes that quote the system's message
     remedies = [remedy for number, remedy in REMEDIES.items() if os.strerror(number) in text]
     if remedies:
         return f"{text}: {remedies[0]}, and run this again"
@@ -85,5 +83,5 @@ def _machine_fault(error):
 
 
 def _lock(name, settings, single_instance):
-    parts = [Path(name).stem, *(str(getattr(settings, each)).replace(os.sep, "-of-") for each in single_instance)]
-    return Path("." + "-".join(filter(None, parts)) + ".lock")
+    parts = [Path(name).stem, *(str(getattr(settings, setting)).replace("/", "-of-") for setting in single_instance)]
+    return locked("." + "-".join(filter(None, parts)) + ".lock", "this script")

@@ -1,13 +1,13 @@
 """A script's settings: the CAPITAL constants at its top, which a recipe and the command line can change.
 
-Every plain constant there (a truth value, a number or a text) is a setting, unless its name begins with `_`. The
-remark behind it is what --help says of it.
+Every plain constant there (a bool, a number or a string) is a setting, unless its name begins with `_`. The comment
+behind it is its text in --help.
 
     SAMPLING = "even"  # "even": spread over the clip; "first": the first ones
     RULES = {"SAMPLING": rules.one_of("even", "first")}
 
-A recipe is a file of constants, `NAME = literal`; flags beat the recipe, the recipe beats the script. Values from all
-three are checked by the same rules.
+A recipe is a file of such constants, `NAME = literal`. Flags override the recipe, and the recipe overrides the script;
+values from all three are checked by the same rules.
 """
 
 import argparse
@@ -22,19 +22,19 @@ from pathlib import Path
 from first_impression.common.errors import UserError, short_message
 from first_impression.common.rules import is_a
 
-PLAIN = (bool, int, float, str)  # what a constant can be
+PLAIN = (bool, int, float, str)  # types of settings
 
 
 class Settings(argparse.Namespace):
-    """One attribute per constant; `recipe` is the path of the recipe, or ""."""
+    """One attribute per constant; `recipe` is the path of the recipe as given, or "" (train.py alone has it)."""
 
-    def __getattr__(self, name):  # only for what is not there
+    def __getattr__(self, name):  # only called for missing attributes
         if name.isupper():
-            raise UserError(f"{name} is not a setting of this script: it is no plain constant at its top")
+            raise UserError(f"{name} is not a setting of this script: make it a plain constant at the script's top")
         raise AttributeError(name)
 
     def constants(self):
-        """The constants alone: {name: value}."""
+        """The constants without inputs and recipe: {name: value}."""
         return {name: value for name, value in vars(self).items() if name in self._names}
 
 
@@ -42,29 +42,29 @@ def read_settings(script_globals, arguments=(), inputs="", recipes=False):
     """The script's constants with a recipe and the command line's `arguments` applied, checked by its RULES.
 
     `script_globals` is `vars(module)` of the script. Accepts `--NAME value` and `--NAME=value`, and `--NAME` alone
-    for True. What differs from the file is told in a printed line, with where it comes from.
+    for True. Prints a line with the values that differ from the script's, and where they come from.
     Raises `UserError` for an unknown name, a value of the wrong type, or one that its rule refuses.
     """
     constants = _constants(script_globals)
     parser = _parser(script_globals["__doc__"], constants, inputs, recipes)
     arguments = _switches_as_flags(arguments, constants)
     settings = Settings(_names=frozenset(constants), **vars(parser.parse_intermixed_args(arguments)))
+    script = Path(script_globals["__file__"])
     flags = {name: value for name in constants if (value := getattr(settings, name)) is not None}
-    script, of_recipe = Path(script_globals["__file__"]), {}
+    recipe = {}
     if recipes and settings.recipe:
-        of_recipe = read_recipe(_find_recipe(settings.recipe, script), constants)
-        of_recipe = {name: value for name, value in of_recipe.items() if name not in flags}
-    for name, (value, kind, _) in constants.items():
-        chosen = flags.get(name, of_recipe.get(name, value))
-        if isinstance(chosen, int) and not isinstance(chosen, bool) and kind is float:
-            chosen = float(chosen)
-        setattr(settings, name, chosen)
-        if complaint := _complaint(chosen, kind, script_globals.get("RULES", {}).get(name)):
-            where = f"{settings.recipe}: " if name in of_recipe else ""
-            raise UserError(f"{where}{name} = {chosen!r}: {complaint}")
-    sources = {settings.recipe: of_recipe} if of_recipe else {}
+        recipe = read_recipe(_find_recipe(settings.recipe, script), constants)
+        recipe = {name: value for name, value in recipe.items() if name not in flags}
+    for name, (default, kind, _) in constants.items():
+        value = flags.get(name, recipe.get(name, default))
+        if isinstance(value, int) and not isinstance(value, bool) and kind is float:
+            value = float(value)
+        setattr(settings, name, value)
+        if complaint := _complaint(value, kind, script_globals.get("RULES", {}).get(name)):
+            where = f"{settings.recipe}: " if name in recipe else ""
+            raise UserError(f"{where}{name} = {value!r}: {complaint}")
     changes = []
-    for source, values in (sources | {"flags": flags}).items():
+    for source, values in ((getattr(settings, "recipe", ""), recipe), ("flags", flags)):
         changed = {name: value for name, value in values.items() if value != constants[name][0]}
         shown = [f"{name} = {'***' if 'PASSWORD' in name else repr(value)}" for name, value in changed.items()]
         changes += [f"{source}: {', '.join(shown)}"] if shown else []
@@ -74,7 +74,7 @@ def read_settings(script_globals, arguments=(), inputs="", recipes=False):
 
 
 def _complaint(value, kind, rule):
-    """What is wrong with a setting's value, as text; empty if nothing is."""
+    """What is wrong with a setting's value; "" if nothing is."""
     if not is_a(kind, value):
         return f"must be of the type {kind.__name__}"
     if isinstance(value, float) and not math.isfinite(value):
@@ -83,31 +83,31 @@ def _complaint(value, kind, rule):
 
 
 def _find_recipe(name, script):
-    """The recipe's path as given, else beside the script: a run in another folder finds this project's recipes."""
+    """The recipe's path: as given, or else beside the script, so that this project's recipes are found anywhere."""
     beside = script.parent / name
     return beside if not Path(name).exists() and beside.exists() else Path(name)
 
 
 def read_recipe(path, constants):
-    """The constants in the recipe `path`: {name: value}. It is read as `NAME = literal` lines, never executed.
+    """The constants in the recipe `path`: {name: value}. It is read as `NAME = literal` lines, and never executed.
 
-    Raises `UserError` for a missing file, for anything else in it, and for a name that is not among `constants`.
+    Raises `UserError` for a missing file, for any other line, and for a name that is not among `constants`.
     """
     try:
         tree = ast.parse(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise UserError(f"{path} is missing: give a recipe's path, as recipes/paper_dan.py") from None
+        raise UserError(f"{path} is missing: give the path of a recipe, such as recipes/paper_dan.py") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"{path} is not a recipe ({short_message(error)}): one has lines such as SEED = 3") from None
+        raise UserError(f"{path} is not a recipe ({short_message(error)}): write lines such as SEED = 3") from None
     values = {}
     for number, node in enumerate(tree.body):
         if number == 0 and isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
-            continue  # its docstring
+            continue  # the docstring
         target = node.targets[0] if isinstance(node, ast.Assign) and len(node.targets) == 1 else None
         try:
             values[target.id] = ast.literal_eval(node.value)
         except (AttributeError, ValueError, TypeError, RecursionError, MemoryError):
-            raise UserError(f"{path}, line {node.lineno}: a recipe has only lines such as SEED = 3") from None
+            raise UserError(f"{path}, line {node.lineno}: write only lines such as SEED = 3 in a recipe") from None
     unknown = [name for name in values if name not in constants]
     if unknown:
         raise UserError(f"{path}: {', '.join(unknown)} is not a constant of this script (--help lists them)")
@@ -115,16 +115,16 @@ def read_recipe(path, constants):
 
 
 def _constants(script_globals):
-    """{name: (value, type, remark)}, in order: the script's plain top-level capitals."""
+    """The settings of the script, in order: {name: (value, type, comment)}."""
     source = Path(script_globals["__file__"]).read_text(encoding="utf-8")
-    words = tokenize.generate_tokens(io.StringIO(source).readline)
-    remarks = {word.start[0]: word.string.lstrip("# ") for word in words if word.type == tokenize.COMMENT}
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {token.start[0]: token.string.lstrip("# ") for token in tokens if token.type == tokenize.COMMENT}
     constants = {}
     for node in ast.parse(source).body:
         target = node.targets[0] if isinstance(node, ast.Assign) else None
         name = target.id if isinstance(target, ast.Name) else ""
         if name.isupper() and name[0] != "_" and type(script_globals[name]) in PLAIN:
-            constants[name] = (script_globals[name], type(script_globals[name]), remarks.get(node.end_lineno, ""))
+            constants[name] = (script_globals[name], type(script_globals[name]), comments.get(node.end_lineno, ""))
     return constants
 
 
@@ -133,19 +133,19 @@ def _parser(description, constants, inputs, recipes):
         description=description,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="%(prog)s" + " [RECIPE]" * recipes + " [--NAME VALUE ...]" + (f" {inputs} ..." if inputs else ""),
-        epilog="Every name is a constant at the top of the script, with its default there.",
+        epilog="Every NAME is a constant at the top of the script, which holds its default.",
         allow_abbrev=False,
     )
     if inputs:
         parser.add_argument(inputs.strip("[]"), nargs="*" if inputs[0] == "[" else "+", help=argparse.SUPPRESS)
     if recipes:
-        parser.add_argument("recipe", nargs="?", default="", help="a file of constants, as those in recipes/")
-    for name, (default, kind, remark) in constants.items():
+        parser.add_argument("recipe", nargs="?", default="", help="a file of constants, such as those in recipes/")
+    for name, (default, kind, comment) in constants.items():
         parser.add_argument(
             f"--{name}",
             type=_truth if kind is bool else kind,
             metavar=kind.__name__,
-            help=f"{remark} (default: {default!r})".lstrip().replace("%", "%%"),
+            help=f"{comment} (default: {default!r})".lstrip().replace("%", "%%"),
         )
     return parser
 
@@ -153,40 +153,39 @@ def _parser(description, constants, inputs, recipes):
 class _Parser(argparse.ArgumentParser):
     def error(self, message):
         if "arguments are required" in message:
-            message += "; a name that begins with a dash is given as ./-name"
-        raise UserError(f"{message.removeprefix('argument ')} (--help lists the names and what they take)")
+            message += "; write a name that begins with a dash as ./-name"
+        raise UserError(f"{message.removeprefix('argument ')} (--help lists the names and their values)")
 
 
 def _switches_as_flags(arguments, constants):
-    """The arguments with `--NAME=True` for each `--NAME` of a truth value that stands alone.
+    """The arguments with `--NAME=True` in the place of each `--NAME` of a bool that has no value.
 
-    That is at the end, before another flag, or before a file, which is an input and not its value.
+    Such a flag is followed by nothing, by another flag, or by an existing file, which is an input.
     """
     switches = {f"--{name}" for name, (_, kind, _) in constants.items() if kind is bool}
-    spelt = []
+    expanded = []
     for word, following in itertools.pairwise([*arguments, "--"]):
         alone = following.startswith("--") or os.path.exists(following)
-        spelt.append(f"{word}=True" if word in switches and alone else word)
-    return spelt
+        expanded.append(f"{word}=True" if word in switches and alone else word)
+    return expanded
 
 
 def _truth(text):
     if text.lower() not in ("true", "false"):
-        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False, nor a file")
+        raise argparse.ArgumentTypeError(f"{text!r} is neither True nor False, nor an existing file")
     return text.lower() == "true"
 
 
-def refuse_other_constants(folder, before, constants, free=()):
-    """Raises `UserError` where `folder` was made with other constants, {name: value}, than it is to be used with now.
+def refuse_other_constants(folder, earlier, constants, free=()):
+    """Raises `UserError` if `folder` was made with constants, {name: value}, that differ from those of now.
 
     Those in `free` may differ.
     """
-    was = [
-        f"{name} = {before.get(name)!r} (now {value!r})"
+    differing = [
+        f"{name} = {earlier.get(name)!r} (now {value!r})"
         for name, value in constants.items()
-        if before.get(name) != value and name not in free
+        if earlier.get(name) != value and name not in free
     ]
-    if was:
-        raise UserError(
-            f"{folder} was made with {', '.join(was)}: set that again, or choose another folder (a run: another NAME)"
-        )
+    if differing:
+        remedy = "set that again, or choose another folder (a run: another NAME)"
+        raise UserError(f"{folder} was made with {', '.join(differing)}: {remedy}")

@@ -1,15 +1,15 @@
-"""Ctrl-C and SIGTERM: how they end a script, and how a block of work puts them off."""
+"""Ctrl-C and SIGTERM: how they end a script, and how a block of work delays or ignores them."""
 
 import contextlib
 import os
 import signal
 import threading
 
-STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and shutdowns send
+STOPPING = (signal.SIGINT, signal.SIGTERM)  # Ctrl-C, and what clusters and system shutdowns send
 
 
 class Stopped(KeyboardInterrupt):
-    """Somebody wants the script to end: raised by a signal of STOPPING, `number`."""
+    """The script was asked to stop, by the signal `number` of STOPPING."""
 
     def __init__(self, number):
         super().__init__()
@@ -17,7 +17,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def listen():
-    """From here on the signals of STOPPING raise `Stopped`."""
+    """Make the signals of STOPPING raise `Stopped` from here on."""
     for number in STOPPING:
         signal.signal(number, _stop)
 
@@ -28,20 +28,21 @@ def _stop(number, frame):
 
 @contextlib.contextmanager
 def delayed_stop():
-    """In the block a signal only asks for an end, so that no step is cut in two: gives a function that says which came.
+    """Let the block finish its step when a signal comes; yields a function that returns the signal's number, or 0.
 
-    It returns 0 as long as none did. The first signal is noted, a second one interrupts at once.
+    The first signal is only noted, a second one interrupts at once.
     """
-    asked = [0]
+    received = 0
 
     def note(number, frame):
-        asked[0] = number
+        nonlocal received
+        received = number
         listen()
         os.write(2, b"\nstopping after this step ...\n")  # print may not interrupt a print
 
     before = [signal.signal(number, note) for number in STOPPING]
     try:
-        yield lambda: asked[0]
+        yield lambda: received
     finally:
         for number, handler in zip(STOPPING, before, strict=True):
             signal.signal(number, handler)
@@ -49,7 +50,7 @@ def delayed_stop():
 
 @contextlib.contextmanager
 def ignored(numbers):
-    """Ignore these signals in the block; only the main thread can, and only it is interrupted."""
+    """Ignore these signals in the block, if it runs in the main thread: only that one is interrupted."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""The start of TensorFlow, which takes seconds and says much."""
+"""Starting TensorFlow, which takes seconds and prints pages of notes."""
 
 import os
 import sys
@@ -8,25 +8,25 @@ NVIDIA_DRIVER = "/proc/driver/nvidia/version"
 
 
 def load_tensorflow():
-    """Import TensorFlow (seconds) and let it look for GPUs, without the notes that it prints meanwhile.
+    """Import TensorFlow (seconds) and let it look for GPUs, holding back the notes that it prints on stderr.
 
-    They come out where they matter: if the import fails, or a machine with an NVIDIA driver shows no GPU.
+    They are printed after all if the import fails, or if a machine with an NVIDIA driver shows no GPU.
     """
     sys.stderr.flush()
     stderr = os.dup(2)
     with tempfile.TemporaryFile() as notes:
-        matter = True
+        print_notes = True
         os.dup2(notes.fileno(), 2)
         try:
             import tensorflow
 
             gpus = tensorflow.config.list_physical_devices("GPU")
             for gpu in gpus:
-                tensorflow.config.experimental.set_memory_growth(gpu, True)  # take what is needed: others may use it
-            matter = not gpus and os.path.exists(NVIDIA_DRIVER)
+                tensorflow.config.experimental.set_memory_growth(gpu, True)  # leave the rest to others
+            print_notes = not gpus and os.path.exists(NVIDIA_DRIVER)
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            if matter:
+            if print_notes:
                 notes.seek(0)
                 os.write(2, notes.read())

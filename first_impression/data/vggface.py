@@ -1,14 +1,13 @@
-"""VGG-Face: its convolutions, and the MatConvNet file that they come in.
+"""VGG-Face: its convolutions, and the MatConvNet file that holds them.
 
-SciPy reads that file. Damaged ones can crash its reader, and small ones can make it fill the memory, so only the
-published file is read in this process. Any other is read in a child with limits, which is this module as a program:
+SciPy reads that file. A damaged file can crash its reader, and a small one can make it fill the memory, so only the
+published file is read in this process. Any other is read in a child process with limits, which runs this module:
 
     python -m first_impression.data.vggface < vgg-face.mat > arrays.npz
 """
 
 import contextlib
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -47,9 +46,9 @@ BLOCKS = [[name for name in CONVOLUTIONS if name.startswith(f"conv{block}_")] fo
 READER = (sys.executable, "-m", "first_impression.data.vggface")
 READER_LIMITS = {
     # bytes: SciPy keeps all layers. VGG-16's 145 million weights are 0.6 GB, 2.3 GB in double precision with momentum
-    resource.RLIMIT_AS: 3 * 2**30,
-    resource.RLIMIT_CPU: 300,  # seconds; 1 GB takes about ten
-    resource.RLIMIT_CORE: 0,  # bytes: a crash leaves no dump
+    "RLIMIT_AS": 3 * 2**30,
+    "RLIMIT_CPU": 300,  # seconds; 1 GB takes about ten
+    "RLIMIT_CORE": 0,  # bytes: a crash leaves no dump
 }
 REMEDY = "fetch it again and compare its size and MD5"
 
@@ -60,30 +59,30 @@ class Weights(NamedTuple):
     convolutions: dict  # name -> [kernel float32 [3, 3, in, out], bias float32 [out]]
     mean_colour: list | None  # RGB, three floats, 0..255; None where the file has none
     published: bool  # whether the file is vgg-face.mat as published
-    words: str  # the same in words
+    words: str  # whether it is, for a reader: "VGG-Face, as published"
     md5: str
 
 
 def read(path):
-    """Read the 13 convolutions and the mean colour from a MatConvNet file: `Weights`.
+    """Read the 13 convolutions and the mean colour from a MatConvNet file; returns `Weights`.
 
     Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters`
     and `biases`, `normalization` beside them) and the Oxford release (all under `net`). Layers are matched by
-    name and shape; fully connected ones are ignored. A file that is not the published one is announced in a printed
-    line before any of it is interpreted.
-    Raises `UserError` for a missing or unreadable file, and for one whose convolutions are not VGG-16's: all
-    that are missing, misshapen or too many are named at once.
+    name and shape; fully connected ones are ignored. A warning is printed for a file other than the published one,
+    before it is parsed.
+    Raises `UserError` for a missing or unreadable file, and for one whose convolutions are not VGG-16's, naming all
+    the missing, misshapen and unknown ones.
     """
     path = Path(path)
     if not path.exists():
         raise UserError(
-            f"{path.absolute()} is missing: it comes from www.vlfeat.org/matconvnet/models/vgg-face.mat "
+            f"{path.absolute()} is missing: fetch it from www.vlfeat.org/matconvnet/models/vgg-face.mat "
             f"({BYTES:,} bytes, MD5 {MD5})"
         )
     checksum = md5(path)
     published = (path.stat().st_size, checksum) == (BYTES, MD5)
     if not published:
-        print(f"{path}: NOT the published VGG-Face, its size or MD5 differs", flush=True)
+        print(f"{path}: NOT the published VGG-Face: its size or MD5 differs", flush=True)
     try:
         with open(path, "rb") as file:
             arrays = _parse(file) if published else _parse_in_child(file)
@@ -96,8 +95,8 @@ def read(path):
 
 
 def _parse_in_child(file):
-    """`_parse` in a process of its own, so that no crash and no lack of memory is this one's."""
-    with tempfile.TemporaryFile() as arrays:  # it has no name: nothing is left of it, however this process ends
+    """`_parse` in a child process, so that a crash or a lack of memory does not end this one."""
+    with tempfile.TemporaryFile() as arrays:  # has no name, so nothing is left of it however this process ends
         child = subprocess.run(
             READER,
             stdin=file,
@@ -106,24 +105,28 @@ def _parse_in_child(file):
             text=True,
             errors="replace",
             cwd=Path(__file__).parents[2],  # where Python finds the package
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread would take 40 MB of the memory allowed
+            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread takes 40 MB of the memory limit
         )
         if child.returncode == 0:
             arrays.seek(0)
             with np.load(arrays, allow_pickle=False) as content:
                 return dict(content)
-    if child.returncode == -signal.SIGKILL:
-        raise UserError("could not be read: the process that reads it was killed, perhaps for want of memory")
     if child.returncode < 0:
+        if child.returncode == -signal.SIGKILL:
+            raise UserError("could not be read: the process that reads it was killed, perhaps for lack of memory")
         raise UserError(f"crashes SciPy ({signal.strsignal(-child.returncode)}): {REMEDY}")
     raise UserError(child.stderr.strip().rpartition("\n")[2])
 
 
 def _main():
-    """The child: reads a MAT file from stdin, writes its arrays to stdout, or to stderr a line that refuses it."""
-    for limit, most in READER_LIMITS.items():
-        with contextlib.suppress(ValueError):  # the limit is lower already
-            resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
+    """The child: reads a MAT file from stdin, and writes its arrays to stdout or why it cannot to stderr."""
+    with contextlib.suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        for name, most in READER_LIMITS.items():
+            limit = getattr(resource, name)
+            with contextlib.suppress(ValueError):  # the limit is lower already
+                resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
     try:
         with damage_as_user_error("is not a readable MAT file", REMEDY):
             arrays = _parse(sys.stdin.buffer)
@@ -132,20 +135,20 @@ def _main():
         sys.exit(str(reason))
     except OSError as error:
         print(f"could not be read: {error}", file=sys.stderr, flush=True)
-        os._exit(1)  # the usual end would write what is left in the buffer, and have the last word about that
+        os._exit(1)  # a normal exit would flush the rest of the buffer, and its error would be the last line
 
 
 def _parse(file):
-    """What an open MAT file holds, in arrays.
+    """The contents of an open MAT file as {name: array}.
 
-    They are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
-    "mean_colour" (float64 [3], or [0] where the file has none) and "note" (a text).
-    Raises `UserError`, which lacks the name of the file, for other contents; whatever SciPy raises for damaged ones.
+    The arrays are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
+    "mean_colour" (float64 [3], RGB, 0..255; or [0] where the file has none) and "note" (a text).
+    Raises `UserError`, without the file's name, for other contents, and whatever SciPy raises for a damaged file.
     """
     root = loadmat(file, simplify_cells=True, variable_names=["layers", "meta", "normalization", "net"])
     root = root.get("net", root)
     found = _convolutions(root)
-    complaints = [f"{name} is too many" for name in found if name not in CONVOLUTIONS]
+    complaints = [f"{name} is not one of them" for name in found if name not in CONVOLUTIONS]
     arrays = {}
     for name, shape in CONVOLUTIONS.items():
         if name not in found:
@@ -166,12 +169,12 @@ def _parse(file):
     elif _is_colour(mean):
         arrays["mean_colour"] = mean.reshape(-1, 3).mean(axis=0, dtype=np.float64)
     else:
-        complaints.append("averageImage is not finite numbers [1, 1, 3], or [height, width, 3]")
+        complaints.append("averageImage is not an array of finite numbers [1, 1, 3] or [height, width, 3]")
     if complaints:
         raise UserError(f"does not hold VGG-16's convolutions: {'; '.join(complaints)}")
     note = _field(root, "meta", "note")
-    said = short_message(note) if isinstance(note, str) and note else ""  # SciPy gives an empty text as an array
-    return {**arrays, "note": np.array(said)}
+    note = short_message(note) if isinstance(note, str) and note else ""  # SciPy gives an empty text as an array
+    return {**arrays, "note": np.array(note)}
 
 
 def _convolutions(root):
@@ -179,11 +182,11 @@ def _convolutions(root):
     found = {}
     try:
         layers = root["layers"]
-        for layer in [layers] if isinstance(layers, dict) else layers:  # a single one stands there without a list
+        for layer in [layers] if isinstance(layers, dict) else layers:  # a single layer comes without a list
             if layer["name"].startswith("conv"):
                 pair = layer["weights"] if "weights" in layer else (layer["filters"], layer["biases"])
-                with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused as such
-                    kernel, bias = (np.asarray(each).astype(np.float32, casting="same_kind") for each in pair)
+                with np.errstate(over="ignore"):  # too large a number becomes infinite, and is refused as such
+                    kernel, bias = (np.asarray(array).astype(np.float32, casting="same_kind") for array in pair)
                 found[layer["name"]] = kernel, bias
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"is not laid out like vgg-face.mat ({type(error).__name__}: {short_message(error)})") from None
@@ -191,7 +194,7 @@ def _convolutions(root):
 
 
 def _is_colour(mean):
-    """Whether this is an RGB colour or an image of them."""
+    """Whether `mean` is an RGB colour or an RGB image."""
     is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
     return is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all()
 

@@ -1,4 +1,4 @@
-"""Recipes: files of constants that are read, never executed, between the flags and the script."""
+"""Recipes: files of constants that are read, never executed, and rank between flags and script."""
 
 from pathlib import Path
 
@@ -23,28 +23,28 @@ def recipe(text, path="mine.py"):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
-def test_every_recipe_of_the_project_is_taken_and_names_its_run(path):
+def test_every_recipe_of_the_project_is_read_and_names_its_run(path):
     settings = read(str(path))
     assert train.run_name(settings) == path.stem
     assert settings.MODEL in path.stem or path.stem == "sample_dan"
 
 
-def test_flags_beat_the_recipe_and_the_recipe_beats_the_file(folder, capsys):
+def test_flags_override_the_recipe_and_the_recipe_overrides_the_script(folder, capsys):
     path = recipe(
         '"""What it is for."""\n\nBATCH_SIZE = 4  # few\nSEED = 7\nFLIP = True\nLEARNING_RATE = 1\nMOMENTUM = 0.0\n'
     )
     settings = read(path, "--SEED", "9", "--N_EPOCHS=2")
     assert (settings.BATCH_SIZE, settings.SEED, settings.FLIP, settings.OPTIMIZER) == (4, 9, True, train.OPTIMIZER)
     assert settings.LEARNING_RATE == 1.0 and isinstance(settings.LEARNING_RATE, float)
-    # What differs from the file, once, with who said it
+    # The values that differ from the script's, once, with their source
     assert capsys.readouterr().out == (
         "train.py: mine.py: BATCH_SIZE = 4, FLIP = True, LEARNING_RATE = 1; flags: SEED = 9\n"
     )
-    assert read("--SEED", "9", path).constants() == settings.constants()  # in whatever order
+    assert read("--SEED", "9", path).constants() == settings.constants()  # in any order
     assert read().constants() == {name: getattr(train, name) for name in settings.constants()}
 
 
-def test_a_run_has_the_name_that_it_is_given_else_the_recipes_else_the_models(folder):
+def test_a_run_is_named_by_the_flag_else_by_the_recipe_else_by_the_model(folder):
     Path("tries").mkdir()
     path = recipe('MODEL = "audio"\n', "tries/my.try.py")
     assert train.run_name(read(path, "--NAME", "other")) == "other"
@@ -79,15 +79,15 @@ def test_a_run_has_the_name_that_it_is_given_else_the_recipes_else_the_models(fo
         "SEED = 3\0",
     ],
 )
-def test_a_recipe_is_literals_and_is_not_executed(folder, line):
+def test_a_recipe_holds_literals_only_and_is_not_executed(folder, line):
     with pytest.raises(UserError, match="mine.py") as refusal:
         read(recipe(f"{line}\n"))
     assert "\n" not in str(refusal.value)
     assert not Path(MARK).exists()
 
 
-def test_what_is_not_a_recipe_is_named(folder):
-    with pytest.raises(UserError, match="no.py is missing: give a recipe's path, as recipes/paper_dan.py"):
+def test_a_file_that_is_not_a_recipe_is_refused(folder):
+    with pytest.raises(UserError, match="no.py is missing: .* recipes/paper_dan.py"):
         read("no.py")
     Path("latin1.py").write_bytes(b'NAME = "\xe4"')
     with pytest.raises(UserError, match="latin1.py is not a recipe"):
@@ -117,19 +117,19 @@ def test_what_is_not_a_recipe_is_named(folder):
         ("WEIGHTS = {}", "mine.py: WEIGHTS = {}: must be of the type str"),
     ],
 )
-def test_an_unknown_name_or_a_refused_value_is_told_with_the_recipe(folder, line, words):
+def test_refusals_of_names_and_values_name_the_recipe(folder, line, words):
     with pytest.raises(UserError, match=words):
         read(recipe(f"SEED = 3\n{line}\n"))
 
 
-def test_a_value_that_a_flag_takes_the_place_of_is_not_complained_about_and_the_flags_own_is(folder):
+def test_a_value_that_a_flag_overrides_is_not_checked(folder):
     path = recipe("BATCH_SIZE = 0\n")
     assert read(path, "--BATCH_SIZE", "2").BATCH_SIZE == 2
     with pytest.raises(UserError, match="^BATCH_SIZE = -1: "):
         read(path, "--BATCH_SIZE", "-1")
 
 
-def test_rules_hold_for_whoever_reads_the_settings():
+def test_rules_hold_for_every_reader_of_the_settings():
     """A benchmark or a notebook that imports the script gets the checks of the command line."""
     names = {**vars(train), "BATCH_SIZE": 0}
     with pytest.raises(UserError, match="^BATCH_SIZE = 0: must be a whole number, from 1"):
@@ -144,4 +144,4 @@ def test_a_recipe_of_this_project_is_found_from_any_folder(folder):
     assert read("recipes/paper_dan.py").LOSS == "euclidean"
     Path("recipes").mkdir()
     Path("recipes/paper_dan.py").write_text('LOSS = "squared"\n', encoding="utf-8")
-    assert read("recipes/paper_dan.py").LOSS == "squared"  # the one in this folder comes first
+    assert read("recipes/paper_dan.py").LOSS == "squared"  # one in this folder comes first

@@ -202,5 +202,7 @@ def test_a_senseless_shard_is_refused(text):
 def test_senseless_shards_are_refused_by_every_step(dataset):
     assert not rules.shard("") and not rules.shard("1/1") and not rules.shard("16/16") and rules.shard(3)
     for name in (*STEPS, *WRITERS):
-        refused(run(name, "--SHARD", "4/3"), name, "SHARD = '4/3': must be as 3/16")
+        refused(
+            run(name, "--SHARD", "4/3"), name, "SHARD = '4/3': must be empty, for all clips, or a shard such as 3/16"
+        )
     refused(run("Write_Into_TFRecords.py", "--SHARD", "1/3", "--NUM_SHARDS", "3"), "do not go together")
