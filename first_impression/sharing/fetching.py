@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
-import pooch
+import platformdirs
 import requests
 
 from first_impression.common import files
@@ -33,8 +33,6 @@ REASONS = {  # the more specific errors first: they are ConnectionErrors too
     requests.ConnectionError: "no connection, or a lost one; is there a network, or is HTTPS_PROXY needed?",
 }
 
-pooch.get_logger().setLevel("WARNING")
-
 
 def published_folder(place):
     """The folder with the runs at `place`: a folder as it is, else one in the cache; a `Path`.
@@ -51,7 +49,7 @@ def published_folder(place):
 
 def cache():
     """The folder for what is fetched."""
-    return Path(os.environ.get(CACHE_VARIABLE) or pooch.os_cache("first-impression")).expanduser()
+    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("first-impression", appauthor=False))
 
 
 def _from_address(address):
@@ -90,24 +88,23 @@ def _fill(folder, content, where, chunks_of):
     if size > MOST_BYTES:
         raise UserError(f"{where}: its files have {size / 1e9:,.1f} GB, more than any models of this project")
     print(f"{where}: copying {len(models)} files, {size / 1e6:,.1f} MB, to {folder}")
-    for name, model in models.items():
-        _fetch(folder / name, model, f"{where}: {name}", chunks_of(name))
-    with files.whole_file(folder / manifest.NAME, f"-{os.getpid()}") as tmp:
-        tmp.write_bytes(content)
+    with files.locked(folder.with_suffix(".lock"), f"a fetch of {where}"):
+        for name, model in models.items():
+            _fetch(folder / name, model, f"{where}: {name}", chunks_of(name))
+        with files.whole_file(folder / manifest.NAME) as tmp:
+            tmp.write_bytes(content)
 
 
 def _fetch(path, model, where, chunks):
-    """Have pooch write the model, of {"bytes", "sha256"}, to `path`, unless it is there."""
-
-    def write(_, tmp, __):
+    """Write the `chunks` of the model, of {"bytes", "sha256"}, to `path`, unless it is there."""
+    if path.exists() and files.sha256(path) == model["sha256"]:
+        return
+    with files.whole_file(path) as tmp:
         with open(tmp, "wb") as file, progress(model["bytes"], path.name, "B", unit_scale=True) as bar:
             for chunk in _bounded(chunks, model["bytes"], where):
                 bar.update(file.write(chunk))
-
-    try:
-        pooch.retrieve(where, model["sha256"], path.name, path.parent, downloader=write)
-    except ValueError:
-        raise UserError(f"{where} is not the file that {manifest.NAME} names: its SHA-256 differs") from None
+        if files.sha256(tmp) != model["sha256"]:
+            raise UserError(f"{where} is not the file that {manifest.NAME} names: its SHA-256 differs")
 
 
 def _bounded(chunks, most, where):
@@ -129,22 +126,22 @@ def _unpack(archive, name):
 def _download(address):
     """The bytes at `address` in pieces, after redirects that stay safe. Raises `UserError` where there are none."""
     for _ in range(MOST_REDIRECTS + 1):
-        refuse_unsafe(address)
         options = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT}
         try:
+            _refuse_unsafe(address)
             with requests.get(address, stream=True, allow_redirects=False, **options) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
                     yield from response.iter_content(CHUNK)
                     return
                 address = urljoin(address, response.headers["Location"])
-        except requests.RequestException as error:
+        except (requests.RequestException, ValueError) as error:  # ValueError: no valid address
             reason = next((words for kind, words in REASONS.items() if isinstance(error, kind)), short_message(error))
             raise UserError(f"{address}: {reason}") from None
     raise UserError(f"{address}: redirected more than {MOST_REDIRECTS} times")
 
 
-def refuse_unsafe(address):
+def _refuse_unsafe(address):
     """Raises `UserError` for an address other than https, or http on this very machine."""
     parts = urlsplit(address)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):

@@ -211,6 +211,7 @@ FLIPPED[2500] ^= 1
         (answer(b"", 500), "500"),
         (redirect("http://example.org/final.keras"), "only https:// addresses are taken"),
         (redirect("file:///etc/passwd"), "only https:// addresses are taken"),
+        (redirect("https://[1/final.keras"), "Invalid IPv6 URL"),
         (redirect("/published/ear/final.keras"), "redirected more than 5 times"),
     ],
 )
