@@ -158,7 +158,7 @@ def test_shards_at_the_same_time_do_not_disturb_each_other(two_folders):
     assert sum(made) == 13
     assert len(list(Path("ImageData").glob("*/[!.]*"))) == 13 and not list(Path().rglob(".*"))
     with files.locked(".vid_to_wav-1-of-3.lock", "a test"):
-        refused(run("vid_to_wav.py", "--SHARD", "1/3"), "at work here already")
+        refused(run("vid_to_wav.py", "--SHARD", "1/3"), "already running here")
         ok(run("vid_to_wav.py", "--SHARD", "2/3"))
 
 

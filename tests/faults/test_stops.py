@@ -66,7 +66,7 @@ def test_each_step_gives_way_to_another_one_of_its_kind(done, folder, step):
     os.chdir(folder / "work")
     before = tree(Path.cwd())
     with files.locked(LOCKS[step], "the test"):
-        refused(run(STEPS[step].script, *STEPS[step].arguments), "is at work here already", f"process {os.getpid()}")
+        refused(run(STEPS[step].script, *STEPS[step].arguments), "already running here", f"process {os.getpid()}")
         assert {path: digest for path, digest in tree(Path.cwd()).items() if path != LOCKS[step]} == before
     assert tree(Path.cwd()) == before
 
@@ -92,7 +92,7 @@ def test_the_second_one_gives_way_and_a_dead_one_is_no_obstacle(done, folder, st
     script, arguments = STEPS[step].script, STEPS[step].arguments
     first = start(step, place)
     lock = held(first, place, step)
-    refused(run_alone(script, *arguments, cwd=place), "is at work here already", f"process {first.process.pid}")
+    refused(run_alone(script, *arguments, cwd=place), "already running here", f"process {first.process.pid}")
     assert first.strike(signal.SIGKILL) and lock.exists()
 
     again = start(step, place)
