@@ -1,6 +1,6 @@
-# Sourced by run_pipeline.sh and run_tests.sh: makes the virtual environment .venv beside this file, or finds it
-# made, and sets $PYTHON to its Python.
-# A Python of your choice: PYTHON=/path/to/python3.12 ./run_pipeline.sh
+# Sourced by run_pipeline.sh, run_tests.sh and run_app.sh: makes the virtual environment .venv beside this file if it is
+# missing, and sets $PYTHON to its Python.
+# To choose another Python: PYTHON=/path/to/python3.12 ./run_pipeline.sh
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 FITTING='3.11 3.12 3.13' # the Pythons that TensorFlow and the other pinned packages have wheels for
@@ -31,7 +31,7 @@ make_environment() {
         find_python
         echo "Making the virtual environment .venv with $("$PYTHON" --version)"
         "$PYTHON" -m venv --clear "$PROJECT/.venv" || {
-            echo "No virtual environment could be made: on Debian and Ubuntu, apt install python3-venv" >&2
+            echo "The virtual environment could not be made: on Debian and Ubuntu, run apt install python3-venv" >&2
             exit 1
         }
         touch "$PROJECT/.venv/made"
@@ -46,9 +46,9 @@ make_environment() {
         stamp=$(cat "$PROJECT/$file" <(echo "${packages[@]}") | cksum)
         [ "$(cat "$PROJECT/.venv/installed-$file" 2>/dev/null)" = "$stamp" ] && continue
         echo "Installing $file into .venv$([ "$file" = requirements.txt ] && echo ': TensorFlow and what goes with it,' \
-            '2.8 GB without CUDA libraries; this takes minutes and says nothing meanwhile')"
+            '2.8 GB without CUDA libraries; this takes minutes and prints nothing')"
         "$PYTHON" -m pip install --quiet --disable-pip-version-check "${packages[@]}" || {
-            echo "The packages could not be installed: see pip's words above; the same command tries again" >&2
+            echo "The packages could not be installed: see pip's messages above; run the same command to try again" >&2
             exit 1
         }
         echo "$stamp" >"$PROJECT/.venv/installed-$file"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Opens a page on this machine to record or choose a clip and see its first impression: ./run_app.sh --PORT 8000
-# Arguments are app.py's constants.
+# Arguments are passed to app.py.
 set -eu
 source "$(dirname "$0")/environment.sh"
 make_environment requirements-app.txt

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# All tests, in the pipeline's own environment, on all cores. Arguments go to pytest: ./run_tests.sh -m 'not slow'
+# Runs all tests in the pipeline's environment on all cores. Arguments are passed to pytest: ./run_tests.sh -m 'not slow'
 set -eu
 cd "$(dirname "$0")"
 source ./environment.sh
