@@ -93,7 +93,9 @@ def test_every_operation_of_the_step_has_a_gpu_kernel(devices, name):
             model = build_resnet(SIDE) if settings.MODEL == "resnet" else build_model(settings.MODEL, SIDE)
             inputs = tf.zeros((4, SIDE, SIDE, 3), tf.uint8)
         optimizer = optimizers.make_optimizer(settings, model, steps_per_epoch=10)
-        step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, reg_penalty=0.1)
+        step = TrainingStep(
+            devices, train.train_step, model, optimizer, train.LOSSES[settings.LOSS], settings.WEIGHT_DECAY, 0.1
+        )
     batch = (inputs, tf.zeros((4, 5)), tf.range(4, dtype=tf.int64), tf.fill([4], 0.25))
     traced = step._on_all_devices.get_concrete_function(batch)
     assert len(traced.graph.get_operations()) > 50 and "PartitionedCall" not in str(traced.graph.as_graph_def().node)
