@@ -168,7 +168,8 @@ LOSSES = {"squared": squared_error, "euclidean": euclidean_distance}
 def train_step(model, optimizer, loss_fn, batch, weight_decay=0.0, reg_penalty=0.0):
     """Take one step of gradient descent on a batch; returns its loss, a scalar, and the gradients, a list.
 
-    The batch is (inputs, labels [n, 5], indices [n], weights [n]). The weights add up to 1: the loss is a mean.
+    The batch is (inputs, labels [n, 5], indices [n], weights [n]). The weights add up to 1, so that the loss is a mean;
+    of several devices each gets a part of the batch, and the optimizer adds up their gradients.
     """
     import tensorflow as tf
 

@@ -19,9 +19,8 @@ class NonFiniteLoss(ArithmeticError):
 class TrainingStep:
     """A train step on all replicas of the devices: `step(batch)`, with a batch as `Devices.batches` gives it.
 
-    Each replica runs `train_step(model, optimizer, loss_fn, batch, weight_decay, reg_penalty)` on its part of a batch.
-    The weights of all parts add up to 1, and each replica has its share of decay and penalty, so that the optimizer
-    only has to add up their gradients.
+    Each replica runs `train_step(model, optimizer, loss_fn, batch, weight_decay, reg_penalty)` on its part of a batch,
+    with its share of decay and penalty; the optimizer adds up their gradients.
     Nothing in a call waits for the device. The losses are added up there, and `read_loss` is the only wait.
     To be made in the scope of the devices' strategy.
     """
