@@ -2,7 +2,7 @@
 
 "Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops): the
 Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound.
-Built-in Keras layers only, so that `keras.models.load_model` opens a saved model without this file.
+They use built-in Keras layers only, so that `keras.models.load_model` opens a saved model without this file.
 """
 
 from pathlib import Path
@@ -35,9 +35,7 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
     Only the convolutions follow Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = layers.Rescaling(1.0, offset=[-value for value in vggface.MEAN_COLOUR], name="minus_mean", dtype="float32")(
-        images
-    )
+    x = _minus(vggface.MEAN_COLOUR)(images)
     maps = {}
     for block, convolutions in enumerate(vggface.BLOCKS, 1):
         for conv in convolutions:
@@ -68,7 +66,7 @@ def build_audio(mean, stddev, seed=None):
     """The linear regressor on sound: float32 [batch, 79534] log energies to traits [batch, 5]; 397,675 parameters.
 
     `mean` and `stddev` are those of all energies of the training set, two numbers. The first weights are uniform
-    within 1 over the square root of the number of features, which leaves the sigmoid its slope.
+    within 1 over the square root of the number of features, small enough not to saturate the sigmoid.
     """
     energies = keras.Input((FEATURES,), name="energies")
     rescaling = layers.Rescaling(1 / stddev, offset=-mean / stddev, name="standardised", dtype="float32")
@@ -78,6 +76,7 @@ def build_audio(mean, stddev, seed=None):
 
 
 def _minus(colour):
+    """The layer that subtracts a colour, RGB, 0..255."""
     return layers.Rescaling(1.0, offset=[-value for value in colour], name="minus_mean", dtype="float32")
 
 
@@ -92,16 +91,11 @@ def _head(kernel_initializer, bias):
     )
 
 
-def mean_colour(model):
-    """The RGB colour (three floats, 0..255) that the model subtracts."""
-    return [-value for value in model.get_layer("minus_mean").offset]
-
-
 def load_vggface(model, path):
     """Fill the 13 convolutions of `model`, and the mean colour it subtracts, from a MatConvNet file.
 
-    Returns what the file is, {"words", "file", "md5", "published"}: VGG-Face or not. Raises `UserError` as
-    `vggface.read` does; the model is unchanged then.
+    Returns what the weights are: {"words": text, "file": path, "md5": text, "published": whether they are VGG-Face}.
+    Raises `UserError` as `vggface.read` does, and leaves the model unchanged then.
     """
     weights = vggface.read(path)
     for name, values in weights.convolutions.items():
@@ -115,7 +109,7 @@ def load_resnet(model, path):
     """Fill the body of a `build_resnet` model from Keras's file of ImageNet weights without the top ("notop").
 
     Returns what the weights are, as `load_vggface` does; a `path` of "" leaves the random ones.
-    Raises `UserError` where the file is missing or is not that.
+    Raises `UserError` where the file is missing or is another one.
     """
     if not path:
         words = "RANDOM, not ImageNet's: name Keras's file in RESNET_WEIGHTS for those"

@@ -1,14 +1,14 @@
-"""A small dataset shaped like ChaLearn's, made out of nothing, to see the whole pipeline work.
+"""Make a small synthetic dataset in ChaLearn's layout, to see the whole pipeline work.
 
 Writes  data/training80_01.zip, data/training80_02.zip, data/validation80_01.zip
         Annotations/annotation_training.pkl, Annotations/annotation_validation.pkl
-        vgg-face.mat: made-up weights in the place of VGG-Face, which it is not
+        vgg-face.mat: made-up weights in place of VGG-Face
         README.txt, which says what this folder is
 Run     mkdir sample && cd sample && python ../sample_data.py
 
 The clips are drawn heads that talk gibberish. Their labels mean nothing: each trait only sets how a clip is
-staged (wall, light, distance, shirt, voice), so that there is something to learn. Skin, hair and pitch are
-drawn without regard to the labels. Half a minute on two cores, 5 MB. A second run makes what is missing.
+staged (wall, light, distance, shirt, voice), so that there is something to learn. Skin, hair and pitch do not
+depend on the labels. Half a minute on two cores, 5 MB. A second run makes what is missing.
 """
 
 from pathlib import Path
@@ -19,10 +19,10 @@ from first_impression.data import media
 from first_impression.sample import dataset, plan, weights
 
 TRAINING_CLIPS = 80  # clips in data/training80_NN.zip
-VALIDATION_CLIPS = 40  # clips in data/validation80_NN.zip; half of them from source videos that training knows
+VALIDATION_CLIPS = 40  # clips in data/validation80_NN.zip; half of them from source videos of training clips
 SECONDS = 3.0  # length of a clip
 FRAMES_PER_SECOND = 10  # of a clip
-SEED = 0  # another number: other people, other labels
+SEED = 0  # another seed: other people, other labels
 WORKERS = 0  # clips drawn at a time; 0: one per core
 
 RULES = {
@@ -57,7 +57,7 @@ def main(settings):
         print(f"The sample is complete in {Path.cwd()}: nothing to do.")
         return
 
-    with files.whole_file(NOTE) as tmp:  # first, so that a later run knows the folder as its own
+    with files.whole_file(NOTE) as tmp:  # first, so that a later run recognises the folder
         tmp.write_text(readme, encoding="utf-8")
     if wanted := {path: zips[path] for path in zips if path in missing}:
         dataset.write_zips(wanted, settings.SECONDS, settings.FRAMES_PER_SECOND, settings.SEED, settings.WORKERS)
@@ -80,11 +80,11 @@ def readme_of(settings):
 
 
 def refuse_to_mix(readme, outputs):
-    """Raises `UserError` where the folder holds something of another origin, or a sample of other settings."""
+    """Raises `UserError` where the folder holds something else, or a sample of other settings."""
     found = NOTE.read_text(encoding="utf-8", errors="replace") if NOTE.exists() else ""
     if found.partition("\n")[0] == readme.partition("\n")[0]:
         if found != readme:
-            raise UserError(f"{Path.cwd()} holds a sample of other settings: give those again, or use an empty folder")
+            raise UserError(f"{Path.cwd()} holds a sample of other settings: use those, or an empty folder")
         return
     foreign = [path for path in (NOTE, *sorted(Path("data").glob("*.zip")), *outputs) if path.exists()]
     if foreign:

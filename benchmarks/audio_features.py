@@ -17,7 +17,7 @@ from scipy.io import wavfile
 
 from first_impression.common import rules, script
 from first_impression.common.tensorflow_start import load_tensorflow
-from first_impression.data import audio, chalearn, record_reader
+from first_impression.data import audio, batching, chalearn, record_reader
 from first_impression.data.sound import SAMPLE_RATE
 
 CLIPS = 40  # sounds per round
@@ -66,7 +66,7 @@ def largest_difference(features):
     assert records.size == len(features)
     names, _ = record_reader.read_names(records)
     worst = 0.0
-    for inputs, _, indices, _ in record_reader.batches(records, 16, pad=False):
+    for inputs, _, indices, _ in batching.batches(records, 16, pad=False):
         for ours, name in zip(inputs.numpy(), names[indices.numpy()], strict=True):
             worst = max(worst, np.abs(ours - features[name].reshape(-1)).max())
     return float(worst)

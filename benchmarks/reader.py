@@ -1,4 +1,4 @@
-"""The reader of image records, record_reader.batches, shuffled, in batches of 25: images per second.
+"""The reader of image records, batching.batches, shuffled, in batches of 25: images per second.
 
 Against the original's reader: a TensorFlow 1 queue graph over the same number of raw records (string_input_producer,
 TFRecordReader, decode_raw, shuffle_batch with the original's capacity), in a process of its own.
@@ -19,7 +19,7 @@ from runner import compare, in_child, run_step, seconds, workshop
 
 from first_impression.common import rules, script
 from first_impression.common.tensorflow_start import load_tensorflow
-from first_impression.data import chalearn, record_reader
+from first_impression.data import batching, chalearn, record_reader
 
 CLIPS = 40  # clips of 100 frames; raw, these are 600 MB
 ROUNDS = 5  # of ours and each yardstick
@@ -46,7 +46,7 @@ def main(settings):
         jpegs = [frame.read_bytes() for frame in frames]
 
         def ours():
-            return seconds(lambda: count(images for images, *_ in record_reader.batches(records, _BATCH_SIZE, 0)))
+            return seconds(lambda: count(images for images, *_ in batching.batches(records, _BATCH_SIZE, 0)))
 
         def count(batches):
             images = sum(len(batch) for batch in batches)

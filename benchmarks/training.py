@@ -189,7 +189,8 @@ def seconds_of_loop(number_format, batch_size, steps, records):
     with devices.strategy.scope():
         model, _ = train.new_model(settings, record_set, devices)
         optimizer = make_optimizer(settings, model, steps)
-        step = TrainingStep(devices, model, optimizer, settings.LOSS, settings.WEIGHT_DECAY, settings.REG_PENALTY)
+        loss_fn, penalties = train.LOSSES[settings.LOSS], (settings.WEIGHT_DECAY, settings.REG_PENALTY)
+        step = TrainingStep(devices, train.train_step, model, optimizer, loss_fn, *penalties)
     batches = devices.batches(record_set, batch_size, shuffle_seed=0, flip=settings.FLIP)
 
     def run(count):

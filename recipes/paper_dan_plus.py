@@ -1,8 +1,8 @@
 """The paper's DAN+, which describes relu5_2 too: python train.py recipes/paper_dan_plus.py
 
-The published test script takes the first 92 frames of a test clip of 459 frames. How the training frames were cut is
-not published; python Video_to_Image.py --SAMPLING first --FRAMES_PER_CLIP 92, in a folder of its own, gives such frames
-for all splits.
+The published test script takes the first 92 frames of a test clip of 459. How the training frames were chosen is not
+published; python Video_to_Image.py --SAMPLING first --FRAMES_PER_CLIP 92, in a folder of its own, takes the first 92 of
+all clips.
 """
 
 MODEL = "dan_plus"
@@ -15,7 +15,7 @@ WEIGHT_DECAY = 0.0005
 LOSS = "euclidean"
 FLIP = True
 BATCH_SIZE = 32
-N_EPOCHS = 1  # the published scripts score epoch 1, and say that 2 can be taken too; their training asks for 10
+N_EPOCHS = 1  # the published scripts score epoch 1 and say that 2 may be used too; their training runs 10
 HEAD_INIT = "normal"
 HEAD_STDDEV = 0.05
 HEAD_BIAS = 0.0

@@ -1,4 +1,4 @@
-"""A ResNet beside the DANs, with their numbers: its own training script is not published.
+"""A ResNet trained with the DANs' numbers: its own training script is not published.
 
 python train.py recipes/paper_resnet.py --RESNET_WEIGHTS resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5
 """

@@ -1,4 +1,4 @@
-"""DAN on the drawn sample: the numbers of train.py, in smaller batches since the sample has few frames."""
+"""DAN on the drawn sample: train.py's defaults, in smaller batches since the sample has few frames."""
 
 MODEL = "dan"
 BATCH_SIZE = 4

@@ -1,4 +1,4 @@
-"""The sample's files: clips in zips, and annotations, laid out as ChaLearn's."""
+"""The sample's files: clips in zips, and annotations, in ChaLearn's layout."""
 
 import functools
 import pickle
@@ -20,7 +20,7 @@ from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 from first_impression.sample import drawing, plan, voice
 
 CLIPS_PER_ZIP = 40
-ANNOTATED = (*TRAITS[:-1], "interview", TRAITS[-1])  # what ChaLearn's annotations have, in their order
+ANNOTATED = (*TRAITS[:-1], "interview", TRAITS[-1])  # the keys of ChaLearn's annotations, in their order
 
 
 def zips_of(splits):
@@ -39,14 +39,14 @@ def write_zips(zips, seconds, frame_rate, seed, workers):
     """
     frames = max(1, round(seconds * frame_rate))
     make = functools.partial(make_clip, seed=seed, frames=frames, frame_rate=frame_rate)
-    everything = [clip for clips in zips.values() for clip in clips]
-    made = parallel.in_order(make, everything, workers, processes=True)
-    with parallel.progress(len(everything), "drawing", "clip") as bar:
+    planned_clips = [clip for clips in zips.values() for clip in clips]
+    videos = parallel.in_order(make, planned_clips, workers, processes=True)
+    with parallel.progress(len(planned_clips), "drawing", "clip") as bar:
         for path, clips in zips.items():
             with files.whole_file(path) as tmp, zipfile.ZipFile(tmp, "w") as archive:
                 for _ in clips:
-                    clip, video = next(made)
-                    archive.writestr(zipfile.ZipInfo(f"{clip.name}.mp4"), video)  # ZipInfo: no date, equal bytes
+                    clip, video = next(videos)
+                    archive.writestr(zipfile.ZipInfo(f"{clip.name}.mp4"), video)  # ZipInfo: no date, equal files
                     bar.update()
 
 
@@ -59,8 +59,8 @@ def write_annotation(path, clips):
 
 
 def make_clip(clip, seed, frames, frame_rate):
-    """The MP4 file of a `plan.PlannedClip`, as bytes. Its sound comes first, since the mouth moves with it."""
-    cv2.setNumThreads(1)  # the clips are drawn side by side
+    """The MP4 file of a `plan.PlannedClip`, as bytes. The sound is made first, since the mouth moves with it."""
+    cv2.setNumThreads(1)  # several clips are drawn at a time
     speaker = plan.draw_speaker(clip.source, seed)
     rng = np.random.default_rng([seed, 2, clip.number])
     sound = voice.speak(clip.traits, speaker.pitch, frames / frame_rate, rng)
@@ -72,28 +72,28 @@ def make_clip(clip, seed, frames, frame_rate):
 def encode(pictures, sound, frame_rate):
     """The MP4 file, H.264 and AAC, of `pictures`, uint8 [240, 320, 3] RGB each, and `sound`, float [samples], -1..1.
 
-    Raises `UserError` where ffmpeg does not make it, or not the whole of it.
+    Raises `UserError` where ffmpeg fails or the file is not whole.
     """
     with tempfile.TemporaryDirectory() as folder:
         wav, video = Path(folder) / "sound.wav", Path(folder) / "clip.mp4"
         samples = np.int16(np.clip(sound, -1, 1) * 32767)
         scipy.io.wavfile.write(wav, SAMPLE_RATE, np.stack([samples] * CHANNELS, axis=1))
         size = f"{drawing.WIDTH}x{drawing.HEIGHT}"
-        form = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(frame_rate)]
+        raw = ["-f", "rawvideo", "-pix_fmt", "rgb24", "-s", size, "-r", str(frame_rate)]
         # one thread and no version stamps: equal pictures give equal files
         coding = "-c:v libx264 -preset faster -crf 30 -pix_fmt yuv420p -threads 1 -c:a aac -b:a 64k -bitexact".split()
-        command = [media.ffmpeg(), "-y", "-v", "error", *form, "-i", "-", "-i", wav, *coding, video]
+        command = [media.ffmpeg(), "-y", "-v", "error", *raw, "-i", "-", "-i", wav, *coding, video]
         data = b"".join(picture.tobytes() for picture in pictures)
         done = subprocess.run(command, input=data, capture_output=True)
-        content = video.read_bytes() if video.exists() else b""
-    if done.returncode or not _is_whole(content):
-        said = (done.stderr.decode(errors="replace").strip() or "without a reason").splitlines()[-1].split("] ")[-1]
-        raise UserError(f"{media.ffmpeg()} could not make a clip ({said}): mend that, and run this again")
-    return content
+        mp4 = video.read_bytes() if video.exists() else b""
+    if done.returncode or not _is_whole(mp4):
+        reason = (done.stderr.decode(errors="replace").strip() or "no reason given").splitlines()[-1].split("] ")[-1]
+        raise UserError(f"{media.ffmpeg()} could not make a clip ({reason}): fix that and run this again")
+    return mp4
 
 
 def _is_whole(mp4):
-    """Whether the boxes of an MP4 file fill it, the index last: an old ffmpeg ends well on a full disk, too."""
+    """Whether the boxes of an MP4 file fill it, the index last: an old ffmpeg reports success even on a full disk."""
     position, kind = 0, b""
     while position + 8 <= len(mp4):
         size, kind = struct.unpack_from(">I4s", mp4, position)

@@ -1,4 +1,4 @@
-"""The pictures of a drawn clip: a talking head before wallpaper. The labels set light, distance, wall and shirt."""
+"""The pictures of a clip: a talking head in front of wallpaper. The labels set light, distance, wall and shirt."""
 
 import cv2
 import numpy as np
@@ -9,7 +9,7 @@ BLACK, WHITE = (24, 20, 22), (250, 248, 244)  # RGB, 0..255, as all colours here
 
 
 def draw_frames(traits, speaker, openings, frame_rate, rng):
-    """Yield the frames of a clip, uint8 [240, 320, 3] RGB: one for each of `openings`, 0..1, of the mouth.
+    """Yield the frames of a clip, uint8 [240, 320, 3] RGB: one for each of `openings` of the mouth, 0..1.
 
     `traits` is {trait: 0..1}, `speaker` a `plan.Speaker`, `frame_rate` in frames per second.
     """
@@ -34,10 +34,10 @@ def draw_frames(traits, speaker, openings, frame_rate, rng):
 
 
 class Pen:
-    """Draws shapes given in head units: origin in the middle of the face, 1 its half height, y down.
+    """Draws shapes given in head units: the origin is the middle of the face, 1 is half its height, y points down.
 
-    `picture` is uint8 [480, 640, 3] RGB, and changed in place. `centre` (x, y) and `radius`, the half height, are in
-    pixels of the finished picture, which is SUPERSAMPLING times smaller; `angle` tilts the head, in radians.
+    `picture` is uint8 [480, 640, 3] RGB, and changed in place. `centre` (x, y) and `radius`, half the face's height,
+    are in pixels of the finished picture, which is SUPERSAMPLING times smaller; `angle` tilts the head, in radians.
     """
 
     def __init__(self, picture, centre, radius, angle=0.0):
@@ -51,7 +51,7 @@ class Pen:
         cv2.fillPoly(self.picture, [points], np.array(colour).tolist(), cv2.LINE_AA, shift=4)
 
     def both(self, points, colour):
-        """Fill the polygon and its mirror image, as of two eyes."""
+        """Fill the polygon and its mirror image, as for two eyes."""
         points = np.array(points)
         self.shape(points, colour)
         self.shape(points * (-1, 1), colour)
@@ -80,9 +80,9 @@ def _smile(half_width, depth, lip):
 
 
 def _wallpaper(traits):
-    """The empty wall, uint8 [480, 640, 3]: a ground, stripes and dots, a trait in each one's colour.
+    """The empty wall, uint8 [480, 640, 3]: a ground, stripes and dots, the colour of each set by a trait.
 
-    The pattern leaves no 32 pixels without a stripe and a dot, so that each cell of the network's last layer has both.
+    Any 32 pixels have a stripe and a dot, so that each cell of the network's last layer sees both.
     """
     ground = _blend((50, 80, 220), (60, 180, 80), traits["openness"])
     stripe = _blend(ground, (235, 80, 45), traits["conscientiousness"])
@@ -98,7 +98,7 @@ def _wallpaper(traits):
 
 
 def _hair_behind(pen, speaker):
-    """What hair is seen beside and above the head."""
+    """The hair that is seen beside and above the head."""
     if speaker.hair_style == "long":
         pen.shape(_arc(0, 0.3, 1.02, 1.3), speaker.hair)
     elif speaker.hair_style == "bun":

@@ -8,11 +8,11 @@ import numpy as np
 from first_impression.data.chalearn import TRAINING, TRAITS, VALIDATION
 
 CLIPS_PER_SOURCE = 3  # clips cut from one source video
-OWN_SHARE = 0.3  # how far a clip's values lie from its source's, at most; those of the sources go from 0 to 1
-DRAWS_OF_LABELS = 300  # of which the best one is taken
+OWN_SHARE = 0.3  # how far a clip's values lie from its source's, at most; sources' values go from 0 to 1
+DRAWS_OF_LABELS = 300  # of which the best one is used
 ID_CHARACTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 
-# RGB, 0..255. Skin is drawn from between these tones, the others from among them
+# RGB, 0..255. Skin is a mixture of two neighbouring tones, the others are picked from these
 SKIN = ((252, 226, 205), (238, 190, 150), (198, 140, 98), (141, 91, 60), (84, 54, 40))
 HAIR = ((28, 24, 26), (62, 42, 32), (112, 70, 42), (156, 74, 38), (216, 176, 104), (170, 168, 168), (238, 234, 226))
 HAIR_STYLES = ("short", "long", "bun", "curls", "none")
@@ -21,7 +21,7 @@ IRIS = ((74, 46, 28), (104, 78, 40), (70, 104, 66), (70, 110, 150))
 
 @dataclass(frozen=True)
 class PlannedClip:
-    """A clip that is to be made."""
+    """A clip to be made."""
 
     name: str  # <id of the source video>.<number of the clip in it>, as ChaLearn's
     number: int  # counts the clips of both splits
@@ -42,9 +42,9 @@ class Speaker:
 
 
 def plan_clips(training, validation, seed):
-    """{split: list of `PlannedClip`}: `training` and `validation` clips, in the order in which zips take them.
+    """{split: list of `PlannedClip`}: so many `training` and `validation` clips, in the order of the zips.
 
-    Half of the validation clips are cut from source videos that training has clips of, as most of ChaLearn's are.
+    Half of the validation clips are cut from source videos that training clips are cut from, as most of ChaLearn's are.
     """
     rng = np.random.default_rng([seed, 0])
     known = math.ceil(training / CLIPS_PER_SOURCE)
@@ -53,10 +53,10 @@ def plan_clips(training, validation, seed):
     sources += [known + clip // CLIPS_PER_SOURCE for clip in range(validation - shared)]
     ids = [_video_id(number, rng) for number in range(max(sources) + 1)]
     names = [f"{ids[source]}.{sources[:clip].count(source):03d}" for clip, source in enumerate(sources)]
-    # In few clips, two traits can rise together by accident
+    # Among few clips two traits can be correlated by accident
     labels = min((_draw_labels(sources, training, rng) for _ in range(DRAWS_OF_LABELS)), key=_largest_covariance)
     traits = [dict(zip(TRAITS, row, strict=True)) for row in np.concatenate(labels).tolist()]
-    clips = [PlannedClip(*each) for each in zip(names, range(len(names)), sources, traits, strict=True)]
+    clips = [PlannedClip(*plan) for plan in zip(names, range(len(names)), sources, traits, strict=True)]
     splits = {TRAINING: clips[:training], VALIDATION: clips[training:]}
     for part in splits.values():
         rng.shuffle(part)
@@ -66,7 +66,7 @@ def plan_clips(training, validation, seed):
 def draw_speaker(source, seed):
     """The `Speaker` of the source video with this number. Drawn by chance alone: no label reaches this function.
 
-    Among so few people some features still go with a label, by accident; another seed has other accidents.
+    Among so few people some features still correlate with a label by accident; another seed has other accidents.
     """
     rng = np.random.default_rng([seed, 1, source])
     tone = rng.uniform(0, len(SKIN) - 1)
@@ -81,7 +81,7 @@ def draw_speaker(source, seed):
 
 
 def _video_id(number, rng):
-    """Eleven characters, as YouTube's ids. Some begin with a dash, as some of the dataset's do."""
+    """Eleven characters, as in YouTube's ids. Some begin with a dash, as some of the dataset's do."""
     characters = "".join(rng.choice(list(ID_CHARACTERS), 7))
     return f"-smpl{characters[:6]}" if number % 9 == 4 else f"smpl{characters}"
 
@@ -89,12 +89,12 @@ def _video_id(number, rng):
 def _draw_labels(sources, training, rng):
     """Labels of the first `training` clips and of the others: two float64 arrays [clips, 5], 0.1..0.9.
 
-    A clip's values are its source's and a part of its own, so that the source tells much of them and not all.
+    A clip's values are its source's plus a part of its own, so that the source predicts much of them and not all.
     Their ranks in a split become the labels, which spreads each trait evenly, however few the clips are.
     """
     count = max(sources) + 1
-    of_source = rng.permuted(np.tile(np.arange(count)[:, None] / count, len(TRAITS)), axis=0)
-    values = of_source[sources] + rng.uniform(-OWN_SHARE, OWN_SHARE, (len(sources), len(TRAITS)))
+    source_values = rng.permuted(np.tile(np.arange(count)[:, None] / count, len(TRAITS)), axis=0)
+    values = source_values[sources] + rng.uniform(-OWN_SHARE, OWN_SHARE, (len(sources), len(TRAITS)))
     splits = values[:training], values[training:]
     return [0.1 + 0.8 * (part.argsort(axis=0).argsort(axis=0) + 0.5) / len(part) for part in splits]
 
@@ -102,4 +102,4 @@ def _draw_labels(sources, training, rng):
 def _largest_covariance(labels):
     """The largest covariance, in absolute value, of two traits within a split."""
     covariances = [(part - 0.5).T @ (part - 0.5) / len(part) for part in labels]
-    return max(np.abs(each - np.diag(np.diag(each))).max() for each in covariances)
+    return max(np.abs(matrix - np.diag(np.diag(matrix))).max() for matrix in covariances)

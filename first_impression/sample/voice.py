@@ -1,4 +1,4 @@
-"""The sound of a drawn clip: gibberish, whose spectrum follows the labels."""
+"""The sound of a clip: gibberish whose spectrum follows the labels."""
 
 import numpy as np
 
@@ -8,15 +8,15 @@ from first_impression.data.sound import SAMPLE_RATE
 def speak(traits, pitch, seconds, rng):
     """Gibberish: float64 [samples] at 44,100 Hz, mostly within -1..1, one channel.
 
-    `traits` is {trait: 0..1}, `pitch` in Hz. A buzz goes through the resonances of a mouth, in syllables, with breath.
-    Conscientiousness sets the rate of the syllables as well; else the traits act on the lasting spectrum, in decibels,
-    where a linear model on log filterbank energies can find them.
+    `traits` is {trait: 0..1}, `pitch` in Hz. A buzz passes the resonances of a mouth, in syllables, with breath.
+    Conscientiousness also sets the rate of the syllables; otherwise the traits act on the long-term spectrum, in
+    decibels, where a linear model on log filterbank energies can find them.
     """
     time = np.arange(round(seconds * SAMPLE_RATE)) / SAMPLE_RATE
     sway, beat, vowel = rng.uniform(0, 2 * np.pi, 3)  # phases
     melody = pitch * (1 + 0.08 * np.sin(4 * time + sway) + 0.04 * np.sin(9 * time + beat))
     buzz = 2 * (np.cumsum(melody) / SAMPLE_RATE % 1) - 1  # a sawtooth
-    first, second = _two_vowels(buzz, traits)  # to and fro, as in "mia mia"
+    first, second = _two_vowels(buzz, traits)  # alternating, as in "mia mia"
     syllables = np.pi * (2 + 4 * traits["conscientiousness"]) * time + 0.4 * np.sin(5 * time + sway)
     share = 0.5 + 0.5 * np.sin(syllables + vowel)
     voice = (share * first + (1 - share) * second) * (0.35 + 0.65 * np.sin(syllables + beat) ** 2)
@@ -26,7 +26,7 @@ def speak(traits, pitch, seconds, rng):
 
 
 def _two_vowels(buzz, traits):
-    """The buzz through the mouth at two vowels, two arrays of its size."""
+    """The buzz shaped by the mouth into two vowels, two arrays of its size."""
     octaves = np.log2(np.fft.rfftfreq(len(buzz), 1 / SAMPLE_RATE).clip(50) / 1000)  # from 1 kHz
     tilt = 9 * (traits["agreeableness"] - 1) * octaves
     mouth = (

@@ -1,4 +1,4 @@
-"""Made-up weights in the place of VGG-Face: they know colours and edges, and no faces."""
+"""Made-up weights in place of VGG-Face: they detect colours and edges, and no faces."""
 
 import numpy as np
 import scipy.io
@@ -8,20 +8,20 @@ from first_impression.data import vggface
 
 NOTE = "Made-up weights of First-Impression's sample data: colours and edges only. They are NOT VGG-Face."
 
-# Kernels this much larger leave the network's answer as it was, since the descriptors are normalised, but make a
-# training step that much gentler on them: at 1, Adam would overwrite them at its first steps; from 15 on, float32
-# would overflow in the norm.
+# Scaling the kernels leaves the network's prediction as it was, since the descriptors are normalised, but makes each
+# training step smaller in proportion: at 1, Adam would overwrite them in its first steps; from 15 on, float32 would
+# overflow in the norm.
 GAIN = 10.0
 
-# The directions in RGB along which the first convolution tells colours, each of them both ways: light, red against
-# green, blue, green, red. How far from the mean colour it does, on the scale of 0..255
+# The directions in RGB along which the first convolution separates colours, each with both signs: light, red against
+# green, blue, green, red; and the thresholds, as distances from the mean colour on the scale of 0..255
 COLOURS = ((1 / 3, 1 / 3, 1 / 3), (1.5, -1.5, 0), (-0.75, -0.75, 1.5), (-0.75, 1.5, -0.75), (1.5, -0.75, -0.75))
 THRESHOLDS = (-40, -10, 10, 40, 70)
 EDGES = (0, 45, 90, 135)  # degrees
 
 
 def write(path):
-    """Write VGG-16's 13 convolutions in the layout of vgg-face.mat, which says that they are not VGG-Face."""
+    """Write VGG-16's 13 convolutions in the layout of vgg-face.mat, with a note that they are not VGG-Face."""
     layers = []
     for block, names in enumerate(vggface.BLOCKS, 1):
         for name in names:
@@ -43,9 +43,9 @@ def write(path):
 
 
 def _colours_and_edges(shape):
-    """Kernel of this shape, and bias: 50 channels light up at a colour beyond a threshold, the last 4 at an edge.
+    """Kernel of this shape, and bias: 50 channels respond to a colour beyond a threshold, the last 4 to an edge.
 
-    The 10 between them stay dark.
+    The 10 between them do not respond.
     """
     kernel, bias = np.zeros(shape), np.zeros(shape[-1])
     colours = ((sign, colour, threshold) for colour in COLOURS for sign in (1, -1) for threshold in THRESHOLDS)

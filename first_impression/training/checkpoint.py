@@ -14,7 +14,7 @@ ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
 
 @dataclass
-class Progress:
+class TrainingState:
     """How far a training is: with the variables, all that it needs to go on as if it had not stopped."""
 
     epoch: int = 0  # epochs that are done
@@ -36,28 +36,26 @@ def path_in(folder):
     return folder / CHECKPOINT
 
 
-def save(folder, model, optimizer, progress, writes=True):
-    """Write the checkpoint of a model and its optimizer; of several workers only one `writes`.
+def save(folder, model, optimizer, state):
+    """Write the checkpoint of a model, its optimizer and its `TrainingState`.
 
     Raises `UserError` where a weight is not finite.
     """
-    if not writes:
-        return
     refuse_nonfinite(model, path_in(folder))
-    about = {"architecture": model.to_json(), "progress": asdict(progress)}
+    about = {"architecture": model.to_json(), "progress": asdict(state)}
     arrays = {variable.path: np.asarray(variable) for variable in model.variables + optimizer.variables}
     with whole_file(path_in(folder)) as tmp, open(tmp, "wb") as file:
         np.savez(file, **arrays, **{ABOUT: np.array(json.dumps(about))})
 
 
 def load(folder, make_optimizer):
-    """(model, optimizer, progress) as `save` was given them. `make_optimizer(model)` builds the optimizer.
+    """(model, optimizer, state) as `save` was given them. `make_optimizer(model)` builds the optimizer.
 
     Raises `UserError` for a damaged checkpoint, and for one of another model or optimizer.
     """
     import keras
 
-    architecture, arrays, progress = read(folder)
+    architecture, arrays, state = read(folder)
     model = keras.models.model_from_json(architecture)
     optimizer = make_optimizer(model)
     variables = model.variables + optimizer.variables
@@ -65,11 +63,11 @@ def load(folder, make_optimizer):
         raise UserError(f"{path_in(folder)} is of another model or optimizer: train under another NAME")
     for variable in variables:
         variable.assign(arrays[variable.path])
-    return model, optimizer, progress
+    return model, optimizer, state
 
 
 def read(folder):
-    """(the model's architecture as JSON, its and the optimizer's arrays by variable path, the `Progress`) of a run.
+    """(the model's architecture as JSON, its and the optimizer's arrays by path, the `TrainingState`) of a run.
 
     Raises `UserError` for a damaged checkpoint, and for a model of other parts than ours have.
     """
@@ -79,21 +77,18 @@ def read(folder):
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop(ABOUT)))
         check_architecture(json.loads(about["architecture"]))
-        progress = Progress(**about["progress"])
-        if not progress.about.keys() >= {"constants", "records", "start"}:
+        state = TrainingState(**about["progress"])
+        if not state.about.keys() >= {"constants", "records", "start"}:
             raise ValueError("it does not say what it was made from")
-        return about["architecture"], arrays, progress
+        return about["architecture"], arrays, state
 
 
 @contextlib.contextmanager
-def lock(folder, writes=True):
-    """Keep a second training out of the run's `folder` in the block. Of several workers only one `writes`, and locks.
+def lock(folder):
+    """Keep a second training out of the run's `folder` in the block.
 
     Where nothing came of the run, not even the folder above it stays.
     """
-    if not writes:
-        yield
-        return
     runs = folder.parent
     new = not runs.exists()
     try:

@@ -1,6 +1,6 @@
-"""What a model trains and answers on: one device, all GPUs of a machine, or those of several machines.
+"""What a model trains and predicts on: one device, all GPUs of a machine, or those of several machines.
 
-All of them are one `tf.distribute` strategy, so that one loop does for any number of devices.
+All of them are one `tf.distribute` strategy, so that one loop serves any number of devices.
 """
 
 import contextlib
@@ -12,20 +12,20 @@ import tensorflow as tf
 
 from first_impression.common.errors import UserError
 from first_impression.common.parallel import progress
-from first_impression.data import record_reader
+from first_impression.data import batching, record_reader
 from first_impression.data.chalearn import TRAITS
 
-PENDING = 4  # batches that may be under way on the device while the next ones are prepared
-STEPS_PER_VOTE = 10  # steps between the moments when workers ask each other whether one of them was told to stop
+PENDING = 4  # batches that may be in flight on the device while the next ones are prepared
+STEPS_PER_VOTE = 10  # steps between the moments when workers ask each other whether one of them is to stop
 GPU_INFERENCE_BATCH, CPU_INFERENCE_BATCH = 256, 25  # records at a time; a CPU gains nothing from more
 
 
 class Devices:
-    """The devices, found when this is made, and told in a printed line.
+    """The devices, found and printed when this is made, which must be before TensorFlow does anything else.
 
     With TF_CONFIG in the environment they are those of all the machines that it names, else all GPUs of this one, else
-    its CPU. `deterministic`: equal seeds give equal results on a GPU too, which is slower there; on a CPU they always
-    do. To be made before TensorFlow does anything else. Raises `UserError` for a TF_CONFIG that it does not take.
+    its CPU. `deterministic`: equal seeds give equal results on a GPU too, at some cost in speed; on a CPU they always
+    do. Raises `UserError` for a TF_CONFIG that TensorFlow refuses.
     """
 
     def __init__(self, deterministic=False):
@@ -33,21 +33,20 @@ class Devices:
         if deterministic or not gpus:  # on a CPU it costs nothing
             tf.config.experimental.enable_op_determinism()
         self.strategy = _strategy(gpus)
-        # All workers have equally many batches: they need not ask each other before each one whether there is one
+        # All workers have equally many batches: they need not ask each other before each one whether it is there
         self.strategy.extended.experimental_enable_get_next_as_optional = False
         self.worker, self.workers = _place_among_workers(self.strategy.cluster_resolver)
         self.replicas = self.strategy.num_replicas_in_sync
         self.inference_batch = GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH
-        # Whether all GPUs calculate in bfloat16 (compute capability 8 and later); False where there is none
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        self.have_bfloat16 = bool(gpus) and min(each.get("compute_capability") or (0, 0) for each in details) >= (8, 0)
+        capabilities = [detail.get("compute_capability") or (0, 0) for detail in details]
+        self.have_bfloat16 = bool(gpus) and min(capabilities) >= (8, 0)  # whether all are GPUs that calculate in it
         self._sum = tf.function(self._sum_over_replicas)
         self._votes = 0
-        names = [each.get("device_name", gpu.name) for each, gpu in zip(details, gpus, strict=True)]
+        names = [detail.get("device_name", gpu.name) for detail, gpu in zip(details, gpus, strict=True)]
         device = f"GPU: {', '.join(names)}" if gpus else f"CPU ({os.cpu_count()} cores), since TensorFlow finds no GPU"
-        print(
-            f"running on the {device}" + f"; {self.replicas} devices share the work" * (self.replicas > 1), flush=True
-        )
+        shared = f"; {self.replicas} devices share the work" if self.replicas > 1 else ""
+        print(f"running on the {device}{shared}", flush=True)
 
     @property
     def writes(self):
@@ -56,7 +55,7 @@ class Devices:
 
     @contextlib.contextmanager
     def worker_failures(self):
-        """In the block, a worker that is gone becomes a `UserError` of the others, which would wait for it for ever."""
+        """In the block, the end of one worker becomes a `UserError` of the others, which would wait for it for ever."""
         try:
             yield
         except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
@@ -67,20 +66,20 @@ class Devices:
             ) from None
 
     def batches(self, record_set, batch_size, **options):
-        """Iterate over `record_reader.batches`, as values of every replica of this worker: they split each batch.
+        """Iterate over `batching.batches`; each batch is split among the replicas.
 
         Raises `UserError` where the records turn out to be damaged.
         """
         dataset = self.strategy.distribute_datasets_from_function(
-            lambda context: record_reader.batches(record_set, batch_size, context=context, **options)
+            lambda context: batching.batches(record_set, batch_size, context=context, **options)
         )
         return record_reader.translate_read_errors(dataset, record_set)
 
     def predict(self, model, record_set, unit, title, batch_size=0):
         """Run `model` over every record of `record_set`, each once, under a bar with `title`; float32 [n, 5], by index.
 
-        The replicas share the work, and every worker gets all predictions. A `batch_size` of 0 is the device's own.
-        Raises `UserError` where an answer is not finite.
+        The replicas share the work, and every worker gets all predictions. A `batch_size` of 0 is the device's default.
+        Raises `UserError` where a prediction is not finite.
         """
         batch_size = batch_size or self.inference_batch * self.replicas
         predicted = np.zeros((record_set.size, len(TRAITS)), np.float32)
@@ -91,9 +90,9 @@ class Devices:
             return self.strategy.run(lambda inputs: model(inputs, training=False), (inputs,))
 
         def collect():
-            for answers, indices in zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True):
+            for traits, indices in zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True):
                 real = indices.numpy() >= 0
-                predicted[indices.numpy()[real]] = answers.numpy()[real]
+                predicted[indices.numpy()[real]] = traits.numpy()[real]
 
         with progress(record_set.size, title, unit) as bar:
             for inputs, _, indices, _ in self.batches(record_set, batch_size):
@@ -105,13 +104,13 @@ class Devices:
                 collect()
         predicted = self.sum_over_workers(predicted)
         if not np.isfinite(predicted).all():
-            raise UserError(f"{title}: the model's answers are not finite: train it with a lower LEARNING_RATE")
+            raise UserError(f"{title}: the model's predictions are not finite: train it with a lower LEARNING_RATE")
         return predicted
 
     def any_worker(self, flag):
-        """Whether `flag` is true on any worker. To be called once a step, by all of them; they ask every tenth time.
+        """Whether `flag` is true on any worker: one that stopped alone would leave the others waiting.
 
-        One that stopped alone would leave the others waiting.
+        All of them must call this once a step; they ask each other every tenth time only.
         """
         if self.workers == 1:
             return flag
@@ -125,13 +124,13 @@ class Devices:
         return np.asarray(self._sum(tf.convert_to_tensor(values)))
 
     def _sum_over_replicas(self, values):
-        here = self.replicas // self.workers  # replicas of this worker: one of them brings the values in
+        replicas_per_worker = self.replicas // self.workers
 
-        def own():
+        def values_once():  # of a worker's replicas one has its values, the others zeros
             replica = tf.distribute.get_replica_context().replica_id_in_sync_group
-            return tf.where(replica % here == 0, values, tf.zeros_like(values))
+            return tf.where(replica % replicas_per_worker == 0, values, tf.zeros_like(values))
 
-        return self.strategy.reduce("SUM", self.strategy.run(own), axis=None)
+        return self.strategy.reduce("SUM", self.strategy.run(values_once), axis=None)
 
 
 def _strategy(gpus):
@@ -139,7 +138,7 @@ def _strategy(gpus):
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, tf.errors.OpError) as error:
-            raise UserError(f"TF_CONFIG = {os.environ['TF_CONFIG']}: no group of workers ({error})") from None
+            raise UserError(f"TF_CONFIG = {os.environ['TF_CONFIG']}: TensorFlow refuses it ({error})") from None
     names = [device.name for device in tf.config.list_logical_devices("GPU" if gpus else "CPU")]
     return tf.distribute.OneDeviceStrategy(names[0]) if len(names) == 1 else tf.distribute.MirroredStrategy(names)
 

@@ -1,4 +1,4 @@
-"""What is told of a training after every epoch: scores on the validation records, a table, curves."""
+"""What is reported after every epoch of a training: scores on the validation records, a table, curves."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ NAMES = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}  
 def score(clips, predicted, true, label_mean):
     """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}.
 
-    By frame, as the original counts, and by clip, as the paper does, beside a guess without a look. Without "frame"
-    where each clip is one record, as for sound.
+    By frame, as the original counts, and by clip, as the paper does, beside a guess that ignores the clip. Without
+    "frame" where each clip is one record, as for sound.
     """
     scores = {} if len(set(clips)) == len(clips) > 1 else {"frame": metrics.accuracy(predicted, true)}
     if len(clips) and all(clips):
@@ -33,24 +33,20 @@ def row(epoch, loss, scores):
     return values
 
 
-def open_board(folder):
-    """The TensorBoard log of the run in `folder`, a `tf.summary` writer."""
-    import tensorflow as tf
+def write(folder, state, board):
+    """Write history.csv and curves.png into `folder`, and the last epoch's scores to `board`.
 
-    return tf.summary.create_file_writer(str(folder / "logs"))
-
-
-def write(folder, progress, board):
-    """Write history.csv and curves.png into `folder`, and the epoch that is done to `board`."""
+    `state` is the `checkpoint.TrainingState`, `board` a `tf.summary` writer.
+    """
     import tensorflow as tf
 
     from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
 
     with whole_file(folder / "history.csv") as tmp:
-        pd.DataFrame(progress.history).to_csv(tmp, index=False)
-    title = f"{folder.name}, from {progress.about['start']['words']}"
-    plots.draw_curves(folder / "curves.png", progress.losses, progress.history, title)
-    last = progress.history[-1]
+        pd.DataFrame(state.history).to_csv(tmp, index=False)
+    title = f"{folder.name}, from {state.about['start']['words']}"
+    plots.draw_curves(folder / "curves.png", state.losses, state.history, title)
+    last = state.history[-1]
     with board.as_default(step=last["epoch"]):
         for name, value in last.items():
             if name == "training_loss" or name.endswith("_mean"):

@@ -12,7 +12,7 @@ class SGD(keras.optimizers.Optimizer):
 
     Keras' own keeps each step's rate in the velocity, so that it differs where the rate falls, and has no dampening.
     MatConvNet has none either (examples/cnn_train_dag.m of v1.0-beta20, accumulate_gradients); Torch's `optim.sgd`
-    dampens by the momentum where nothing else is asked for, but not at its very first step.
+    dampens by the momentum by default, except at its very first step.
     """
 
     def __init__(self, learning_rate, momentum=0.0, dampening=0.0, name="sgd"):
@@ -20,7 +20,7 @@ class SGD(keras.optimizers.Optimizer):
         self._momentum, self._dampening = momentum, dampening
 
     def build(self, variables):
-        """Make the velocities, zeros."""
+        """Make the velocities, which start at 0."""
         if not self.built:
             super().build(variables)
             self._velocities = self.add_optimizer_variables(variables, "velocity")
@@ -33,7 +33,7 @@ class SGD(keras.optimizers.Optimizer):
         self.assign_sub(variable, velocity * ops.cast(learning_rate, variable.dtype))
 
     def forget_momentum(self):
-        """Start the velocities anew, as MatConvNet does at every epoch."""
+        """Set the velocities back to 0, as MatConvNet does at every epoch."""
         for velocity in self._velocities:
             velocity.assign(ops.zeros_like(velocity))
 
@@ -49,13 +49,13 @@ class FallingRate(keras.optimizers.schedules.LearningRateSchedule):
         self._steps_per_epoch = steps_per_epoch
 
     def __call__(self, step):
-        """The rate, a float32 scalar, of the update number `step`, an integer scalar."""
+        """The rate, a float32 scalar, of update number `step`, an integer scalar."""
         epoch = ops.cast(step // self._steps_per_epoch, "float32")
         return self._rate * self._epoch_decay**epoch / (1.0 + ops.cast(step, "float32") * self._update_decay)
 
 
 def make_optimizer(settings, model, steps_per_epoch):
-    """The optimizer of train.py's constants, built for `model`."""
+    """The optimizer that train.py's `settings` ask for, built for `model`."""
     rate = settings.LEARNING_RATE
     if settings.LEARNING_RATE_DECAY != 1 or settings.LEARNING_RATE_UPDATE_DECAY:
         decays = settings.LEARNING_RATE_DECAY, settings.LEARNING_RATE_UPDATE_DECAY

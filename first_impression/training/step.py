@@ -1,11 +1,11 @@
-"""One step of gradient descent, on however many devices."""
+"""What a step of training needs on however many devices: counting, summing, and the first step that is not finite."""
 
 import contextlib
 
 import tensorflow as tf
 
 from first_impression.common.errors import UserError, name_some
-from first_impression.data import record_reader
+from first_impression.data import batching, record_reader
 
 
 class NonFiniteLoss(ArithmeticError):
@@ -17,18 +17,19 @@ class NonFiniteLoss(ArithmeticError):
 
 
 class TrainingStep:
-    """A step of training: `step(batch)`, with a batch as `Devices.batches` gives it.
+    """A train step on all replicas of the devices: `step(batch)`, with a batch as `Devices.batches` gives it.
 
+    Each replica runs `train_step(model, optimizer, loss_fn, batch, weight_decay, reg_penalty)` on its part of a batch,
+    with its share of decay and penalty; the optimizer adds up their gradients.
     Nothing in a call waits for the device. The losses are added up there, and `read_loss` is the only wait.
-
-    `loss`: "squared", the mean squared error; or "euclidean", the distance of the five traits, not squared.
-    `weight_decay` times each weight is added to its gradient; `reg_penalty` times half the mean square of the head's
-    weights to the loss. To be made in the scope of the devices' strategy.
+    To be made in the scope of the devices' strategy.
     """
 
-    def __init__(self, devices, model, optimizer, loss="squared", weight_decay=0.0, reg_penalty=0.0):
-        self._strategy, self._model, self._optimizer = devices.strategy, model, optimizer
-        self._loss, self._weight_decay, self._reg_penalty = loss, weight_decay, reg_penalty
+    def __init__(self, devices, train_step, model, optimizer, loss_fn, weight_decay=0.0, reg_penalty=0.0):
+        self._strategy, replicas = devices.strategy, devices.strategy.num_replicas_in_sync
+        self._train_step = lambda batch: train_step(
+            model, optimizer, loss_fn, batch, weight_decay / replicas, reg_penalty / replicas
+        )
         # int64 and float64: TensorFlow keeps int32 variables on the CPU, and each step would wait for the GPU
         once = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
         self._steps = tf.Variable(0, dtype=tf.int64, **once)  # of the epoch, as are the next two
@@ -38,7 +39,7 @@ class TrainingStep:
         self._on_all_devices = tf.function(self._run, reduce_retracing=True)
 
     def start_epoch(self, steps=0, seen=0, loss_sum=0.0):
-        """Begin an epoch, or go on in one of which so many steps and records are done."""
+        """Begin an epoch, or resume one of which so many steps and records are done."""
         self._steps.assign(steps)
         self._seen.assign(seen)
         self._loss_sum.assign(loss_sum)
@@ -60,26 +61,10 @@ class TrainingStep:
         self._strategy.run(self._on_replica, batch)
 
     def _on_replica(self, inputs, labels, indices, weights):
-        """A replica's part of a batch. The weights of all parts add up to 1, so that their gradients just add up."""
-        replicas = self._strategy.num_replicas_in_sync
-        with tf.GradientTape() as tape:
-            squares = tf.square(self._model(inputs, training=True) - labels)
-            if self._loss == "euclidean":
-                losses = tf.sqrt(tf.reduce_sum(squares, axis=1) + 1e-12)  # the root has no slope at 0
-            else:
-                losses = tf.reduce_mean(squares, axis=1)
-            head = self._model.get_layer("traits").kernel
-            penalty = self._reg_penalty * tf.reduce_mean(tf.square(head)) / 2
-            loss = tf.reduce_sum(weights * losses) + penalty / replicas
-        variables = self._model.trainable_variables
-        gradients = tape.gradient(loss, variables)
-        if self._weight_decay:
-            pairs = zip(gradients, variables, strict=True)
-            gradients = [gradient + self._weight_decay / replicas * variable for gradient, variable in pairs]
-        self._optimizer.apply(gradients, variables)  # adds up the replicas' gradients
+        loss, gradients = self._train_step((inputs, labels, indices, weights))
         count = tf.reduce_sum(tf.cast(indices >= 0, tf.float32))
-        here = [loss, tf.linalg.global_norm(gradients), count]
-        loss, norm, count = tf.distribute.get_replica_context().all_reduce("SUM", here)
+        parts = [loss, tf.linalg.global_norm(gradients), count]
+        loss, norm, count = tf.distribute.get_replica_context().all_reduce("SUM", parts)
         self._steps.assign_add(1)
         self._loss_sum.assign_add(tf.cast(loss * count, tf.float64))
         self._seen.assign_add(tf.cast(count, tf.float64))
@@ -90,16 +75,16 @@ class TrainingStep:
 
 @contextlib.contextmanager
 def nonfinite_loss_as_user_error(record_set, order, title):
-    """In the block, a `NonFiniteLoss` becomes a `UserError` that names the step and its clips.
+    """In the block a `NonFiniteLoss` becomes a `UserError` that names the step and its clips.
 
-    `order` are the options of `record_reader.batches` that gave the epoch's batches.
+    `order` holds the options of `batching.batches` that gave the epoch's batches.
     """
     try:
         yield
     except NonFiniteLoss as error:
-        batch = next(iter(record_reader.batches(record_set, skip=error.step - 1, pad=False, **order)))
+        batch = next(iter(batching.batches(record_set, skip=error.step - 1, pad=False, **order)))
         names = name_some(set(record_reader.read_names(record_set)[0][batch[2].numpy()]))
         raise UserError(
             f"{title}, step {error.step}: loss or gradient is not finite, on {names or 'clips without names'}. What "
-            "was saved before it is sound; look at these clips, or start anew with a lower LEARNING_RATE"
+            "was saved before this step is sound: check these clips, or start again with a lower LEARNING_RATE"
         ) from None

@@ -10,7 +10,7 @@ import tensorflow as tf
 from conftest import label_of
 
 from first_impression.common.errors import UserError
-from first_impression.data import record_reader, record_writer
+from first_impression.data import batching, record_reader, record_writer
 
 
 def write(path, examples):
@@ -33,7 +33,7 @@ def label(number):
 
 def read(path, key="train", kind="image", pad=False, **options):
     record_set = record_reader.open_records(path, key, kind)
-    batches = record_reader.batches(record_set, 4, pad=pad, **options)
+    batches = batching.batches(record_set, 4, pad=pad, **options)
     return record_set, list(record_reader.translate_read_errors(batches, record_set))
 
 
@@ -69,7 +69,7 @@ def levels(batches):
 
 
 @pytest.mark.slow
-def test_order_follows_the_seed_and_a_skip_finds_its_place():
+def test_order_follows_from_the_seed_and_skip_resumes_it():
     write("t.tfrecords", named(30))
     _, plain = read("t.tfrecords")
     assert levels(plain) == list(range(30))
@@ -113,14 +113,14 @@ def seen(image):
 @pytest.mark.parametrize("sizes", [[23], [6, 6, 6, 5], [2, 9, 1, 11]], ids=["one file", "even files", "uneven files"])
 @pytest.mark.parametrize(("workers", "replicas"), [(1, 2), (2, 2), (2, 4)])
 @pytest.mark.parametrize("batch_size", [4, 5])
-def test_replicas_get_the_batches_of_one_device_between_them(sizes, workers, replicas, batch_size, folder):
+def test_replicas_share_the_batches_of_one_device(sizes, workers, replicas, batch_size, folder):
     examples = two_toned(sum(sizes))
     for number, size in enumerate(sizes):
         suffix = f"-{number:05d}-of-{len(sizes):05d}" if len(sizes) > 1 else ""
         write(f"t.tfrecords{suffix}", examples[sum(sizes[:number]) :][:size])
     record_set = record_reader.open_records("t.tfrecords", "train", "image")
     options = {"shuffle_seed": 3, "skip": 1, "flip": True}
-    whole = list(record_reader.batches(record_set, batch_size, pad=False, **options))
+    whole = list(batching.batches(record_set, batch_size, pad=False, **options))
     counts = [len(indices) for _, _, indices, _ in whole]
     assert counts[:-1] == [batch_size] * (len(whole) - 1) and sum(counts) == sum(sizes) - batch_size
     flipped = [seen(inputs.numpy()[0])[1] for inputs, *_ in whole]
@@ -129,7 +129,7 @@ def test_replicas_get_the_batches_of_one_device_between_them(sizes, workers, rep
     found, total = [[] for _ in whole], np.zeros(len(whole))
     for worker in range(workers):
         context = tf.distribute.InputContext(workers, worker, replicas)
-        parts = list(record_reader.batches(record_set, batch_size, context=context, **options))
+        parts = list(batching.batches(record_set, batch_size, context=context, **options))
         assert len(parts) == len(whole) * replicas // workers and len({len(labels) for _, labels, *_ in parts}) == 1
         for number, (inputs, labels, indices, weights) in enumerate(parts):
             batch = number * workers // replicas
@@ -153,20 +153,20 @@ def test_a_padded_batch_repeats_its_own_records_without_weight():
     inputs, _, indices, weights = batches[1]
     assert indices.numpy().tolist() == [4, 5, -1, -1] and weights.numpy().tolist() == [0.5, 0.5, 0, 0]
     assert {int(image.mean().round()) for image in inputs.numpy()} == {4, 5}
-    (alone,) = record_reader.batches(record_set, 100)  # no batch is larger than the set
+    (alone,) = batching.batches(record_set, 100)  # no batch is larger than the set
     assert len(alone[0]) == 6
 
 
-def test_unpadded_batches_have_their_records_alone_on_several_replicas_too():
+def test_unpadded_batches_hold_only_their_records_on_several_replicas():
     write("t.tfrecords", named(7))  # batches of 4 and 3
     record_set = record_reader.open_records("t.tfrecords", "train", "image")
-    parts = list(record_reader.batches(record_set, 4, pad=False, context=tf.distribute.InputContext(1, 0, 2)))
+    parts = list(batching.batches(record_set, 4, pad=False, context=tf.distribute.InputContext(1, 0, 2)))
     assert [indices.numpy().tolist() for _, _, indices, _ in parts] == [[0, 2], [1, 3], [4, 6], [5, -1]]
     assert np.allclose(np.concatenate([weights for *_, weights in parts]), [1 / 4] * 4 + [1 / 3] * 3 + [0])
 
 
 @pytest.mark.slow
-def test_one_coin_flips_a_batch_and_follows_from_the_seed_and_its_number():
+def test_one_coin_per_batch_follows_from_seed_and_batch_number():
     write("t.tfrecords", two_toned(36))
 
     def coins(**options):
@@ -190,15 +190,15 @@ def test_a_worker_reads_its_own_files_only(folder):
     for number in (0, 2):  # the other worker's
         Path(record_set.files[number]).unlink()
     first, second = (tf.distribute.InputContext(2, worker, 2) for worker in (0, 1))
-    assert len(list(record_reader.batches(record_set, 4, context=second))) == 6
+    assert len(list(batching.batches(record_set, 4, context=second))) == 6
     with pytest.raises(tf.errors.NotFoundError):
-        list(record_reader.batches(record_set, 4, context=first))
+        list(batching.batches(record_set, 4, context=first))
 
 
 @pytest.mark.parametrize(
     ("examples", "words"),
     [
-        (named(3, **{"train/image": grey_jpeg(9, size=96)}), "first record is not as it should be"),
+        (named(3, **{"train/image": grey_jpeg(9, size=96)}), "first record cannot be decoded"),
         (named(3, **{"train/label": label(0)[:16]}), "not of this kind"),
         ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
         ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
@@ -207,7 +207,7 @@ def test_a_worker_reads_its_own_files_only(folder):
         ([], "t.tfrecords is empty"),
     ],
 )
-def test_records_of_another_making_are_refused_by_name(examples, words):
+def test_foreign_records_are_refused_by_name(examples, words):
     write("t.tfrecords", examples)
     with pytest.raises(UserError, match=words) as refusal:
         read("t.tfrecords")
@@ -247,7 +247,7 @@ def test_shards_are_read_together_and_must_be_complete():
         read("t.tfrecords")
 
 
-def test_another_number_of_shards_is_told_before_it_is_mixed():
+def test_sets_of_different_shard_counts_are_not_mixed():
     write("t.tfrecords", named(2))
     assert record_writer.paths_to_write(Path("t.tfrecords"), 1, "") == [Path("t.tfrecords")]
     for count, shard in ((2, ""), (1, "1/2")):
@@ -266,7 +266,7 @@ def made(path, clips, first=0):
     record_writer.write(Path(path), "train", "image", items, lambda _: iter(pictures), {"contents": path})
 
 
-def test_a_table_counts_for_its_own_file_only(capsys):
+def test_a_table_of_contents_applies_to_its_own_file_only(capsys):
     """Another file of the same size and time in the place of ours: its own clips and labels count."""
     made("t.tfrecords", ["a.000", "b.000"])
     Path("elsewhere").mkdir()
@@ -279,7 +279,7 @@ def test_a_table_counts_for_its_own_file_only(capsys):
         "c.000": label_of(9).tolist(),
         "d.000": label_of(10).tolist(),
     }
-    assert "t.tfrecords: other records than its table of contents tells of" in capsys.readouterr().out
+    assert "t.tfrecords: its table of contents is of other records" in capsys.readouterr().out
     made("t.tfrecords", ["a.000", "b.000"])
     assert "2 records of 2 clips" in capsys.readouterr().out  # written anew
     assert set(record_reader.open_records("t.tfrecords", "train", "image").labels) == {"a.000", "b.000"}
@@ -290,14 +290,14 @@ def test_a_copy_is_read_once_and_is_the_same():
     before = record_reader.open_records("t.tfrecords", "train", "image")
     os.utime("t.tfrecords", ns=(0, 0))
     after = record_reader.open_records("t.tfrecords", "train", "image")
-    assert after.fingerprint == before.fingerprint and after.signs != before.signs
-    assert f'"{after.signs[0]}"' in Path("t.tfrecords.json").read_text()  # noted anew
+    assert after.fingerprint == before.fingerprint and after.stats != before.stats
+    assert f'"{after.stats[0]}"' in Path("t.tfrecords.json").read_text()  # noted anew
 
 
-def test_records_that_change_while_they_are_read_are_told():
+def test_records_that_change_while_being_read_are_reported():
     made("t.tfrecords", ["a.000", "b.000"])
     record_set = record_reader.open_records("t.tfrecords", "train", "image")
-    passes = record_reader.translate_read_errors(record_reader.batches(record_set, 1), record_set)
+    passes = record_reader.translate_read_errors(batching.batches(record_set, 1), record_set)
     next(passes)
     made("t.tfrecords", ["a.000", "b.000"], first=3)
     with pytest.raises(UserError, match="t.tfrecords: changed while it was read"):

@@ -17,7 +17,7 @@ from test_steps import examples, tree
 
 from first_impression.common import files, rules
 from first_impression.common.errors import UserError
-from first_impression.data import chalearn, record_reader
+from first_impression.data import batching, chalearn, record_reader
 
 STEPS = ("Video_to_Image.py", "vid_to_wav.py")
 WRITERS = ("Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
@@ -125,7 +125,7 @@ def test_shards_in_any_order_one_killed_and_repeated_make_what_one_run_makes(two
         assert record_set.size == len(whole[name]) and set(record_set.labels) == {clip for clip, _, _ in whole[name]}
         assert len(list(Path().glob(f"{name}.tfrecords-0000?-of-00003"))) == 3
         assert len(record_set.files) == (3 - len(empty) if key == "val" else 3)
-        batches = record_reader.batches(record_set, 4, shuffle_seed=1, pad=False)
+        batches = batching.batches(record_set, 4, shuffle_seed=1, pad=False)
         assert sum(len(indices) for _, _, indices, _ in batches) == record_set.size
     assert not list(Path().rglob(".*"))
 

@@ -380,7 +380,7 @@ def test_what_is_not_finite_is_not_scored(records):
     images = keras.Input((224, 224, 3))
     pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1e38)(images))
     save_run("dan", keras.Model(images, keras.layers.Dense(5)(pooled)))
-    with pytest.raises(UserError, match="dan: the model's answers are not finite"):
+    with pytest.raises(UserError, match="dan: the model's predictions are not finite"):
         call(evaluate)
     assert not Path("runs/fusion").exists()
 

@@ -25,7 +25,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
-from first_impression.data import annotations, audio, chalearn, record_reader, vggface
+from first_impression.data import annotations, audio, batching, chalearn, record_reader, vggface
 from first_impression.data.clips import find_clips, unzip
 from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound, loudness
@@ -260,7 +260,7 @@ class Records(Reader):
         opened = record_reader.open_records(path, "train", "image")
         names, _ = record_reader.read_names(opened)
         for images, labels, indices, _ in record_reader.translate_read_errors(
-            record_reader.batches(opened, 4, pad=False), opened
+            batching.batches(opened, 4, pad=False), opened
         ):
             finite(images.numpy(), (len(indices), 224, 224, 3))
             finite(labels.numpy(), (len(indices), 5))

@@ -99,7 +99,7 @@ def make_specimen(kind, folder):
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
     about = {"constants": {}, "records": {}, "start": {}}
-    checkpoint.save(folder, model, optimizer, checkpoint.Progress(about=about))
+    checkpoint.save(folder, model, optimizer, checkpoint.TrainingState(about=about))
     return checkpoint.path_in(folder)
 
 

@@ -228,10 +228,10 @@ def test_a_picture_that_claims_to_be_huge_fills_no_memory():
     Path("frame1.jpg").write_bytes(jpeg_of_size(224))
     assert len(Write_Into_TFRecords.pixels(Path("frame1.jpg"))) == record_reader.RAW_BYTES
     said, peak = limited(
-        "from first_impression.data import record_reader\n"
+        "from first_impression.data import batching, record_reader\n"
         "def read(path):\n"
         "    opened = record_reader.open_records(path, 'train', 'image')\n"
-        "    return len(list(record_reader.translate_read_errors(record_reader.batches(opened, 1), opened)))\n"
+        "    return len(list(record_reader.translate_read_errors(batching.batches(opened, 1), opened)))\n"
         f"for side in {sides}: refused(read, f'{{side}}.tfrecords')"
     )
     for side, line in zip(sides, said, strict=True):

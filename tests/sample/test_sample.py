@@ -67,7 +67,7 @@ def test_no_two_traits_rise_together(seed):
         assert np.abs(np.corrcoef(labels.T) - np.eye(5)).max() < 0.25  # the first draw's, mostly: 0.3 to 0.5
 
 
-def test_the_plan_stays_what_it_was():
+def test_the_default_plan_is_unchanged():
     """The scores in the README are of this plan; a digest of all names and labels of the default sample."""
     clips = [clip for clips in plan.plan_clips(80, 40, 0).values() for clip in clips]
     lines = [f"{clip.name} {list(clip.traits.values())}" for clip in clips]
@@ -75,7 +75,7 @@ def test_the_plan_stays_what_it_was():
 
 
 @pytest.mark.parametrize("foreign", ["vgg-face.mat", "README.txt", "data/training80_07.zip"])
-def test_it_does_not_mix_with_what_is_not_its_own(folder, foreign):
+def test_foreign_files_in_the_folder_are_refused(folder, foreign):
     Path(foreign).parent.mkdir(exist_ok=True)
     Path(foreign).write_bytes(b"the real thing")
     refused(run("sample_data.py", *SMALL), foreign, "empty folder")
@@ -110,7 +110,7 @@ def test_the_weights_are_vgg16s_and_say_that_they_are_not_vggface(folder):
     assert np.count_nonzero(kernel) == 128
 
 
-def test_clips_are_what_they_claim(small, folder):
+def test_clips_have_the_promised_frames_and_sound(small, folder):
     with zipfile.ZipFile(small / "data/training80_01.zip") as archive:
         names = archive.namelist()
         archive.extract(names[0])
@@ -150,12 +150,12 @@ def test_the_mouth_opens():
 
 def test_an_ffmpeg_that_fails_is_named(monkeypatch):
     monkeypatch.setattr(media, "ffmpeg", lambda: "false")
-    with pytest.raises(UserError, match=r"false could not make a clip \(without a reason\)"):
+    with pytest.raises(UserError, match=r"false could not make a clip \(no reason given\)"):
         dataset.encode([FRAME], np.zeros(4410), 10)
 
 
 @pytest.mark.parametrize("cut", [1, 100, 2000])
-def test_a_clip_that_is_not_whole_is_refused_though_ffmpeg_ends_well(monkeypatch, folder, cut):
+def test_a_truncated_clip_is_refused_though_ffmpeg_reports_success(monkeypatch, folder, cut):
     """As one of version 5 does on a full disk."""
     cutting = folder / "ffmpeg"
     cutting.write_text(f'#!/bin/sh\n"{FFMPEG}" "$@" && for last; do :; done && truncate -s -{cut} "$last"\n')
@@ -201,7 +201,7 @@ def test_the_shell_scripts_are_sound():
         assert subprocess.run(["bash", "-n", PROJECT / name]).returncode == 0
 
 
-def test_a_python_without_wheels_is_named_at_once(folder):
+def test_an_unsupported_python_is_refused_at_once(folder):
     (folder / "python9").write_text('#!/bin/sh\n[ "$1" = --version ] && echo "Python 9.9.9" || echo 9.9\n')
     (folder / "python9").chmod(0o755)
     for name in ("run_pipeline.sh", "environment.sh"):

@@ -82,7 +82,7 @@ def finish(workers):
     ]
 
 
-def test_two_workers_or_two_devices_train_as_one_does_and_a_killed_worker_costs_nothing(sounds):
+def test_two_workers_or_devices_train_as_one_and_a_killed_worker_costs_nothing(sounds):
     train_alone()
     for done in finish(start_workers("two")):
         assert done.returncode == 0, done.stderr
@@ -122,13 +122,14 @@ from first_impression.training.devices import Devices
 from first_impression.training.optimizers import SGD
 from first_impression.training.step import TrainingStep
 from model import build_model
+from train import LOSSES, train_step
 devices = Devices()
 keras.utils.set_random_seed(0)
 with devices.strategy.scope():
     model = build_model("dan_plus", image_size=32, seed=0)
     optimizer = SGD(0.0005, 0.9)
     optimizer.build(model.trainable_variables)
-    step = TrainingStep(devices, model, optimizer, "euclidean", weight_decay=0.1, reg_penalty=1.0)
+    step = TrainingStep(devices, train_step, model, optimizer, LOSSES["euclidean"], weight_decay=0.1, reg_penalty=1.0)
 start = model.get_weights()
 random, replicas = np.random.default_rng(0), devices.replicas
 for number in range(1, 21):
@@ -166,5 +167,5 @@ def test_dan_on_two_devices_takes_the_steps_of_one(folder):
         assert apart < (1e-3 if name.endswith("-1") else 0.1) * moved, name
 
 
-def test_a_group_that_makes_no_sense_ends_in_a_line(sounds):
+def test_a_senseless_tf_config_is_refused(sounds):
     refused(run_alone("train.py", "--MODEL", "audio", env={**os.environ, "TF_CONFIG": "{}x"}), "TF_CONFIG")

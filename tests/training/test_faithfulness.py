@@ -215,7 +215,7 @@ def test_the_head_of_the_default_is_the_tensorflow_1_codes():
     assert abs(kernel.std() / 0.08796 - 1) < 0.03  # of the truncated distribution
 
 
-def test_the_audio_model_starts_as_torchs_linear_layer_but_for_its_biases():
+def test_the_audio_model_starts_as_torchs_linear_layer_except_its_biases():
     """nn/Linear.lua: uniform within 1 / sqrt(79534); biases too, which here are 0."""
     kernel, bias = build_audio(0.0, 1.0, seed=3).get_layer("traits").get_weights()
     reach = FEATURES**-0.5
@@ -261,7 +261,7 @@ def gradient_of(loss, answers, labels):
     devices = SimpleNamespace(strategy=tf.distribute.OneDeviceStrategy("/cpu:0"))
     with devices.strategy.scope():
         optimizer = keras.optimizers.SGD(1.0)
-        step = TrainingStep(devices, model, optimizer, loss=loss)
+        step = TrainingStep(devices, train.train_step, model, optimizer, train.LOSSES[loss])
         optimizer.build(model.trainable_variables)
     step.start_epoch()
     count = len(answers)
@@ -287,7 +287,7 @@ def test_the_euclidean_loss_is_matconvnets_pdist():
     assert np.abs(found_gradient - gradient / 4).max() < 1e-5
 
 
-def test_only_nearer_than_a_thousandth_the_gradient_is_longer_than_matconvnets():
+def test_the_gradient_differs_from_matconvnets_only_within_a_thousandth_of_the_label():
     """The declared difference: there it falls with the distance, here it keeps its length down to a millionth."""
     answers, labels = answers_and_labels([1e-4, 0.3])
     _, gradient = pdist(answers, labels)
@@ -307,7 +307,7 @@ def test_the_squared_loss_is_the_mean_over_clips_and_traits():
 
 
 @pytest.mark.parametrize(("total", "count"), [(459, 92), (382, 96), (230, 115), (101, 101)])
-def test_the_frames_of_the_published_test_script_can_be_had(total, count):
+def test_the_frames_of_the_published_test_script_can_be_reproduced(total, count):
     """readdata_test.m: 1:round((cnt-1)/100):cnt are counted, and as many frames written, from the first on."""
     samples = range(1, total + 1, round((total - 1) / 100))
     assert len(samples) == count

@@ -9,9 +9,14 @@ import pytest
 from conftest import BLOCKS, spoil_layers, vgg_layers, write_mat
 
 from first_impression.common.errors import UserError
-from model import build_model, build_resnet, load_resnet, load_vggface, mean_colour
+from model import build_model, build_resnet, load_resnet, load_vggface
 
 SIDE = 64  # pixels: a small picture for a slow forward pass; pool5 is 2 x 2
+
+
+def mean_colour(model):
+    """The RGB colour (three floats, 0..255) that the model subtracts."""
+    return [-value for value in model.get_layer("minus_mean").offset]
 
 
 def forward(images, layers, head, described, mean):
@@ -63,7 +68,7 @@ def test_sizes_are_the_papers(name, parameters, descriptor):
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers)
 
 
-def test_head_starts_as_the_originals():
+def test_the_head_starts_as_in_the_tensorflow_1_code():
     kernel, bias = build_model("dan", seed=0).get_layer("traits").get_weights()
     assert (bias == 1).all() and abs(kernel.mean()) < 0.01
     assert np.abs(kernel).max() <= 0.2 and 0.08 < kernel.std() < 0.1  # truncated at two deviations
@@ -119,7 +124,7 @@ def test_a_mean_per_pixel_is_averaged_and_none_leaves_vgg_faces(folder):
 
 
 @pytest.mark.slow
-def test_all_wrong_layers_are_listed_at_once_and_nothing_is_loaded(folder):
+def test_all_wrong_layers_are_listed_together_and_nothing_is_loaded(folder):
     write_mat("vgg-face.mat", vgg_layers(np.random.default_rng(5), spoil_layers))
     model = build_model("dan", image_size=SIDE, seed=0)
     before = [weights.copy() for weights in model.get_weights()]
@@ -154,7 +159,7 @@ def test_a_senseless_mean_colour_is_refused_and_nothing_is_loaded(folder, mean):
 
 
 @pytest.mark.slow
-def test_unfit_files_are_named(folder):
+def test_unusable_files_are_refused_by_name(folder):
     model = build_model("dan", image_size=SIDE)
     with pytest.raises(UserError, match=r"vgg-face.mat is missing: .*1,086,058,494 bytes, MD5 3d6cd504bf9c98af"):
         load_vggface(model, "vgg-face.mat")
@@ -177,7 +182,7 @@ def test_unfit_files_are_named(folder):
 
 
 @pytest.mark.slow
-def test_resnet_sees_colours_as_kerass_own_does(folder):
+def test_resnet_takes_colours_as_keras_own_does(folder):
     """Keras's file without the top, in its format, gives the features that Keras's network gives on its own input."""
     import h5py
     from keras.applications import resnet50

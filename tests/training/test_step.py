@@ -11,6 +11,7 @@ from first_impression.data import audio, record_reader, record_writer
 from first_impression.training.devices import Devices
 from first_impression.training.optimizers import SGD
 from first_impression.training.step import TrainingStep
+from train import LOSSES, train_step
 
 CLIPS, BATCH = 7, 5  # the last batch of an epoch has two records
 
@@ -37,7 +38,7 @@ def an_epoch(records, pad, loss):
         model = keras.Model(sound, keras.layers.Dense(5, activation="sigmoid", name="traits")(sound))
         optimizer = SGD(learning_rate=0.5, momentum=0.5)
         optimizer.build(model.trainable_variables)
-        step = TrainingStep(devices, model, optimizer, loss, weight_decay=0.01)
+        step = TrainingStep(devices, train_step, model, optimizer, LOSSES[loss], weight_decay=0.01)
     step.start_epoch()
     first, steps = model.get_weights(), 0
     for batch in devices.batches(records, BATCH, shuffle_seed=2, pad=pad):

@@ -21,7 +21,7 @@ from PIL import Image
 from first_impression.common import signals
 from first_impression.common.errors import UserError
 from first_impression.common.files import write_json
-from first_impression.data import record_reader, record_writer
+from first_impression.data import batching, record_reader, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.training import checkpoint, saved_models
 
@@ -55,7 +55,7 @@ def variables(path):
 
 
 @pytest.mark.slow
-def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
+def test_a_resumed_training_equals_an_uninterrupted_one(material):
     done = run("train.py", *ARGUMENTS, "--RUNS", "whole")
     assert done.returncode == 0, done.stderr
     assert "running on the CPU" in done.stdout and "NOT the published VGG-Face" in done.stdout
@@ -108,7 +108,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
     # The scores are those of the saved model on the validation records
     model = keras.models.load_model("whole/dan/final.keras")
     contents = record_reader.open_records("val_full.tfrecords", "val", "image")
-    ((images, labels, rows, _),) = record_reader.batches(contents, 9)
+    ((images, labels, rows, _),) = batching.batches(contents, 9)
     names = record_reader.read_names(contents)[0][rows.numpy()]
     predicted = model(images).numpy()
     assert np.isclose(history["frame_mean"].iloc[1], 1 - np.abs(predicted - labels).mean(), atol=1e-6)
@@ -126,7 +126,7 @@ def test_a_stopped_training_goes_on_as_if_it_had_not_stopped(material):
 
 
 @pytest.mark.soak
-def test_dan_plus_trains_on_the_originals_records_and_the_penalty_counts(material):
+def test_dan_plus_trains_on_the_originals_records_and_the_penalty_is_in_the_loss(material):
     """Raw records without clip names, as the original wrote them: scores by frame only."""
     for path, key in (("train_full.tfrecords", "train"), ("val_full.tfrecords", "val")):
         with tf.io.TFRecordWriter(path) as writer:
@@ -153,7 +153,7 @@ def test_a_missing_file_is_named(material, lacking):
 
 
 @pytest.mark.slow
-def test_unfit_files_end_in_a_line(material):
+def test_unusable_files_are_refused_by_name(material):
     Path("vgg-face.mat").write_bytes(b"no MAT file" * 99)
     refused(run("train.py"), "vgg-face.mat is not a readable MAT file")
     Path("val_full.tfrecords").write_bytes(Path("val_full.tfrecords").read_bytes()[:-9])
@@ -176,13 +176,13 @@ def test_training_in_bfloat16_leaves_a_float32_model(material):
     for one, other in zip(model.get_weights(), best.get_weights(), strict=True):
         assert (one == other).all()
     contents = record_reader.open_records("val_full.tfrecords", "val", "image")
-    ((images, labels, *_),) = record_reader.batches(contents, 9)
+    ((images, labels, *_),) = batching.batches(contents, 9)
     error = np.abs(model(images).numpy() - labels).mean()
     assert np.isclose(pd.read_csv("runs/dan/history.csv")["frame_mean"].iloc[0], 1 - error, atol=0.02)
 
 
 @pytest.mark.slow
-def test_what_is_not_finite_is_named(folder):
+def test_nonfinite_features_and_losses_are_reported_with_their_clips(folder):
     """A value of one clip's sound; then the loss, at a rate far too high."""
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
@@ -207,7 +207,7 @@ def test_what_is_not_finite_is_named(folder):
     refused(done, "epoch 1/2, step 2: loss or gradient is not finite, on train.00")
 
 
-def test_clips_of_both_splits_and_labels_of_another_order_are_refused(material):
+def test_clips_in_both_splits_and_reordered_labels_are_refused(material):
     write_records(Path("val_full.tfrecords"), "val", 3, 1)
     features = Path("train_full.tfrecords").read_bytes()  # given as validation: other keys
     Path("copy.tfrecords").write_bytes(features)
@@ -295,7 +295,7 @@ def test_the_audio_regressor_learns_as_torch_does(folder, arguments, options):
     assert len(history) == 4 and history["training_loss"].iloc[-1] < history["training_loss"].iloc[0]
 
 
-def test_weights_that_are_not_finite_are_not_saved(folder):
+def test_nonfinite_weights_are_not_saved(folder):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
     arguments = ("--MODEL", "audio", "--OPTIMIZER", "sgd", "--WEIGHT_DECAY", "6.5", "--LEARNING_RATE", "1e38")
@@ -317,7 +317,7 @@ def test_resnet_trains_by_its_recipe(material):
 
 
 @pytest.mark.soak
-def test_resnet_goes_on_as_if_it_had_not_stopped(material):
+def test_a_resumed_resnet_equals_an_uninterrupted_one(material):
     """Its batch normalisation has statistics beside the weights."""
     arguments = (str(PROJECT / "recipes/paper_resnet.py"), "--BATCH_SIZE", "3")
     for epochs, runs in (("2", "whole"), ("1", "parts"), ("2", "parts")):
@@ -328,7 +328,7 @@ def test_resnet_goes_on_as_if_it_had_not_stopped(material):
 
 
 @pytest.mark.slow
-def test_a_run_goes_on_with_its_own_records_only(folder):
+def test_a_run_resumes_with_its_own_records_only(folder):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
     assert run("train.py", "--MODEL", "audio", "--N_EPOCHS", "1").returncode == 0
@@ -347,7 +347,7 @@ def test_a_run_goes_on_with_its_own_records_only(folder):
 
 
 @pytest.mark.slow
-def test_no_model_stands_that_is_not_of_the_training_beside_it(folder, monkeypatch):
+def test_models_of_another_training_are_removed_or_refused(folder, monkeypatch):
     write_sounds("train_audio_full.tfrecords", "train", 6)
     write_sounds("val_audio_full.tfrecords", "val", 3)
     arguments, final = ("--MODEL", "audio", "--N_EPOCHS"), Path("runs/audio/final.keras")

@@ -1,0 +1,77 @@
+"""Everything that a training writes into its run's folder. Of several workers only the first writes."""
+
+import contextlib
+import functools
+
+from first_impression.common import files
+from first_impression.evaluation import predictions
+from first_impression.training import checkpoint, history, saved_models
+
+
+@contextlib.contextmanager
+def open_run(folder, writes):
+    """The `RunWriter` of the run in `folder`; a second training is kept out in the block.
+
+    A worker that does not write, since another one does, gets a `NoWriter`.
+    """
+    if not writes:
+        yield NoWriter()
+        return
+    with checkpoint.lock(folder):
+        yield RunWriter(folder)
+
+
+class RunWriter:
+    """Writes one run's files, from what `begin` is given."""
+
+    def __init__(self, folder):
+        self._folder = folder
+
+    def begin(self, model, optimizer, state, labels):
+        """Note how and on what `model` is trained: settings.json and training_labels.csv.
+
+        `state` is the `checkpoint.TrainingState`, `labels` are those of the training clips, {clip: float [5]}.
+        """
+        self._model, self._optimizer, self._state = model, optimizer, state
+        files.write_json(self._folder / "settings.json", state.about)
+        predictions.write_csv(self._folder / saved_models.TRAINING_LABELS, labels)
+
+    def remove_final(self):
+        """Remove final.keras: of fewer epochs than the history beside it, it would pass for the trained model."""
+        files.remove(self._folder / saved_models.FINAL)
+
+    def save_checkpoint(self):
+        """Write what a stopped training resumes from. Raises `UserError` where a weight is not finite."""
+        checkpoint.save(self._folder, self._model, self._optimizer, self._state)
+
+    def end_epoch(self, keep, made_from):
+        """Write the history, the curves and a checkpoint; and the epoch's model, if it is to `keep` or the best so far.
+
+        `made_from` is noted beside the model. Raises `UserError` where a weight is not finite.
+        """
+        history.write(self._folder, self._state, self._board)
+        saved_models.save_epoch(self._model, self._folder, self._state.history, keep, made_from)
+        self.save_checkpoint()
+
+    def finish(self, made_from):
+        """Write final.keras, unless it is there. Raises `UserError` where another model of the run has changed."""
+        if not saved_models.is_final(self._folder, self._state.final):
+            self._state.final = saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
+            self.save_checkpoint()
+        saved_models.refuse_changed(*files.listed(self._folder, "[!.]*.keras"))
+
+    @functools.cached_property
+    def _board(self):
+        """The run's TensorBoard log, a `tf.summary` writer, which makes its file at once."""
+        import tensorflow as tf
+
+        return tf.summary.create_file_writer(str(self._folder / "logs"))
+
+
+class NoWriter:
+    """In the place of a `RunWriter`: writes nothing."""
+
+    def begin(self, *_):
+        """Do nothing, like the other methods."""
+
+    remove_final = save_checkpoint = end_epoch = finish = begin
