@@ -23,11 +23,7 @@ def recipe(text, path="mine.py"):
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=[path.stem for path in RECIPES])
-<<<<<<< HEAD
-def test_every_recipe_of_the_project_is_read_and_names_its_run(path):
-=======
 def test_every_recipe_of_the_project_is_valid_and_names_its_run(path):
->>>>>>> wt-step
     settings = read(str(path))
     assert train.run_name(settings) == path.stem
     assert settings.MODEL in path.stem or path.stem == "sample_dan"
@@ -48,11 +44,7 @@ def test_flags_override_the_recipe_and_the_recipe_overrides_the_script(folder, c
     assert read().constants() == {name: getattr(train, name) for name in settings.constants()}
 
 
-<<<<<<< HEAD
-def test_a_run_is_named_by_the_flag_else_by_the_recipe_else_by_the_model(folder):
-=======
 def test_a_run_is_named_by_NAME_else_the_recipe_else_the_model(folder):
->>>>>>> wt-step
     Path("tries").mkdir()
     path = recipe('MODEL = "audio"\n', "tries/my.try.py")
     assert train.run_name(read(path, "--NAME", "other")) == "other"
@@ -94,13 +86,8 @@ def test_a_recipe_holds_literals_only_and_is_not_executed(folder, line):
     assert not Path(MARK).exists()
 
 
-<<<<<<< HEAD
-def test_a_file_that_is_not_a_recipe_is_refused(folder):
-    with pytest.raises(UserError, match="no.py is missing: .* recipes/paper_dan.py"):
-=======
 def test_files_that_are_not_recipes_are_refused_by_name(folder):
     with pytest.raises(UserError, match="no.py is missing: give a recipe's path, as recipes/paper_dan.py"):
->>>>>>> wt-step
         read("no.py")
     Path("latin1.py").write_bytes(b'NAME = "\xe4"')
     with pytest.raises(UserError, match="latin1.py is not a recipe"):
@@ -130,31 +117,19 @@ def test_files_that_are_not_recipes_are_refused_by_name(folder):
         ("WEIGHTS = {}", "mine.py: WEIGHTS = {}: "),
     ],
 )
-<<<<<<< HEAD
-def test_refusals_of_names_and_values_name_the_recipe(folder, line, words):
-=======
 def test_an_unknown_name_or_bad_value_is_reported_with_the_recipe(folder, line, words):
->>>>>>> wt-step
     with pytest.raises(UserError, match=words):
         read(recipe(f"SEED = 3\n{line}\n"))
 
 
-<<<<<<< HEAD
-def test_a_value_that_a_flag_overrides_is_not_checked(folder):
-=======
 def test_a_flag_overrides_a_bad_value_and_is_checked_itself(folder):
->>>>>>> wt-step
     path = recipe("BATCH_SIZE = 0\n")
     assert read(path, "--BATCH_SIZE", "2").BATCH_SIZE == 2
     with pytest.raises(UserError, match="^BATCH_SIZE = -1: "):
         read(path, "--BATCH_SIZE", "-1")
 
 
-<<<<<<< HEAD
-def test_rules_hold_for_every_reader_of_the_settings():
-=======
 def test_rules_also_hold_for_programs_that_read_the_settings():
->>>>>>> wt-step
     """A benchmark or a notebook that imports the script gets the checks of the command line."""
     names = {**vars(train), "BATCH_SIZE": 0}
     with pytest.raises(UserError, match="^BATCH_SIZE = 0: must be a whole number, from 1"):
