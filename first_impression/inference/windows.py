@@ -14,7 +14,6 @@ from first_impression.data.frames import frame_indices
 from first_impression.data.sound import SAMPLE_RATE
 from first_impression.inference.unlike import Look, bandwidth
 
-SECONDS = 15.3  # of a window: what ChaLearn's clips last, and what the audio model hears
 # What a clip may be longer and still be one window. A clip cut at 15.3 s ends with a whole frame, and its sound with a
 # whole packet, up to 0.05 s later
 TOLERANCE = 0.1
@@ -47,7 +46,7 @@ class Window:
         self.band = bandwidth(sound)
 
 
-def plan(start, end, seconds=SECONDS):
+def plan(start, end, seconds=audio.CLIP_SECONDS):
     """The windows of the part of a clip from `start` to `end`: [(start, end)], `seconds` long, or one that is shorter.
 
     All in seconds. They follow each other without a gap, but for the last: it ends with the part.
