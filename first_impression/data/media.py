@@ -33,8 +33,8 @@ MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make 
 
 # Errors of ffmpeg that are not the clip's fault. Lack of memory mostly is: damaged sizes ask for any amount
 MACHINE_FAULTS = ("Permission denied", "Too many open files")
-# Signals that a crash of ffmpeg raises, which a clip can cause. All others come from outside
-CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
+# Signals of a crash of ffmpeg, which a clip can cause; all others come from outside. Windows lacks some
+CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS")]
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 

@@ -28,9 +28,7 @@ class Look:
 
     dark: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # bool [n]
     still: np.ndarray = field(default_factory=lambda: np.empty(0, bool))  # bool [n], equal to the frame before
-    faces: list | None = (
-        None  # per frame the boxes of its faces, float64 [k, 4] as of `find_faces`; None: not looked for
-    )
+    faces: list | None = None  # per frame what `find_faces` gives, float64 [k, 4]; None where it was not asked
 
 
 def look_at(jpegs, aspect, with_faces):
@@ -67,7 +65,7 @@ def in_length(seconds):
 
 
 def in_pictures(video, look):
-    """Yield the warnings about a clip's pictures, as text: `video` is its `VideoStream`, `look` the `Look` of all frames."""
+    """Yield the warnings about a clip's pictures, as text, from its `VideoStream` and the `Look` of all its frames."""
     count = len(look.dark)
     if video.height > video.width:
         yield f"portrait format, {video.width} x {video.height}: the training clips are landscape"

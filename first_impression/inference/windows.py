@@ -1,4 +1,4 @@
-"""A clip of any length as windows of the length that the models were trained on, the last one aligned to the clip's end.
+"""A clip of any length as windows as long as the training clips, the last one aligned to the clip's end.
 
 All models answer a window for the same span of time.
 """
@@ -13,8 +13,8 @@ from first_impression.data.frames import frame_indices
 from first_impression.data.sound import SAMPLE_RATE
 from first_impression.inference.unlike import Look, bandwidth
 
-# Seconds by which a clip may be longer than a window and still be one. A clip cut at 15.3 s ends with a whole frame, and
-# its sound with a whole packet, up to 0.05 s later
+# Seconds by which a clip may exceed a window and still be one. A clip cut at 15.3 s ends with a whole frame, and its
+# sound with a whole packet, up to 0.05 s later
 TOLERANCE = 0.1
 # Seconds of sound that the audio model needs in one of several windows: a shorter sound it would hear over and over
 LEAST_SOUND = 1.0
@@ -59,8 +59,8 @@ def plan(start, end, seconds=audio.CLIP_SECONDS):
 def frames_in(spans, frames, count):
     """Yield up to `count` frames of each window, spread over it: [(time, JPEG)].
 
-    `spans` come from `plan`; `frames` is an iterator of (time, JPEG) in time order. No more than one window's frames are
-    held at a time. A window without a frame of its own shows the last one before it.
+    `spans` come from `plan`; `frames` is an iterator of (time, JPEG) in time order. No more than one window's frames
+    are held at a time. A window without a frame of its own shows the last one before it.
     """
     held, standing = [], []
     for start, end in spans:
