@@ -21,7 +21,8 @@ from pathlib import Path
 
 from first_impression.common import files, parallel, rules, script
 from first_impression.common.errors import BadClipError, UserError, name_some
-from first_impression.data import media
+from first_impression.data import audio, media
+from first_impression.data.chalearn import VIDEO_SUFFIXES
 from first_impression.inference import answers, tables, windows
 from first_impression.inference.clip import open_clip
 from first_impression.sharing.fetching import published_folder
@@ -36,7 +37,9 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 RECURSIVE = False  # True: the folders' subfolders are searched too
 START = 0.0  # seconds of each clip to pass over
 SECONDS = 0.0  # how much of it to answer then; 0: to its end
-WINDOW = 15.3  # seconds that the models answer at a time, as long as the clips of the training; a longer clip in parts
+WINDOW = (
+    audio.CLIP_SECONDS
+)  # seconds that the models answer at a time, as long as the clips of the training; a longer clip in parts
 FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip, or over each window; a shorter one gives all it has
 BATCH_SIZE = 25  # frames at a time
 
@@ -53,14 +56,13 @@ RULES = {
     "EPOCHS": saved_models.epochs_rule,
     "START": rules.at_least(0),
     "SECONDS": rules.at_least(0),
-    "WINDOW": rules.between(windows.LEAST_SOUND, windows.SECONDS),
+    "WINDOW": rules.between(windows.LEAST_SOUND, audio.CLIP_SECONDS),
     "FRAMES_PER_CLIP": rules.whole(1, 10**6),
     "BATCH_SIZE": rules.whole(1, 10**6),
 }
 
-SUFFIXES = set(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .3gp .ogv .gif".split()) | set(
-    ".wav .mp3 .m4a .aac .flac .ogg .opus .wma".split()
-)
+# Of the files in a folder that are taken for clips
+SUFFIXES = VIDEO_SUFFIXES.union(".gif .wav .mp3 .m4a .aac .flac .ogg .opus .wma".split())
 
 
 def main(settings):

@@ -16,7 +16,9 @@ from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 # SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
 warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
 
-# Windows of a 15.3 s clip. The authors call `logfbank` on the stereo array, which it flattens: left and right
+CLIP_SECONDS = 15.3  # what ChaLearn's clips last; the audio model hears that much
+
+# Windows of a clip that long. The authors call `logfbank` on the stereo array, which it flattens: left and right
 # samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529.
 WINDOWS = 3059
 FILTERS = 26  # mel filters, the library's default

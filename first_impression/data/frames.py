@@ -1,19 +1,18 @@
-"""Frames out of clips: which ones, as JPEG files, and all of a long one with their times."""
+"""Frames of clips: which ones to take, written as JPEG files, and all of a long clip's with their times."""
 
 import functools
 import struct
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import media
+from first_impression.data import media, streams
 
-MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command
+MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command line
 
 JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
-JPEG_END = b"\xff\xd9"  # stands nowhere else in what ffmpeg's encoder writes: in its data, \xff is followed by \0
+JPEG_END = b"\xff\xd9"  # found nowhere else in what ffmpeg's encoder writes: in its data, \xff is followed by \0
 
 
 def frame_indices(total, count, sampling):
@@ -28,16 +27,17 @@ def frame_indices(total, count, sampling):
     return np.linspace(0, total - 1, count).round().astype(int).tolist()
 
 
-def extract_frames(video, folder, count, sampling, size):
+def extract_frames(video, folder, count, sampling, size, packets=None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
     Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased
-    bicubic filter, and turned upright where the file says so.
+    bicubic filter, and turned upright where the file says so. `packets` are the `Packets` of its pictures; without
+    them, they are listed first, in the way that makes decoding fastest.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
-    listed = _list_frames(video)
-    wanted = frame_indices(len(listed), count, sampling)
-    written = _write_jpegs(video, folder, wanted, size, _needless(listed, wanted))
+    packets, referred = (packets, None) if packets else _list_frames(video)
+    wanted = frame_indices(len(packets.shown), count, sampling)
+    written = _write_jpegs(video, folder, wanted, size, _needless(packets, referred, wanted))
     if written < len(wanted):
         # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes.
         total = _decodable_frames(video)
@@ -49,10 +49,10 @@ def extract_frames(video, folder, count, sampling, size):
 
 
 def frames_from(video, size, start=0.0):
-    """Yield (when it is shown, JPEG as bytes) of each frame from `start` on, in seconds, in the order of time.
+    """Yield (when it is shown, in seconds, its JPEG as bytes) for each frame from `start` (seconds) on, in time order.
 
-    The JPEGs are those that `extract_frames` writes. Read as they are decoded, so that an hour takes no more memory
-    than a second. Raises `BadClipError` for a video that cannot be decoded.
+    The JPEGs are those that `extract_frames` writes. They are read as they are decoded, so that an hour takes no more
+    memory than a second. Raises `BadClipError` for a video that cannot be decoded.
     """
 
     def read(opened, entered_at):
@@ -70,9 +70,9 @@ def frames_from(video, size, start=0.0):
 def _timed_jpegs(smjpeg):
     """Yield (time in milliseconds, JPEG) of each picture in a stream of the format SMJPEG.
 
-    That is one picture after another, each with its time and its length before it: what MJPEG alone does not tell.
+    Each picture is preceded by its time and its length, which MJPEG alone does not give.
     """
-    smjpeg.read(16)  # its name, its version, and a duration that nobody knew
+    smjpeg.read(16)  # its name, its version, and a duration that was not known
     while smjpeg.read(4) not in (b"HEND", b""):
         smjpeg.read(struct.unpack(">I", smjpeg.read(4))[0])
     while len(head := smjpeg.read(12)) == 12:
@@ -80,64 +80,52 @@ def _timed_jpegs(smjpeg):
         yield milliseconds, smjpeg.read(length)
 
 
-class Frame(NamedTuple):
-    """A frame as it lies in the file, undecoded."""
-
-    shown: int  # when, in the stream's own unit; media.NO_TIME where the file does not tell
-    referred: bool  # whether other frames may need it for their decoding
-
-
 def _list_frames(video):
-    """The frames of the video stream, in the file's order, read through without decoding: a list of `Frame`.
+    """The `Packets` of a clip's pictures, and which of them others may need for their decoding, bool [n].
 
-    Only for H.264, and by an ffmpeg of version 6 or later, some are known not to be referred to.
+    Only for H.264, and by an ffmpeg of version 6 or later, some are known not to be needed.
     Raises `BadClipError` for a video that is cut short or has no pictures.
     """
-    copies = ["-map", "0:V:0"]
-    # The second copy lacks the frames that no other frame refers to
-    for copies_and_filter in ([*copies, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"], copies):
-        done = media.run(["-xerror", *media.opening(video), *copies_and_filter, *media.LISTING, "-"])
-        if done.returncode == 0:
-            break
-    media.refuse_cut(done, "video stream")
-    packets, _ = media.read_listing(done.stdout)
-    times = [[(packet.decoded, packet.shown) for packet in packets if packet.stream == copy] for copy in (0, 1)]
-    referred = set(times[1])
-    if b"#codec_id 1: h264" not in done.stdout or not referred.issubset(times[0]):
-        referred = set(times[0])
-    return [Frame(shown, (decoded, shown) in referred) for decoded, shown in times[0]]
+    opened = ["-xerror", *media.opening(video), "-map", "0:V:0"]
+    # The second copy of the stream lacks the frames that no other frame refers to
+    listed, ffmpeg = streams.list_packets([*opened, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"])
+    if ffmpeg.returncode:
+        listed, ffmpeg = streams.list_packets(opened)
+    media.refuse_cut(ffmpeg, "video stream")
+    when = [np.stack([copy.decoded, copy.shown], axis=1).view("i8,i8").ravel() for copy in listed]
+    referred = np.ones(len(when[0]), bool)
+    if len(listed) > 1 and listed[1].facts["codec_id"] == "h264" and np.isin(when[1], when[0]).all():
+        referred = np.isin(when[0], when[1])
+    return listed[0], referred
 
 
-def _needless(listed, wanted):
-    """Which frames may go undecoded: [(place in the file, index in time)], for the `wanted` indices."""
-    if all(frame.referred for frame in listed) or media.NO_TIME in (frame.shown for frame in listed):
-        return []
-    wanted = set(wanted)
-    in_time = sorted(range(len(listed)), key=lambda place: listed[place].shown)
-    unwanted = [(place, index) for index, place in enumerate(in_time) if index not in wanted]
-    return [(place, index) for place, index in unwanted if not listed[place].referred][:MOST_NEEDLESS]
+def _needless(packets, referred, wanted):
+    """Which frames may stay undecoded for the `wanted` indices: (places in the file, indices in time), int [k] both."""
+    if referred is None or streams.NO_TIME in packets.shown:
+        return (), ()
+    in_time = np.argsort(packets.shown, kind="stable")  # the place in the file of each
+    unwanted = np.setdiff1d(np.flatnonzero(~referred[in_time]), wanted)[:MOST_NEEDLESS]
+    return np.sort(in_time[unwanted]), unwanted
 
 
 def _decodable_frames(video):
-    passed = [*_as_they_come(media.ffmpeg()), "-f", "framecrc", "-"]
-    done = media.run([*media.opening(video), "-map", "0:V:0", *passed])
-    if done.returncode:  # one that failed has counted too few
-        raise media.failure(done.stderr)
-    return sum(not line.startswith(b"#") for line in done.stdout.splitlines())
+    listing = [*media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg()), "-f", "framecrc"]
+    ffmpeg = media.stream(listing, lambda lines: sum(not line.startswith(b"#") for line in lines))
+    if ffmpeg.returncode:  # it has counted too few
+        raise media.failure(ffmpeg.stderr)
+    return ffmpeg.taken
 
 
-def _write_jpegs(video, folder, indices, size, needless=()):
+def _write_jpegs(video, folder, indices, size, needless=((), ())):
     """Write the frames with these sorted indices, without decoding the `needless`; returns how many came out."""
     if not indices:
         return 0
-    dropped = []
-    if needless:
-        places, missing = map(sorted, zip(*needless, strict=True))
-        dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"]
-        indices = (np.array(indices) - np.searchsorted(missing, indices)).tolist()
+    places, missing = needless
+    dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"] if len(places) else []
+    indices = np.array(indices) - np.searchsorted(missing, indices)
     filters = f"select='{_one_of(indices)}',{_resized(size)}"
     form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(len(indices))]
-    form += ["-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY), "-threads", "1", "-f", "image2pipe", "-"]
+    form += ["-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY), "-threads", "1", "-f", "image2pipe"]
     # one thread each: the clips run side by side
     opening = ["-threads", "1", *dropped, *media.opening(video)]
 
@@ -147,12 +135,12 @@ def _write_jpegs(video, folder, indices, size, needless=()):
             (Path(folder) / f"frame{number}.jpg").write_bytes(picture)
         return number
 
-    done = media.stream([*opening, "-map", "0:V:0", "-vf", filters, *form], write)
-    if done.returncode:
-        if needless:  # an old ffmpeg cannot leave them out: the caller tries without
+    ffmpeg = media.stream([*opening, "-map", "0:V:0", "-vf", filters, *form], write)
+    if ffmpeg.returncode:
+        if dropped:  # an old ffmpeg cannot leave them out: the caller tries without
             return 0
-        raise media.failure(done.stderr)
-    return done.taken
+        raise media.failure(ffmpeg.stderr)
+    return ffmpeg.taken
 
 
 def _resized(size):
@@ -162,7 +150,7 @@ def _resized(size):
 
 
 def _whole_jpegs(stream):
-    """The JPEG files that follow each other in `stream`, as bytes; what does not end as one is left out."""
+    """Yield the JPEG files that follow each other in `stream`, as bytes, without a last one that is incomplete."""
     rest = b""
     while chunk := stream.read(1 << 16):
         *pictures, rest = (rest + chunk).split(JPEG_END)
@@ -170,7 +158,7 @@ def _whole_jpegs(stream):
 
 
 def _one_of(numbers):
-    """ffmpeg's expression for "n is one of these sorted numbers": a search tree, since long sums are refused."""
+    """ffmpeg's expression for "n is one of these sorted numbers": a search tree, since ffmpeg refuses long sums."""
     runs = np.split(numbers, np.flatnonzero(np.diff(numbers) > 1) + 1)
     if len(runs) == 1:
         return f"between(n,{numbers[0]},{numbers[-1]})"

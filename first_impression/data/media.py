@@ -1,7 +1,7 @@
-"""The ffmpeg command: which one is run, how it opens a clip, and whose fault it is where it fails.
+"""The ffmpeg command: which one is run, how it opens a clip, and whether the clip or the machine made it fail.
 
-It never writes a file here. What it decodes comes through a pipe, and Python writes it: so a full disk is an error of
-Python's own, with the system's number, whereas some versions of ffmpeg cut the file short and report success.
+ffmpeg writes no files. It decodes into a pipe and Python writes the files, so that a full disk raises an `OSError`;
+some versions of ffmpeg cut the file short and report success.
 """
 
 import contextlib
@@ -14,63 +14,62 @@ import signal
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from fractions import Fraction
 from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
 from first_impression.common.errors import BadClipError, UserError
 
-VARIABLE = "FFMPEG"  # environment variable: the path or name of another ffmpeg than the pinned one
-OLDEST = (4, 2)  # the oldest version that the tests pass with
+VARIABLE = "FFMPEG"  # environment variable: path or name of an ffmpeg to use instead of the pinned one
+OLDEST = (4, 2)  # the oldest version that passes the tests
 
-# What a clip may be: containers that hold pictures and sound themselves. ffmpeg tells by the content, not the name, and
-# knows playlists too (concat, DASH, HLS, SDP ..), which would make it open any file or address that stands in them
+# The formats a clip may have: containers that hold pictures and sound themselves. ffmpeg goes by the bytes, not the
+# name, and also knows playlists (concat, DASH, HLS, SDP ..), which would make it open any file or address they list
 CONTAINERS = (
     "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,gif,rm,dv,mxf,nut,"
     "wav,w64,mp3,aac,flac,ac3,eac3,dts,aiff,au,caf,amr,ape,wv,tta"
 )
-MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make ffmpeg fill the memory
+MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make ffmpeg exhaust the memory
 
-# What ffmpeg says when it is not the clip's fault. A lack of memory mostly is: damaged sizes ask for any amount
+# Errors of ffmpeg that are not the clip's fault. Lack of memory mostly is: damaged sizes ask for any amount
 MACHINE_FAULTS = ("Permission denied", "Too many open files")
-# Signals that ffmpeg sends itself by a fault of its own: a clip can cause them. All others come from without
-CRASHES = (signal.SIGSEGV, signal.SIGABRT, signal.SIGFPE, signal.SIGILL, signal.SIGBUS)
-STOPPED = 255  # ffmpeg's status where a signal asked it to end; and that of its error -1, of which it says:
-ERROR_1 = b"Operation not permitted"  # a decoder that does not like its stream gives that number
+# Signals of a crash of ffmpeg, which a clip can cause; all others come from outside. Windows lacks some
+CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS")]
+STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
+ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 
-# Seconds by which a part is entered before it begins: a file without a table of its key frames is entered in the midst
-# of a group of pictures, which cannot be decoded. Groups of more than 20 s are rare
+# Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
+# middle of a group of pictures, which cannot be decoded. Groups longer than 20 s are rare
 ENTER_EARLY = 20.0
 
-LISTING = ("-c", "copy", "-f", "framecrc")  # the form of output that `read_listing` reads: packets, undecoded
-NO_TIME = -(2**63)  # ffmpeg's number for a time that a file does not tell
-DISCARD = 4  # ffmpeg's flag of a packet that is decoded, if at all, but not shown
+# Options that make ffmpeg describe what it opens (duration, rotation) and mark each line of its log with its level
+DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
+ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")
 
 
 class Ffmpeg(NamedTuple):
     """An ffmpeg that starts."""
 
     path: str
-    version: str  # as it tells it itself: "5.1.9-0+deb12u1"
+    version: str  # as ffmpeg prints it: "5.1.9-0+deb12u1"
 
 
 def ffmpeg():
     """Path of the ffmpeg to use: the pinned one of the imageio-ffmpeg wheel, or the one that FFMPEG names.
 
-    What is on the PATH does not count: frames of another version differ in their bytes, and so would the records.
-    Raises `UserError` where there is none, it does not start, or is older than 4.2.
+    The PATH is ignored: another version decodes to other bytes, and the records would differ.
+    Raises `UserError` if there is none, it does not start, or is older than 4.2.
     """
     return _find(os.environ.get(VARIABLE, "")).path
 
 
 def ffmpeg_version():
-    """Its version, as it tells it itself: "5.1.9-0+deb12u1". Raises as `ffmpeg` does."""
+    """The version of the ffmpeg to use, as it prints it: "5.1.9-0+deb12u1". Raises as `ffmpeg` does."""
     return _find(os.environ.get(VARIABLE, "")).version
 
 
 def require_ffmpeg():
-    """For the start of a script: make sure that there is an ffmpeg, and say which where the user named it."""
+    """For the start of a script: check that there is an ffmpeg, and print which one if the user chose it."""
     path = ffmpeg()
     if os.environ.get(VARIABLE):
         print(f"ffmpeg {ffmpeg_version()} from {path}, as the environment variable {VARIABLE} says", flush=True)
@@ -92,13 +91,13 @@ def _find(named):
         raise UserError(f"{path} does not start ({error.strerror}): {remedy}") from None
     if started.returncode:
         raise UserError(f"{path} does not start ({_last_line(started.stderr)}): {remedy}")
-    told = re.match(r"ffmpeg version (\S+)", started.stdout)
-    if not told:
+    version = re.match(r"ffmpeg version (\S+)", started.stdout)
+    if not version:
         raise UserError(f"{path} is not ffmpeg: {remedy}")
-    number = re.match(r"n?(\d+)\.(\d+)", told[1])  # a development version has none, and is a new one
+    number = re.match(r"n?(\d+)\.(\d+)", version[1])  # a development version has none, and counts as new
     if number and (int(number[1]), int(number[2])) < OLDEST:
-        raise UserError(f"{path} is ffmpeg {told[1]}, and 4.2 is the oldest that will do: {remedy}")
-    return Ffmpeg(path, told[1])
+        raise UserError(f"{path} is ffmpeg {version[1]}, and 4.2 is the oldest that works: {remedy}")
+    return Ffmpeg(path, version[1])
 
 
 def _pinned():
@@ -108,15 +107,15 @@ def _pinned():
 
 
 def opening(video):
-    """The arguments that open `video`, and nothing else."""
+    """The ffmpeg arguments that open the file `video`, and no other file or address."""
     guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
     return [*guard, "-i", f"file:{Path(video).absolute()}"]
 
 
 def run(arguments):
-    """Run ffmpeg to its end; returns what `subprocess.run` does, with what was written to `-` as `stdout`.
+    """Run ffmpeg to its end; returns a `CompletedProcess` whose `stdout`, as bytes, is what ffmpeg wrote to `-`.
 
-    Raises `UserError` where it was killed; any other status is for the caller to judge.
+    Raises `UserError` if ffmpeg was killed; the caller judges any other status.
     """
     done = subprocess.run(_command(arguments), stdin=subprocess.DEVNULL, capture_output=True)
     _refuse_killed(done.returncode, done.stderr)
@@ -125,50 +124,79 @@ def run(arguments):
 
 @dataclass
 class Streaming:
-    """An ffmpeg at work. How it went is known once the block of `streaming` has ended."""
+    """A running ffmpeg; all but `stdout` is set when the block of `streaming` ends."""
 
-    stdout: object  # a binary file: what it writes to `-`
+    stdout: object  # binary file: what ffmpeg writes to `-`
     returncode: int | None = None
-    stderr: bytes = b""
-    taken: object = None  # what the `take` of `stream` returned
+    stderr: bytes = b""  # its errors
+    log: bytes = b""  # everything it said
+    taken: object = None  # what the reader given to `stream` returned
 
 
 @contextlib.contextmanager
-def streaming(arguments):
-    """Run ffmpeg while the block reads all of its output: gives a `Streaming`. A block that is left early ends it.
+def streaming(arguments, pass_fds=()):
+    """Run ffmpeg while the block reads its output: gives a `Streaming`. If the block is left early, ffmpeg is killed.
 
-    Raises `UserError` where ffmpeg was killed; any other status is for the caller to judge.
+    Raises `UserError` if something else killed it; the caller judges any other status.
     """
     with contextlib.ExitStack() as stack:
-        listening = stack.enter_context(ThreadPoolExecutor(1))
-        process = stack.enter_context(
-            subprocess.Popen(
-                _command(arguments), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-        )
-        stack.callback(process.kill)  # where the block fails; one that has ended takes no notice
-        said = listening.submit(process.stderr.read)
-        at_work = Streaming(process.stdout)
-        yield at_work
+        log_reader = stack.enter_context(ThreadPoolExecutor(1))
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        process = stack.enter_context(subprocess.Popen(_command(arguments), **pipes, pass_fds=pass_fds))
+        stack.callback(process.kill)  # for a block that fails; no effect once ffmpeg has ended
+        log = log_reader.submit(process.stderr.read)
+        running = Streaming(process.stdout)
+        yield running
         process.wait()
-        at_work.returncode, at_work.stderr = process.returncode, said.result()
-        _refuse_killed(at_work.returncode, at_work.stderr)
+        running.returncode, running.log = process.returncode, log.result()
+        running.stderr = _errors(running.log) if DESCRIBE[-1] in arguments else running.log
+        _refuse_killed(running.returncode, running.stderr)
+
+
+def _errors(log):
+    return b"\n".join(line for line in log.splitlines() if ERROR_LINE.match(line))
 
 
 def stream(arguments, take):
-    """Run ffmpeg, have `take(stdout)` read what it writes to `-` up to the end, and return the ended `Streaming`.
+    """Run ffmpeg, have `take(stdout)` read all that it writes, and return the ended `Streaming`.
 
+    `-`, the name of the output, is added to the arguments.
     Raises as `streaming` does, and whatever `take` raises.
     """
-    with streaming(arguments) as at_work:
-        at_work.taken = take(at_work.stdout)
-    return at_work
+    with streaming([*arguments, "-"]) as running:
+        running.taken = take(running.stdout)
+    return running
+
+
+def stream_two(arguments, first, second):
+    """As `stream`, with two outputs of one ffmpeg: `first` and `second` are each (its options, its `take`).
+
+    `taken` of the returned `Streaming` holds what both returned.
+    """
+    if os.name == "nt":  # Windows hands a child only the standard three files: one ffmpeg for each output
+        runs = [stream([*arguments, *options], take) for options, take in (first, second)]
+        runs[0].taken = [run.taken for run in runs]
+        return runs[0]
+    (options, take), (more_options, take_more) = first, second
+    receiver, sender = os.pipe()
+
+    def read_second():
+        with received:  # closed even where reading fails, so that ffmpeg does not wait for a reader
+            return take_more(received)
+
+    with open(receiver, "rb") as received, open(sender, "wb") as sent, ThreadPoolExecutor(1) as reader:
+        with streaming([*arguments, *options, "-", *more_options, f"pipe:{sender}"], [sender]) as running:
+            sent.close()  # ffmpeg alone has it now, so that reading ends when ffmpeg does
+            reading = reader.submit(read_second)
+            running.taken = take(running.stdout)
+        running.taken = [running.taken, reading.result()]
+    return running
 
 
 def entered(video, start, read):
-    """Yield what `read(arguments that open the clip, the time at which ffmpeg enters it)` yields.
+    """Yield what `read(arguments that open the clip, time in seconds at which ffmpeg enters it)` yields.
 
-    That time is some seconds before `start`, or 0: then all before `start` is decoded, and for `read` to pass over.
+    That time lies some seconds before `start`, or is 0: `read` skips what comes before `start`.
     """
     early = max(0.0, start - ENTER_EARLY)
     anything = False
@@ -184,59 +212,40 @@ def _command(arguments):
     return [ffmpeg(), "-nostdin", "-v", "error", *arguments]
 
 
-class Packet(NamedTuple):
-    """A piece of a stream as it lies in the file, undecoded. Times are in the stream's own unit."""
-
-    stream: int  # which of the streams listed
-    decoded: int  # when
-    shown: int  # when; NO_TIME where the file does not tell
-    duration: int  # 0 where the file does not tell
-    discarded: bool  # an edit list leaves it out
-
-
-def read_listing(listing):
-    """The packets that ffmpeg has listed: (list of `Packet` in the file's order, {stream: its unit in seconds})."""
-    packets, units = [], {}
-    for line in listing.decode().splitlines():
-        if line.startswith("#tb "):
-            number, unit = line.removeprefix("#tb ").split(":")
-            units[int(number)] = float(Fraction(unit.strip()))
-        elif not line.startswith("#"):
-            number, decoded, shown, duration, _, _, *more = line.split(",")
-            flags = int(more[0].strip().removeprefix("F="), 16) if more and "F=" in more[0] else 0
-            packets.append(Packet(int(number), int(decoded), int(shown), int(duration), bool(flags & DISCARD)))
-    return packets, units
+def is_partial(done):
+    """Whether ffmpeg came to the end of a file that was cut: between two packets it says so, but succeeds."""
+    return b"partial file" in done.stderr
 
 
 def refuse_cut(done, stream):
-    """Raise what fits a run of ffmpeg that failed, found no such stream, or came to the end of a part of a file."""
+    """Raise what fits an ffmpeg that failed, found no such `stream`, or came to the end of a file that was cut."""
     if b"matches no streams" in done.stderr:
         raise BadClipError(f"no {stream}")
-    # a file cut between two packets is only remarked upon
-    if done.returncode or b"partial file" in done.stderr:
+    if done.returncode or is_partial(done):
         reason = failure(done.stderr)
         raise BadClipError(f"cut short or damaged: {reason}") if isinstance(reason, BadClipError) else reason
 
 
 def _refuse_killed(status, stderr):
-    """Raises `UserError` where somebody killed ffmpeg, as a system short of memory does: no fault of the clip."""
+    """Raise `UserError` if ffmpeg was killed from outside, as a system short of memory does: not the clip's fault."""
     if status == STOPPED and ERROR_1 not in stderr or status < 0 and -status not in CRASHES:
-        how = f"killed (signal {-status}), perhaps for want of memory" if status < 0 else "told to stop"
+        how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
         raise UserError(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
 
 
 def failure(stderr):
-    """The exception for an ffmpeg that failed: the machine's fault stops a step, the clip's does not."""
+    """The exception for an ffmpeg that failed: `UserError` for a fault of the machine, which ends a step,
+    else `BadClipError`, which makes one clip unusable."""
     if b"not on whitelist" in stderr:
         return BadClipError("no video or sound file: a playlist, or of an unknown kind")
     for line in stderr.decode(errors="replace").splitlines():
         if any(words in line for words in MACHINE_FAULTS):
-            return UserError(f"{line.split('] ')[-1].strip()}: mend that, and run this again")
+            return UserError(f"{line.split('] ')[-1].strip()}: fix that, and run this again")
     return BadClipError(_last_line(stderr))
 
 
 def _last_line(stderr):
-    """What ffmpeg said last, without the address of its object in brackets."""
+    """The last line of ffmpeg's log, without the bracketed address of the object that wrote it."""
     text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Error opening output")] or lines  # that is a pipe

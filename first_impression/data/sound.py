@@ -1,13 +1,15 @@
-"""Sound out of clips: as WAV files, as samples while they are decoded, and how loud it is over time."""
+"""Sound of clips: as WAV files, as samples while they are decoded, and its level over time."""
 
 import math
 import re
 import wave
+from typing import NamedTuple
 
 import numpy as np
 
 from first_impression.common.errors import BadClipError
 from first_impression.data import media
+from first_impression.data.streams import sound_stream
 
 SAMPLE_RATE = 44_100  # Hz, of every WAV file
 CHANNELS = 2  # the authors' features are made of stereo files; see audio.py
@@ -16,15 +18,13 @@ WIDTH = 2  # bytes of a sample of one channel
 LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
 LOUDNESS_STEP = 0.05  # seconds
 
-LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or made-up times can claim years
+LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or invented times can claim years
 
-# The options that have ffmpeg tell what it opens, with a clip's duration, and mark each line as error or information
-TELLING = ("-hide_banner", "-nostats", "-v", "level+info")
-DURATION = re.compile(rb"\[info\] +Duration: (\d+):(\d+):([0-9.]+)")
-ERROR = re.compile(rb"\[(error|fatal|panic)\]")
+DURATION = re.compile(rb"^\[info\] +Duration: (\d+):(\d+):([0-9.]+)", re.MULTILINE)
 
-# What a sound may lack of its packets' length, since encoders put silence around it, and clocks of recorders are off.
-# 60 files of all kinds, by four versions of ffmpeg, lacked 0.04 s at most at 44,100 Hz, and 0.19 s at 8,000
+# How much shorter than its packets a sound may be once decoded: encoders put silence around it, and clocks of recorders
+# are off. 60 files of all kinds, decoded by four versions of ffmpeg, lacked 0.04 s at most at 44,100 Hz, 0.19 s at
+# 8,000
 MAY_LACK, SHARE_MAY_LACK = 0.3, 0.02  # seconds; and of the length
 
 
@@ -35,38 +35,82 @@ def extract_sound(video, wav, seconds=None):
     Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded.
     """
     longest = seconds or LONGEST_SOUND
-    pcm = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le"]
-    # by bytes: where the file's times have gaps, `-t` would give fewer samples
-    length = ["-fs", str(math.ceil(longest * SAMPLE_RATE) * CHANNELS * WIDTH)]
-    done = media.stream(
-        [*TELLING, *media.opening(video), "-map", "0:a:0", *length, *pcm, "-"], lambda stream: _write_wav(stream, wav)
-    )
-    whole = _told_seconds(done.stderr)
-    done.stderr = b"\n".join(line for line in done.stderr.splitlines() if ERROR.search(line))
-    media.refuse_cut(done, "sound")
-    if not done.taken:
+    arguments = [*media.DESCRIBE, *media.opening(video), *_pcm(longest)]
+    ffmpeg = media.stream(arguments, lambda stream: _write_wav(stream, wav))
+    _refuse_short(ffmpeg, ffmpeg.taken, longest, lambda: sound_stream(video))
+
+
+class Heard(NamedTuple):
+    """The start of a clip's sound, from one decoding."""
+
+    samples: np.ndarray  # int16 [n, 2] at 44,100 Hz
+    loudness: np.ndarray  # as of `loudness`, of the whole sound
+    problem: BadClipError | None  # why the samples cannot be used
+
+
+def hear(video, stream, seconds, until=None):
+    """The first `seconds` of a clip's sound, and its loudness up to `until` seconds, by one ffmpeg: `Heard`.
+
+    `stream` is the clip's `SoundStream`. The samples are those that `extract_sound` writes.
+    """
+    opened = [*media.DESCRIBE, *media.opening(video)]
+    outputs = (_pcm(seconds), lambda pcm: _as_samples(pcm.read())), (_mono(0.0, until or LONGEST_SOUND), _levels)
+    ffmpeg = media.stream_two(opened, *outputs)
+    samples, levels = ffmpeg.taken
+    try:
+        _refuse_short(ffmpeg, len(samples), seconds, lambda: stream)
+    except BadClipError as problem:
+        return Heard(samples, levels, problem)
+    return Heard(samples, levels, None)
+
+
+def _pcm(longest):
+    """The options of an output of at most so many seconds, as a WAV file holds it."""
+    # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
+    size = math.ceil(longest * SAMPLE_RATE) * CHANNELS * WIDTH
+    form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le"]
+    return ["-map", "0:a:0", "-fs", str(size), *form]
+
+
+def _refuse_short(ffmpeg, decoded, longest, find_stream):
+    """Raise `BadClipError` if the `decoded` samples are not the sound, or its first `longest` seconds.
+
+    `find_stream` gives the `SoundStream`, which is needed only where the clip as a whole lasts longer.
+    """
+    media.refuse_cut(ffmpeg, "sound")
+    if not decoded:
         raise BadClipError("its sound is empty")
-    decoded = done.taken / SAMPLE_RATE
-    if _is_cut(decoded, min(longest, whole)):  # or the pictures last longer, or gaps and edit lists shorten the sound
-        listed = _listed_seconds(video, longest)
-        if _is_cut(decoded, min(longest, listed)):
-            raise BadClipError(f"only {decoded:.1f} s of {listed:.1f} s of sound could be decoded")
-
-
-def _told_seconds(stderr):
-    """How long ffmpeg says that the whole clip is; infinity where it says nothing."""
-    told = DURATION.search(stderr)
-    return float(np.dot([3600, 60, 1], [float(part) for part in told.groups()])) if told else math.inf
+    seconds = decoded / SAMPLE_RATE
+    if _is_cut(seconds, min(longest, _described_seconds(ffmpeg.log))):
+        # Or the pictures last longer, or gaps and edit lists shorten the sound
+        listed = _listed_seconds(find_stream().packets)
+        if _is_cut(seconds, min(longest, listed)):
+            raise BadClipError(f"only {seconds:.1f} s of {listed:.1f} s of sound could be decoded")
 
 
 def _is_cut(decoded, expected):
     return decoded < expected * (1 - SHARE_MAY_LACK) - MAY_LACK
 
 
+def _described_seconds(log):
+    """How long the whole clip is, as ffmpeg describes it; infinity where it does not say."""
+    found = DURATION.search(log)
+    return float(np.dot([3600, 60, 1], [float(part) for part in found.groups()])) if found else math.inf
+
+
+def _listed_seconds(packets):
+    """How long the sound in these packets lasts at least, without those that an edit list hides, in seconds.
+
+    Where times have a gap, MP4 adds all of it to the packet before: so none counts as longer than most are.
+    """
+    durations = packets.durations[packets.discarded == 0]
+    return float(np.minimum(durations, np.median(durations)).sum() * packets.unit) if len(durations) else 0.0
+
+
 def _write_wav(stream, wav):
     """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
     written, sample = 0, CHANNELS * WIDTH
-    # opened here: a `wave` object whose file cannot be opened prints a traceback when it goes
+    # opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
     with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
         while chunk := stream.read(sample << 14):
@@ -75,24 +119,17 @@ def _write_wav(stream, wav):
     return written
 
 
-def _listed_seconds(video, longest):
-    """How long the packets of a sound's first `longest` seconds are at least, without those an edit list leaves out.
-
-    Listed by a process of its own: one that decoded and was cut short would cut its list as well.
-    Where times have a gap, MP4 gives all of it to the packet before: so none counts as longer than most are.
-    """
-    done = media.run([*media.opening(video), "-map", "0:a:0", "-t", str(longest), *media.LISTING, "-"])
-    media.refuse_cut(done, "sound")
-    packets, units = media.read_listing(done.stdout)
-    durations = [packet.duration for packet in packets if not packet.discarded]
-    return float(np.minimum(durations, np.median(durations)).sum() * units[0]) if durations else 0.0
+def _as_samples(pcm):
+    """Samples int16 [n, 2] of bytes that may end within one."""
+    sample = CHANNELS * WIDTH
+    return np.frombuffer(pcm[: len(pcm) // sample * sample], "<i2").reshape(-1, CHANNELS)
 
 
 def samples_from(video, start=0.0):
     """Yield the sound from `start` (seconds) on, a second at a time: int16 [n, 2] at 44,100 Hz, gaps filled.
 
-    Read as it is decoded, so that an hour takes no more memory than a second. Raises `BadClipError` for a sound that
-    cannot be decoded.
+    It is read as it is decoded, so that an hour takes no more memory than a second. Raises `BadClipError` for a sound
+    that cannot be decoded.
     """
 
     def read(opened, entered_at):
@@ -100,8 +137,7 @@ def samples_from(video, start=0.0):
         form = ["-ac", str(CHANNELS), "-f", "s16le", "-"]
         with media.streaming([*opened, "-map", "0:a:0", "-af", even, *form]) as ffmpeg:
             while chunk := ffmpeg.stdout.read(SAMPLE_RATE * CHANNELS * WIDTH):
-                whole = chunk[: len(chunk) // (CHANNELS * WIDTH) * CHANNELS * WIDTH]
-                yield np.frombuffer(whole, "<i2").reshape(-1, CHANNELS)
+                yield _as_samples(chunk)
         media.refuse_cut(ffmpeg, "sound")
 
     return media.entered(video, start, read)
@@ -110,13 +146,17 @@ def samples_from(video, start=0.0):
 def loudness(video, start=0.0, seconds=None):
     """The level of the sound from `start` on, for so many seconds or to its end: float64 [n], one per LOUDNESS_STEP.
 
-    In dB below full scale, 0 down to -100. Read as it is decoded, so that an hour takes no more memory than a second.
-    Empty where there is no sound.
+    In dB below full scale, 0 down to -100. It is read as it is decoded, so that an hour takes no more memory than a
+    second. Empty where there is no sound.
     """
-    end = start + (seconds or LONGEST_SOUND)
-    even = f"aresample={LOUDNESS_RATE}:async=1:first_pts=0,atrim={start:.6f}:{end:.6f}"  # gaps filled
-    form = ["-ac", "1", "-af", even, "-f", "s16le", "-"]
-    return np.array(media.stream([*media.opening(video), "-map", "0:a:0", *form], _levels).taken)
+    options = _mono(start, start + (seconds or LONGEST_SOUND))
+    return media.stream([*media.opening(video), *options], _levels).taken
+
+
+def _mono(start, end):
+    """The options of an output of which `_levels` takes the loudness, from `start` to `end` (seconds), gaps filled."""
+    even = f"aresample={LOUDNESS_RATE}:async=1:first_pts=0,atrim={start:.6f}:{end:.6f}"
+    return ["-map", "0:a:0", "-ac", "1", "-af", even, "-f", "s16le"]
 
 
 def _levels(stream):
@@ -124,4 +164,4 @@ def _levels(stream):
     while chunk := stream.read(2 * round(LOUDNESS_RATE * LOUDNESS_STEP)):
         samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
         levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
-    return levels
+    return np.array(levels)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from first_impression.evaluation.traits import by_trait
-from first_impression.inference.unlike import share_inside
+from first_impression.inference.faces import share_inside
 
 SMALLEST = 1e-12  # Keras' UnitNormalization takes no squared norm below this
 

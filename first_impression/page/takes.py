@@ -10,8 +10,9 @@ import numpy as np
 from first_impression.common import files
 from first_impression.data.sound import SAMPLE_RATE, samples_from
 from first_impression.evaluation.traits import by_trait
-from first_impression.inference import answers, evidence, tables, unlike, windows
+from first_impression.inference import answers, evidence, tables, windows
 from first_impression.inference.clip import open_clip
+from first_impression.inference.faces import share_inside
 
 PARTS = 3  # of a take that is one window, whose answers tell how much it moves within itself
 
@@ -116,7 +117,7 @@ def moment(take, models, time):
 
 
 def _with_share(told, faces):
-    inside = None if told["face"] is None else unlike.share_inside(faces, *told["grid"])
+    inside = None if told["face"] is None else share_inside(faces, *told["grid"])
     return told | {"share": {trait: _share(np.abs(places), inside) for trait, places in told["maps"].items()}}
 
 

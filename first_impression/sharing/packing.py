@@ -10,11 +10,11 @@ import numpy as np
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import md5, sha256
+from first_impression.data.audio import CLIP_SECONDS
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
 from first_impression.training import manifest, saved_models
 
-WINDOW_SECONDS = 15.3  # how much of a clip the models are meant to answer at a time, as ChaLearn's clips have
 # Of a run's constants: places on its machine, which are nobody else's business
 PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WEIGHTS")
 
@@ -29,7 +29,7 @@ def describe(folder, runs, epochs, license):
         "license": license,
         "traits": list(TRAITS),
         "note": 'A high "neuroticism" means emotionally stable, as in the dataset.',
-        "window_seconds": WINDOW_SECONDS,
+        "window_seconds": CLIP_SECONDS,
         "epochs": epochs,
         "made_by": saved_models.made_by(),
         "files": {},

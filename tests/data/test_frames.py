@@ -38,24 +38,25 @@ def test_even_takes_exactly_100_from_first_to_last(folder, total):
         ["-c:v", "mpeg4", "-bf", "2"],
     ],
 )
-def test_frames_that_nobody_needs_are_left_undecoded_without_a_trace(folder, coding, monkeypatch):
+def test_skipping_frames_that_nothing_refers_to_changes_no_output(folder, coding, monkeypatch):
     motion = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=8"]
     subprocess.run([FFMPEG, "-v", "error", *motion, *coding, "-pix_fmt", "yuv420p", "a.mp4"], check=True)
-    packets = frames._list_frames("a.mp4")
-    needless = frames._needless(packets, frames.frame_indices(240, 100, "even"))
-    # an older ffmpeg on the PATH does not tell, and other codecs are not asked
-    assert len(packets) == 240 and (len(needless) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG)
+    packets, referred = frames._list_frames("a.mp4")
+    places, indices = frames._needless(packets, referred, frames.frame_indices(240, 100, "even"))
+    assert len(packets.shown) == 240 and len(places) == len(indices)
+    # an older ffmpeg cannot list them, and for other codecs it is not asked to
+    assert len(places) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG
 
     def decoded():
         frames.extract_frames("a.mp4", folder, 100, "even", 64)
         return [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
 
-    spared = decoded()
-    monkeypatch.setattr(frames, "_needless", lambda packets, wanted: [])
-    assert spared == decoded()
+    without = decoded()
+    monkeypatch.setattr(frames, "_needless", lambda packets, referred, wanted: ((), ()))
+    assert without == decoded()
 
 
-def test_more_frames_than_fit_into_a_sum(folder):
+def test_more_frames_than_ffmpeg_takes_in_one_sum(folder):
     clip = make_clip("a.mp4", numbered(256), options=["-bf", "2"])
     assert extract(clip, folder, count=200) == np.round(np.arange(200) * 255 / 199).astype(int).tolist()
 
@@ -65,7 +66,7 @@ def test_first_takes_the_first_frames(folder):
 
 
 @pytest.mark.parametrize("sampling", ["even", "first"])
-def test_a_short_clip_gives_all_it_has(folder, sampling):
+def test_short_clip_gives_all_its_frames(folder, sampling):
     assert extract(make_clip("a.mp4", numbered(37)), folder, sampling=sampling) == list(range(37))
 
 
@@ -110,7 +111,7 @@ def test_resize_is_antialiased_like_pillow(folder):
     assert found.shape == (224, 224, 3)
     assert np.abs(found - wanted).mean() < 3
     aliased = np.asarray(Image.fromarray(source).resize((224, 224), Image.Resampling.NEAREST), np.float64)
-    assert np.abs(aliased - wanted).mean() > 6  # so the bound tells the two apart
+    assert np.abs(aliased - wanted).mean() > 6  # so the bound above can fail
 
 
 def test_rotated_phone_video_comes_out_upright(folder):
@@ -141,14 +142,14 @@ def test_variable_frame_rate_neither_repeats_nor_drops(folder):
     assert extract("vfr.mp4", folder) == list(range(50))
 
 
-# An ffmpeg of old: it knows another name for an option of ours, and no way to leave frames out
+# An old ffmpeg: it has another name for one of our options, and cannot leave frames out
 OLD = """
 case "$*" in *-fps_mode*|*filter_units*|*noise=drop*) echo unknown option >&2; exit 1;; esac
 for each do shift; [ "$each" = -vsync ] && each=-fps_mode; set -- "$@" "$each"; done
 """
 
 
-def test_an_old_ffmpeg_gives_the_same_frames(folder, monkeypatch):
+def test_old_ffmpeg_gives_the_same_frames(folder, monkeypatch):
     clip = make_clip("a.mp4", numbered(160), options=["-bf", "2"])
     frames.extract_frames(clip, folder, 100, "even", 32)
     before = [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
@@ -172,7 +173,7 @@ def test_a_picture_that_does_not_end_is_not_accepted_whatever_the_status(folder,
 
 
 @pytest.mark.parametrize("start", [0, 26])
-def test_streamed_frames_are_those_that_are_extracted_with_their_times(folder, start):
+def test_streamed_frames_equal_extracted_ones_and_have_their_times(folder, start):
     clip = make_clip("clip.mp4", numbered(150), size=(96, 96), rate=5, options=["-bf", "2", "-g", "20"])
     (folder / "out").mkdir()
     frames.extract_frames(clip, folder / "out", 150, "even", 32)
@@ -182,7 +183,7 @@ def test_streamed_frames_are_those_that_are_extracted_with_their_times(folder, s
     assert list(streamed) == wanted
 
 
-def test_a_stream_of_frames_left_early_ends_its_ffmpeg(folder, monkeypatch):
+def test_ffmpeg_ends_when_a_stream_of_frames_is_left_early(folder, monkeypatch):
     started = []
     popen = subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(popen(*a, **k)) or started[-1])

@@ -1,4 +1,4 @@
-"""The ffmpeg that is run, videos that it cannot read, and an ffmpeg or a machine that fails."""
+"""Which ffmpeg is run, videos it cannot read, and an ffmpeg or a machine that fails."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound
 
 WHEEL = Path(imageio_ffmpeg.__file__).parent
-HERE = media.ffmpeg()  # what the made-up ones below run in the end
+HERE = media.ffmpeg()  # what the fake ones below run in the end
 
 
 def program(path, *lines):
@@ -29,12 +29,12 @@ def program(path, *lines):
 
 
 def version(text):
-    """A line of a shell script: it says that it is an ffmpeg of this version, and is whichever the tests run with."""
-    told = f"echo 'ffmpeg version {text} Copyright (c) 2000-2020 the FFmpeg developers'"
-    return f'[ "$1" = -version ] && {told} || exec {HERE} "$@"'
+    """A line of a shell script that claims to be an ffmpeg of this version, and runs the one of the tests."""
+    claim = f"echo 'ffmpeg version {text} Copyright (c) 2000-2020 the FFmpeg developers'"
+    return f'[ "$1" = -version ] && {claim} || exec {HERE} "$@"'
 
 
-def test_the_pinned_ffmpeg_is_used_whatever_is_on_the_path(folder, monkeypatch):
+def test_pinned_ffmpeg_is_used_whatever_is_on_the_path(folder, monkeypatch):
     monkeypatch.delenv("FFMPEG", raising=False)
     other = program("bin/ffmpeg", "touch used")
     monkeypatch.setenv("PATH", f"{folder}/bin:{os.environ['PATH']}")
@@ -46,7 +46,7 @@ def test_the_pinned_ffmpeg_is_used_whatever_is_on_the_path(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("named", ["other", "path"])
-def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_log(dataset, monkeypatch, named):
+def test_ffmpeg_named_in_the_environment_is_used_and_logged(dataset, monkeypatch, named):
     path = program("bin/other", "echo used >>uses", version("8.1.2-made_up"))
     monkeypatch.setenv("PATH", f"{dataset}/bin:{os.environ['PATH']}")
     monkeypatch.setenv("FFMPEG", "other" if named == "other" else "bin/other")
@@ -62,7 +62,7 @@ def test_another_ffmpeg_is_used_where_it_is_named_and_stands_in_the_log(dataset,
 
 
 @pytest.mark.slow
-def test_the_work_of_two_ffmpegs_is_not_mixed(dataset, monkeypatch):
+def test_outputs_of_two_ffmpeg_versions_are_not_mixed(dataset, monkeypatch):
     for script, folder in (("Video_to_Image.py", "ImageData"), ("vid_to_wav.py", "VoiceData")):
         monkeypatch.setenv("FFMPEG", program("one", version("7.0.2")))
         assert run(script).returncode == 0
@@ -76,18 +76,18 @@ def test_the_work_of_two_ffmpegs_is_not_mixed(dataset, monkeypatch):
         (None, "there is no such command"),
         (["echo it lacks libfoo.so.1 >&2", "exit 127"], "does not start (it lacks libfoo.so.1)"),
         (["echo something else"], "is not ffmpeg"),
-        ([version("4.1.11-0ubuntu1")], "is ffmpeg 4.1.11-0ubuntu1, and 4.2 is the oldest that will do"),
+        ([version("4.1.11-0ubuntu1")], "is ffmpeg 4.1.11-0ubuntu1, and 4.2 is the oldest that works"),
         ([version("n3.4")], "is ffmpeg n3.4"),
     ],
 )
-def test_an_ffmpeg_that_will_not_do_is_refused_at_once(dataset, monkeypatch, lines, complaint):
+def test_unusable_ffmpeg_is_refused_at_once(dataset, monkeypatch, lines, complaint):
     monkeypatch.setenv("FFMPEG", program("bin/mine", *lines) if lines else "bin/nothing")
     for script in ("Video_to_Image.py", "vid_to_wav.py"):
         refused(run(script), complaint, "FFMPEG")
     assert not Path("ImageData").exists() and not Path("VoiceData").exists()
 
 
-def test_a_file_that_no_system_can_run_is_refused(folder, monkeypatch):
+def test_file_that_no_system_can_run_is_refused(folder, monkeypatch):
     Path(program("mine")).write_bytes(b"\x7fELF and no more")
     monkeypatch.setenv("FFMPEG", "./mine")
     with pytest.raises(UserError, match="mine does not start"):
@@ -95,7 +95,7 @@ def test_a_file_that_no_system_can_run_is_refused(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("text", ["4.2", "4.2.2-static", "10.0", "n4.4.1", "N-117000-g1234567", "2025-01-02-git-abc"])
-def test_4_2_and_all_later_versions_will_do(folder, monkeypatch, text):
+def test_version_4_2_and_later_are_accepted(folder, monkeypatch, text):
     monkeypatch.setenv("FFMPEG", program("mine", version(text)))
     assert media.ffmpeg_version() == text
 
@@ -143,14 +143,14 @@ def test_odd_names_reach_ffmpeg_unharmed(folder):
         extract_sound(clip, target / f"{name}.wav")
 
 
-def test_a_full_disk_is_not_blamed_on_the_clip(folder):
+def test_full_disk_is_not_blamed_on_the_clip(folder):
     clip = make_clip("a.mp4", numbered(5))
     with pytest.raises(OSError, match="No space left"):
         extract_sound(clip, "/dev/full")
     (folder / "frame3.jpg").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         extract_frames(clip, folder, 5, "even", 32)
-    assert media.run(["-version"]).returncode == 0  # and nothing is left in a state that hinders the next
+    assert media.run(["-version"]).returncode == 0  # and the next run is not affected
 
 
 def test_missing_rights_are_not_blamed_on_the_clip():
@@ -159,12 +159,12 @@ def test_missing_rights_are_not_blamed_on_the_clip():
     assert isinstance(media.failure(b"moov atom not found"), BadClipError)
 
 
-def test_an_ffmpeg_that_says_much_does_not_stand_still(folder, monkeypatch):
-    """More than a pipe holds, of all that it writes at a time: its frames and its errors."""
+def test_verbose_ffmpeg_does_not_block(folder, monkeypatch):
+    """It writes more than a pipe holds to both: its frames and its errors."""
     talks = '[ "$1" = -version ] || yes an error of many | head -c 300000 >&2'
     monkeypatch.setenv("FFMPEG", program("talks", talks, f'exec {HERE} "$@"'))
     clip = make_clip("a.mp4", numbered(100), size=(640, 480))
     assert extract_frames(clip, folder, 100, "even", 224) == 100
     extract_sound(clip, "a.wav")
-    done = media.stream([*media.opening(clip), "-map", "0:V:0", *media.LISTING, "-"], lambda out: len(out.read()))
+    done = media.stream([*media.opening(clip), "-map", "0:V:0", "-f", "rawvideo"], lambda out: len(out.read()))
     assert done.returncode == 0 and len(done.stderr) >= 300_000 and done.taken > 1000

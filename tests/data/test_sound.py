@@ -11,7 +11,8 @@ from test_media import program
 
 from first_impression.common.errors import BadClipError
 from first_impression.data import audio, media
-from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness, samples_from
+from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, hear, loudness, samples_from
+from first_impression.data.streams import sound_stream
 
 PCM = ["-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", "44100", "-ac", "2", "-bitexact"]
 
@@ -37,7 +38,7 @@ def test_the_wav_is_what_ffmpeg_itself_would_write(folder):
     assert (folder / "ours.wav").read_bytes() == (folder / "theirs.wav").read_bytes()
 
 
-ODD = {  # name: (how to make it of "whole.mp4", seconds that it has)
+ODD = {  # name: (how to make it from "whole.mp4", its length in seconds)
     "start hidden by an edit list.mp4": (["-ss", "1.3", "-i", "whole.mp4", "-c", "copy"], 2.7),
     "both ends hidden.mp4": (["-ss", "1.3", "-i", "whole.mp4", "-t", "1.5", "-c", "copy"], 1.5),
     "late.mp4": (["-itsoffset", "2.5", "-i", "whole.mp4", "-vn", "-c", "copy"], 4),
@@ -54,7 +55,7 @@ ODD = {  # name: (how to make it of "whole.mp4", seconds that it has)
 
 
 @pytest.mark.parametrize("name", ODD)
-def test_a_length_that_edit_lists_gaps_and_priming_explain_is_accepted(folder, name):
+def test_length_explained_by_edit_lists_gaps_or_priming_is_accepted(folder, name):
     make_clip("whole.mp4", [100] * 100)
     make, length = ODD[name]
     subprocess.run([FFMPEG, "-v", "error", *make, name], check=True)
@@ -65,7 +66,7 @@ def test_a_length_that_edit_lists_gaps_and_priming_explain_is_accepted(folder, n
 
 
 @pytest.mark.parametrize("share", [0, 0.3, 0.9])
-def test_a_sound_that_ends_early_is_not_accepted_whatever_the_status(folder, monkeypatch, share):
+def test_sound_that_ends_early_is_refused_whatever_the_exit_status(folder, monkeypatch, share):
     clip = make_clip("a.mp4", [100] * 250)
     extract_sound(clip, "whole.wav")
     size = round(share * (folder / "whole.wav").stat().st_size)
@@ -80,7 +81,26 @@ def test_a_sound_that_ends_early_is_not_accepted_whatever_the_status(folder, mon
         extract_sound(clip, "start.wav", seconds=1)  # of which there is enough
 
 
-def test_a_stream_without_a_packet_is_not_a_sound(folder):
+@pytest.mark.parametrize("name", ["a.mp4", "late.mp4", "gap.mkv", "8000.mp3"])
+def test_samples_and_loudness_from_one_decoding_equal_those_from_two(folder, name):
+    whole = make_clip("a.mp4", [100] * 100, sound=300)
+    make = {
+        "a.mp4": [],
+        "late.mp4": ["-itsoffset", "2.5", "-i", whole, "-vn", "-c", "copy"],
+        "gap.mkv": ["-i", whole, "-vn", "-af", "asetpts='PTS+if(gt(T,1),9/TB,0)'"],
+        "8000.mp3": ["-i", whole, "-vn", "-ar", "8000", "-ac", "1"],
+    }[name]
+    if make:
+        subprocess.run([FFMPEG, "-v", "error", *make, name], check=True)
+    for length, until in ((60, None), (1, 2)):
+        heard = hear(name, sound_stream(name), length, until)
+        extract_sound(name, "a.wav", seconds=length)
+        np.testing.assert_array_equal(heard.samples, audio.read_wav("a.wav"))
+        np.testing.assert_array_equal(heard.loudness, loudness(name, 0, until))
+        assert heard.problem is None
+
+
+def test_stream_without_packets_is_refused(folder):
     with wave.open("a.wav", "wb") as file:
         file.setparams((2, 2, 44_100, 0, "NONE", ""))
     with pytest.raises(BadClipError):
@@ -101,7 +121,7 @@ def test_loudness(folder):
     assert loudness(make_clip("mute.mp4", [3] * 3, sound=None)).size == 0
 
 
-def test_streamed_sound_is_that_which_is_extracted(folder):
+def test_streamed_sound_equals_extracted_sound(folder):
     clip = make_clip("a.mp4", [100] * 150, rate=5, sound=300)
     extract_sound(clip, "a.wav")
     whole = audio.read_wav("a.wav")
@@ -109,7 +129,7 @@ def test_streamed_sound_is_that_which_is_extracted(folder):
         streamed = np.concatenate(list(samples_from(clip, start)))
         wanted = whole[start * SAMPLE_RATE :]
         assert abs(len(streamed) - len(wanted)) < 0.05 * SAMPLE_RATE
-        shared = min(len(streamed), len(wanted)) - 1000  # where it ends, the filter of the one has less before it
+        shared = min(len(streamed), len(wanted)) - 1000  # at the end, their resampling filters differ
         np.testing.assert_array_equal(streamed[:shared], wanted[:shared])
     levels, part = loudness(clip), loudness(clip, 10, 5)
     assert len(part) == 5 / LOUDNESS_STEP

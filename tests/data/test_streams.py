@@ -1,4 +1,4 @@
-"""What the streams of odd and ordinary clips are."""
+"""The streams of odd and ordinary clips."""
 
 import subprocess
 
@@ -7,7 +7,7 @@ import pytest
 from conftest import FFMPEG, make_clip, numbered
 
 from first_impression.common.errors import BadClipError
-from first_impression.data.streams import sound_stream, video_stream
+from first_impression.data.streams import probe, sound_stream, video_stream
 
 
 def test_times_of_frames(folder):
@@ -41,7 +41,7 @@ def test_sound(folder):
     assert (found.sample_rate, found.channels) == (8000, "mono") and found.end == pytest.approx(2, abs=0.2)
 
 
-def test_what_is_not_there_is_told(folder):
+def test_missing_and_cut_streams_are_refused_by_name(folder):
     make_clip("mute.mp4", [90] * 50, sound=None)
     with pytest.raises(BadClipError, match="^no sound$"):
         sound_stream("mute.mp4")
@@ -52,3 +52,46 @@ def test_what_is_not_there_is_told(folder):
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(BadClipError, match="^cut short or damaged"):
         video_stream("cut.mp4")
+
+
+def comparable(stream):
+    """All that is known of a stream, as text."""
+    if stream is None:
+        return ""
+    known = {**vars(stream), **vars(stream.packets), "packets": ""}
+    return str({name: value.tolist() if isinstance(value, np.ndarray) else value for name, value in known.items()})
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "late.ts", "cut.mp4", "turned.mp4", "a.avi", "mute.mp4", "blind.wav"])
+def test_probe_finds_what_each_stream_gives_by_itself(folder, name, monkeypatch):
+    whole = make_clip("a.mp4", numbered(60), options=["-bf", "2", "-g", "20"])
+    make = {
+        "a.mp4": [],
+        "late.ts": ["-itsoffset", "0.7", "-i", whole, "-i", whole, "-map", "0:v", "-map", "1:a", "-c", "copy"],
+        "cut.mp4": ["-ss", "1.2", "-i", whole, "-c", "copy"],
+        "turned.mp4": ["-display_rotation", "90", "-i", whole, "-c", "copy"],
+        "a.avi": ["-i", whole, "-c:v", "mpeg4", "-bf", "2"],
+        "mute.mp4": ["-i", whole, "-an", "-c", "copy"],
+        "blind.wav": ["-i", whole, "-vn"],
+    }[name]
+    if make:
+        subprocess.run([FFMPEG, "-v", "error", *make, name], check=True)
+    video = None if name == "blind.wav" else video_stream(name)
+    sound = None if name == "mute.mp4" else sound_stream(name)
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    found = probe(name)
+    assert len(started) == 1
+    assert (comparable(found.video), comparable(found.sound)) == (comparable(video), comparable(sound))
+    assert found.missing == {"mute.mp4": {"audio": "no sound"}, "blind.wav": {"image": "no video stream"}}.get(name, {})
+
+
+def test_probe_finds_which_stream_is_damaged(folder):
+    whole = make_clip("a.mp4", numbered(200), options=["-movflags", "+faststart"]).read_bytes()
+    (folder / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
+    found = probe("cut.mp4")
+    assert (found.video, found.sound, list(found.missing)) == (None, None, ["image", "audio"])
+    assert all(reason.startswith("cut short or damaged") for reason in found.missing.values())
+    with pytest.raises(BadClipError) as reason:
+        video_stream("cut.mp4")
+    assert str(reason.value) == found.missing["image"]

@@ -1,4 +1,4 @@
-"""Clips made to do harm: playlists and references that open other files, sizes and lengths without end."""
+"""Clips made to do harm: playlists and references that open other files, sizes and lengths without limit."""
 
 import struct
 import subprocess
@@ -67,7 +67,7 @@ def playlists(target):
 
 
 def all_refuse(video, folder):
-    """That nothing of `video` is read, by any of the ways a clip goes; returns the reasons."""
+    """Assert that no function that opens clips reads anything of `video`; returns the reasons."""
     reasons = []
     for read in (
         lambda: extract_frames(video, folder, 3, "even", 32),
@@ -86,7 +86,7 @@ def all_refuse(video, folder):
 
 
 @pytest.mark.parametrize("kind", playlists(""))
-def test_a_playlist_in_an_mp4_opens_no_other_file_and_no_address(folder, kind, listening):
+def test_playlist_in_an_mp4_opens_no_other_file_and_no_address(folder, kind, listening):
     address, asked = listening
     make_clip("secret.mp4", [90] * 25)
     make("-i", "secret.mp4", "-c", "copy", "secret.ts")
@@ -96,7 +96,7 @@ def test_a_playlist_in_an_mp4_opens_no_other_file_and_no_address(folder, kind, l
     assert not asked
 
 
-def test_concat_and_dash_would_open_it_without_our_guard(folder):
+def test_without_our_guard_concat_and_dash_would_open_it(folder):
     # so that the test above cannot pass for another reason
     make_clip("secret.mp4", [90] * 25)
     for kind in ("concat", "dash"):
@@ -119,7 +119,7 @@ def test_all_containers_that_predict_takes_pass_the_guard(folder):
             assert extract_frames(f"a{suffix}", folder, 3, "even", 32) == 3, suffix
 
 
-def test_a_reference_inside_an_mp4_to_another_file_is_not_followed(folder):
+def test_reference_inside_an_mp4_to_another_file_is_not_followed(folder):
     make_clip("secret.mp4", [90] * 25, sound=None)
     content = (folder / "secret.mp4").read_bytes()
     at = content.index(b"dref") + 12  # size, type, version and flags of the one reference: 1 is "in this file"
@@ -141,7 +141,7 @@ def test_a_reference_inside_an_mp4_to_another_file_is_not_followed(folder):
 
 
 @pytest.mark.slow
-def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
+def test_gaps_of_hours_and_very_wide_pixels_are_limited(folder, monkeypatch):
     monkeypatch.setattr(sound, "LONGEST_SOUND", 60)
     gaps = "asetpts='PTS+if(gt(T,1),10000/TB,0)'"
     make("-f", "lavfi", "-i", "sine=d=2", "-af", gaps, "-c:a", "pcm_s16le", "gap.mkv")
@@ -154,14 +154,14 @@ def test_hours_of_silence_and_a_pixel_of_miles_have_an_end(folder, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_picture_larger_than_8k_is_not_decoded(folder):
+def test_picture_larger_than_8k_is_not_decoded(folder):
     make("-f", "lavfi", "-i", "color=s=16000x16000:d=0.1:r=10", "-c:v", "mjpeg", "-q:v", "31", "a.avi")
     with pytest.raises(BadClipError):
         extract_frames("a.avi", folder, 1, "even", 32)
 
 
 @pytest.mark.parametrize("table", [b"stts", b"stsz", b"stco", b"stsc", b"stss"])
-def test_a_clip_that_asks_for_memory_without_end_is_the_clips_fault(folder, table):
+def test_clip_that_asks_for_unlimited_memory_is_the_clips_fault(folder, table):
     content = bytearray(make_clip("a.mp4", [90] * 25, sound=None, options=["-g", "5"]).read_bytes())
     at = content.index(table) + (12 if table == b"stsz" else 8)  # where the number of its entries stands
     content[at : at + 4] = struct.pack(">I", 2**28 - 1)
@@ -172,8 +172,8 @@ def test_a_clip_that_asks_for_memory_without_end_is_the_clips_fault(folder, tabl
         assert str(reason)
 
 
-def test_a_decoder_that_does_not_open_is_the_clips_fault(folder):
-    """ffmpeg then ends with the status 255, as it does where it is told to stop."""
+def test_decoder_that_does_not_open_is_the_clips_fault(folder):
+    """ffmpeg then exits with status 255, as it does when it is asked to stop."""
     content = make_clip("a.ogv", [90] * 25, options=["-c:v", "libtheora", "-c:a", "libvorbis"]).read_bytes()
     at = content.index(b"\x82theora") + 7  # the decoder's tables
     Path("a.ogv").write_bytes(content[:at] + b"\xff" * 64 + content[at + 64 :])
@@ -183,6 +183,6 @@ def test_a_decoder_that_does_not_open_is_the_clips_fault(folder):
         assert "decoder" in str(reason.value)
 
 
-def test_ffmpegs_lack_of_memory_does_not_end_a_step():
+def test_ffmpeg_out_of_memory_does_not_end_a_step():
     assert isinstance(media.failure(b"Error opening input files: Cannot allocate memory"), BadClipError)
     assert isinstance(media.failure(b"Error opening input: Permission denied"), UserError)

@@ -1,4 +1,4 @@
-"""Warnings where a clip is unlike those of the training."""
+"""Warnings about clips unlike those of the training, and finding faces."""
 
 import subprocess
 
@@ -10,7 +10,7 @@ from stand_ins import ask, audio_model, image_model, save_run
 
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import SAMPLE_RATE
-from first_impression.inference import unlike
+from first_impression.inference import faces, unlike
 from first_impression.sample import drawing, plan
 
 # Noise in the rhythm of speech
@@ -36,7 +36,7 @@ def warned(folder):
     return ask_for
 
 
-def test_nothing_is_warned_of_in_an_ordinary_clip(warned):
+def test_ordinary_clip_gets_no_warning(warned):
     assert warned() == []
 
 
@@ -54,7 +54,7 @@ def test_nothing_is_warned_of_in_an_ordinary_clip(warned):
         ({"sound": "anoisesrc=d=4:a=0.3"}, "no speech-like loudness: quiet, or steady"),
     ],
 )
-def test_each_unlikeness_is_told_and_nothing_else(warned, options, wanted):
+def test_each_difference_gets_its_warning_and_no_other(warned, options, wanted):
     found = warned(**options)
     assert len(found) == 1 and found[0].startswith(wanted), found
 
@@ -70,7 +70,7 @@ def test_windows_without_speech_are_counted(folder):
 
 @pytest.mark.parametrize("highest", [500, 4_000, 12_000])
 def test_bandwidth(highest):
-    """Of a sound that reaches so far, with a little noise above as rounding makes it."""
+    """Of a sound that reaches so far, with a little noise above, as rounding causes."""
     spectrum = np.zeros(SAMPLE_RATE + 1, complex)
     random = np.random.default_rng(0)
     spectrum[100 : 2 * highest] = random.normal(size=2 * highest - 100) + 1j * random.normal(size=2 * highest - 100)
@@ -80,10 +80,10 @@ def test_bandwidth(highest):
 
 
 def test_share_inside():
-    np.testing.assert_array_equal(unlike.share_inside([], 2, 2), np.zeros((2, 2)))
-    half = unlike.share_inside([[0.25, 0, 0.5, 0.5], [0.25, -0.5, 0.5, 1.0]], 2, 2)
+    np.testing.assert_array_equal(faces.share_inside([], 2, 2), np.zeros((2, 2)))
+    half = faces.share_inside([[0.25, 0, 0.5, 0.5], [0.25, -0.5, 0.5, 1.0]], 2, 2)
     np.testing.assert_array_equal(half, [[0.5, 0.5], [0, 0]])
-    np.testing.assert_array_equal(unlike.share_inside([[-1, -1, 3, 3]], 7, 7), np.ones((7, 7)))
+    np.testing.assert_array_equal(faces.share_inside([[-1, -1, 3, 3]], 7, 7), np.ones((7, 7)))
 
 
 @pytest.fixture(scope="module")
@@ -98,28 +98,28 @@ def squashed(picture):
     return cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA)
 
 
-def test_a_face_is_found_where_it_is_in_landscape_and_portrait(head):
-    ((left, top, width, height),) = unlike.find_faces(squashed(head), 4 / 3)
+def test_face_is_found_where_it_is_in_landscape_and_portrait(head):
+    ((left, top, width, height),) = faces.find_faces(squashed(head), 4 / 3)
     assert abs(left + width / 2 - 0.5) < 0.12 and abs(top + height / 2 - 0.5) < 0.12 and 0.2 < height < 0.8
     portrait = cv2.copyMakeBorder(head[:, 80:240], 20, 24, 0, 0, cv2.BORDER_REPLICATE)
-    ((portrait_left, _, portrait_width, _),) = unlike.find_faces(squashed(portrait), 160 / 284)
+    ((portrait_left, _, portrait_width, _),) = faces.find_faces(squashed(portrait), 160 / 284)
     assert portrait_left == pytest.approx((320 * left - 80) / 160, abs=0.1)
     assert portrait_width == pytest.approx(2 * width, rel=0.3)
 
 
 def test_no_face_and_two(head):
     stripes = np.tile(np.arange(224, dtype=np.uint8), (224, 1))
-    assert unlike.find_faces(cv2.merge([stripes] * 3), 16 / 9).shape == (0, 4)
-    assert unlike.find_faces(squashed(np.hstack([head, head])), 8 / 3).shape == (2, 4)
+    assert faces.find_faces(cv2.merge([stripes] * 3), 16 / 9).shape == (0, 4)
+    assert faces.find_faces(squashed(np.hstack([head, head])), 8 / 3).shape == (2, 4)
 
 
 @pytest.mark.slow
-def test_faces_are_counted_and_told(folder, head):
+def test_faces_are_counted_and_reported(folder, head):
     save_run("eye", image_model())
     for name, picture in (("one", head), ("two", np.hstack([head, head])), ("none", np.full_like(head, 90))):
         cv2.imwrite(f"{name}.png", picture)
         film(f"{name}.mkv", f"movie={name}.png,loop=20:1,scale=640:-2")
-    told = ask("one.mkv", "two.mkv", "none.mkv", "--FRAMES_PER_CLIP", 4)["clips"]
-    assert [told[f"{name}.mkv"]["faces"] for name in ("one", "two", "none")] == [[0, 4], [0, 0, 4], [4]]
-    about_faces = [[text for text in clip["warnings"] if "face" in text] for clip in told.values()]
+    answers = ask("one.mkv", "two.mkv", "none.mkv", "--FRAMES_PER_CLIP", 4)["clips"]
+    assert [answers[f"{name}.mkv"]["faces"] for name in ("one", "two", "none")] == [[0, 4], [0, 0, 4], [4]]
+    about_faces = [[text for text in answer["warnings"] if "face" in text] for answer in answers.values()]
     assert about_faces == [[], ["several faces in 4 of 4 frames"], ["no face in 4 of 4 frames"]]

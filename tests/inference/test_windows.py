@@ -1,4 +1,4 @@
-"""Clips of any length: which windows, what lies in them, and that each is answered as a clip of its own."""
+"""Clips of any length: their windows, what lies in them, and that each is answered as a clip of its own."""
 
 import itertools
 import subprocess
@@ -21,7 +21,7 @@ def runs(folder):
 
 
 def join(path, *parts):
-    """Put clips one after the other, as they are."""
+    """Join clips without encoding them again."""
     with open("parts.txt", "w") as file:
         file.writelines(f"file {part}\n" for part in parts)
     subprocess.run([FFMPEG, "-v", "error", "-f", "concat", "-i", "parts.txt", "-c", "copy", path], check=True)
@@ -65,7 +65,7 @@ def test_frames_are_spread_over_each_window_and_few_are_held():
 def test_a_frame_stands_until_the_next_is_shown():
     frames = iter([(0.0, "a"), (25.0, "b"), (61.0, "c")])
     found = list(windows.frames_in([(0, 10), (10, 20), (20, 30), (30, 40), (40, 50), (60, 70)], frames, 100))
-    assert ["".join(picture for _, picture in each) for each in found] == ["a", "a", "b", "b", "b", "c"]
+    assert ["".join(picture for _, picture in shown) for shown in found] == ["a", "a", "b", "b", "b", "c"]
 
 
 def test_sound_of_each_window():
@@ -81,8 +81,8 @@ def test_sound_of_each_window():
 
 
 @pytest.mark.slow
-def test_two_clips_joined_at_a_border_are_answered_as_each_alone(folder, runs):
-    """Joined without encoding them anew, so that nothing else can change an answer."""
+def test_joined_clips_are_answered_as_each_alone(folder, runs):
+    """Joined without encoding them again, so that nothing else can change an answer."""
     form = {"rate": 30, "options": ["-c:a", "pcm_s16le"]}
     a = make_clip("a.mkv", [(40, 90 + n % 40) for n in range(459)], sound=300, **form)
     b = make_clip("b.mkv", [(200, 90 - n % 40) for n in range(459)], sound=900, **form)
@@ -107,7 +107,7 @@ def test_two_clips_joined_at_a_border_are_answered_as_each_alone(folder, runs):
 
 
 @pytest.mark.slow
-def test_a_part_of_a_clip_is_answered_as_the_same_part_cut_out(folder, runs):
+def test_part_of_a_clip_is_answered_as_the_same_part_cut_out(folder, runs):
     lossless = ["-c:v", "libx264", "-qp", "0", "-c:a", "pcm_s16le"]
     make_clip("whole.mkv", numbered(200), rate=10, sound=300, options=["-c:a", "pcm_s16le", "-g", "40"])
     cut = ["-vf", "trim=8:12,setpts=PTS-STARTPTS", "-af", "atrim=8:12,asetpts=PTS-STARTPTS"]
@@ -123,7 +123,7 @@ def test_a_part_of_a_clip_is_answered_as_the_same_part_cut_out(folder, runs):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.webm"])
-def test_a_part_begins_at_its_frame_in_every_container(folder, name):
+def test_part_begins_at_its_frame_in_every_container(folder, name):
     codecs = ["-c:v", "libvpx", "-c:a", "libopus"] if name == "a.webm" else []
     codecs = ["-c:v", "mpeg4", "-qscale:v", "2", "-c:a", "mp3"] if name == "a.avi" else codecs
     make_clip(name, numbered(250), size=(96, 96), rate=5, sound=300, options=codecs)
@@ -137,7 +137,7 @@ def test_a_part_begins_at_its_frame_in_every_container(folder, name):
 
 
 @pytest.mark.slow
-def test_sound_that_ends_and_pictures_that_end(folder, runs):
+def test_sound_or_pictures_that_end_early(folder, runs):
     tone = ["-f", "lavfi", "-i", "sine=300:duration=5", "-map", "0:v", "-map", "1:a"]
     make_clip("quiet end.mkv", [90] * 100, rate=5, sound=None)
     subprocess.run([FFMPEG, "-v", "error", "-i", "quiet end.mkv", *tone, "-c:v", "copy", "short sound.mkv"], check=True)
@@ -153,7 +153,7 @@ def test_sound_that_ends_and_pictures_that_end(folder, runs):
 
 
 @pytest.mark.slow
-def test_a_long_recording_of_sound_alone(folder, runs):
+def test_long_recording_of_sound_alone(folder, runs):
     subprocess.run([FFMPEG, "-v", "error", "-f", "lavfi", "-i", "sine=300:duration=40", "talk.mp3"], check=True)
     told = ask("talk.mp3", picture=True)["clips"]["talk.mp3"]
     assert len(told["windows"]) == 3 and list(told["models"]) == ["ear"] and told["frames"] == 0
@@ -161,7 +161,7 @@ def test_a_long_recording_of_sound_alone(folder, runs):
 
 
 @pytest.mark.slow
-def test_nothing_after_the_start_too_long_and_too_short_a_window(folder, runs, monkeypatch):
+def test_start_after_the_end_too_long_a_clip_and_too_long_a_window_are_refused(folder, runs, monkeypatch):
     make_clip("a.mp4", [90] * 100, rate=5)
     with pytest.raises(UserError, match=r"a.mp4 \(it lasts 20.0 s: there is nothing from START = 30 on"):
         ask("a.mp4", "--START", 30)
@@ -173,9 +173,33 @@ def test_nothing_after_the_start_too_long_and_too_short_a_window(folder, runs, m
         ask("a.mp4", "--WINDOW", 16)
 
 
+@pytest.mark.parametrize(
+    ("name", "most"), [("a.mp4", 3), ("a.webm", 3), ("a.avi", 3), ("mute.mp4", 2), ("blind.wav", 2)]
+)
+def test_a_short_clip_starts_ffmpeg_at_most_three_times(folder, monkeypatch, name, most):
+    whole = make_clip("a.mp4", [90] * 75)
+    make = {
+        "a.mp4": [],
+        "a.webm": ["-c:v", "libvpx", "-c:a", "libopus"],
+        "a.avi": ["-c:v", "mpeg4", "-c:a", "mp3"],
+        "mute.mp4": ["-an", "-c", "copy"],
+        "blind.wav": ["-vn"],
+    }[name]
+    if make:
+        subprocess.run([FFMPEG, "-v", "error", "-i", whole, *make, name], check=True)
+    clip.open_clip(folder / name, 5)  # once before counting: the options of an ffmpeg are asked for once a process
+    started, popen = [], subprocess.Popen
+    monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
+    opened = clip.open_clip(folder / name, 5)
+    assert len(started) <= most
+    (window,) = opened.windows
+    assert len(window.frames) == (0 if name == "blind.wav" else 5)
+    assert (window.features is None, len(opened.loudness) > 50) == ((name == "mute.mp4"), name != "mute.mp4")
+
+
 @pytest.mark.parametrize("error", [BadClipError("damaged"), KeyboardInterrupt()])
-def test_no_ffmpeg_is_left_where_a_long_clip_is_given_up(folder, monkeypatch, error):
-    """One that nobody reads would wait for ever, and the script for it."""
+def test_no_ffmpeg_is_left_when_a_long_clip_is_given_up(folder, monkeypatch, error):
+    """One that nobody reads would wait forever, and the script for it."""
     started, popen, streamed = [], subprocess.Popen, clip.frames_from
     subprocess.run([FFMPEG, "-v", "error", "-f", "lavfi", "-i", "sine=d=100", "-ac", "2", "a.wav"], check=True)
     film = make_clip("film.mkv", [90] * 500, rate=5, sound=None)
@@ -199,7 +223,7 @@ def test_no_ffmpeg_is_left_where_a_long_clip_is_given_up(folder, monkeypatch, er
 
 
 @pytest.mark.slow
-def test_a_long_clip_of_which_a_part_does_not_decode_is_warned_of(folder, runs, monkeypatch):
+def test_long_clip_with_undecodable_frames_gets_a_warning(folder, runs, monkeypatch):
     make_clip("long.mp4", [60] * 200, rate=10)
     whole = ask("long.mp4")["clips"]["long.mp4"]
     assert not [line for line in whole["warnings"] if "could be decoded" in line]
