@@ -33,7 +33,7 @@ from first_impression.common.checksums import checksum, is_unchanged, stat_key
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed, whole_file
 from first_impression.common.settings import refuse_other_constants
-from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix
+from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix, split_named
 
 MAKERS = {IMAGES: "Video_to_Image.py", VOICES: "vid_to_wav.py"}
 
@@ -90,21 +90,27 @@ class ClipLog:
                 entry = Entry(**values)
                 self.entries[entry.key] = entry
 
-    def entry(self, clip):
-        """The `Entry` of a clip; an empty one where there is none."""
-        key = clip.split.name, clip.name
-        return self.entries.get(key) or Entry(*key)
+    def compare(self, clip):
+        """The `Entry` of a clip as it is now, with `output` and `stat` only if its output is up to date.
 
-    def video_checksum(self, clip):
-        """The checksum of a clip's video: the zip's, the one logged for a video of the same stat, or read."""
-        entry = self.entry(clip)
-        is_known = entry.video and entry.video_stat == stat_key(clip.video)
-        return clip.checksum or (entry.video if is_known else checksum(clip.video))
-
-    def up_to_date(self, clip, video):
-        """Whether the clip's output is there as it was made from a video of the checksum `video`."""
-        entry, output = self.entry(clip), output_path(self.folder, clip.split, clip.name)
-        return bool(entry.output) and entry.video == video and is_unchanged(output, entry.stat, entry.output)
+        That is, if the output is there as it was made from the clip's video. The video is read only where neither a
+        zip's directory nor the log gives its checksum.
+        Raises `UserError` where something that no step has made is in the output's place.
+        """
+        key, output = (clip.split.name, clip.name), output_path(self.folder, clip.split, clip.name)
+        logged = self.entries.get(key) or Entry(*key)
+        if clip.archive:
+            now = Entry(*key, clip.checksum, zip=clip.archive.name)
+        else:
+            stat, archive = stat_key(clip.video), logged.zip if clip.is_unpacked else ""
+            now = Entry(*key, logged.video if logged.video_stat == stat else checksum(clip.video), stat, archive)
+        if logged.output and logged.video == now.video and is_unchanged(output, logged.stat, logged.output):
+            return now._replace(output=logged.output, stat=stat_key(output))
+        if output.exists() and not logged.output:
+            raise UserError(
+                f"{output} is in the place of an output, and {MAKERS[self.folder]} did not make it: move it away"
+            )
+        return now
 
     def output_checksum(self, split, clip_name):
         """The checksum of an output, read only where it is not logged.
@@ -155,10 +161,21 @@ class ClipLog:
                 f"{MAKERS[self.folder]} again"
             )
 
-    def record(self, entry):
-        """Append an entry; to be called before its output gets its final name."""
+    def record_output(self, entry, tmp):
+        """Append the entry of an output that is complete and about to get its final name in the place of `tmp`."""
+        self._record(entry._replace(output=checksum(tmp), stat=stat_key(tmp)))
+
+    def record_unusable(self, entry, reason):
+        """Append the entry of a clip that gives no output."""
+        self._record(entry._replace(unusable=str(reason)))
+
+    def _record(self, entry):
         self._append(entry._asdict())
         self.entries[entry.key] = entry
+
+    def output_of(self, key):
+        """The path of the output with this key, (split, clip)."""
+        return output_path(self.folder, split_named(key[0]), key[1])
 
     def end(self, keys, missing):
         """Write the log anew with the entries of these keys: the run has ended.

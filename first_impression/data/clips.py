@@ -14,7 +14,7 @@ from first_impression.common.errors import UserError, damage_as_user_error, name
 from first_impression.common.files import whole_file
 from first_impression.common.parallel import progress
 from first_impression.data import annotations
-from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VIDEO_SUFFIXES, VOICES, Clip, name_of_video
+from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, Clip, name_of_video
 
 PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
 INNER_ZIPS = UNZIPPED / ".zips"  # those that outer archives hold, each in a folder named by its checksum
@@ -69,7 +69,7 @@ def find_videos(data, most_megabytes=2000.0, password=""):
     The nearest folder comes first. Those in zips are known by the zips' directories.
     """
     loose, archives = _walk(data)
-    found = [_loose(video, data) for video in loose]  # before those in zips, which would have to be unpacked
+    found = [(clip, _folders(clip.video, data)) for clip in loose]  # before those in zips, which have to be unpacked
     for archive in archives:
         videos, inner_zips = _directory(archive, data, most_megabytes)
         found += videos
@@ -77,15 +77,15 @@ def find_videos(data, most_megabytes=2000.0, password=""):
             found += _directory(inner, data, most_megabytes)[0]
             archives.append(inner)
     names, zipped = {clip.name for clip, _ in found}, {archive.stem for archive in archives}
-    for video in _walk(UNZIPPED)[0]:  # a copy, where the video is in `data`; and of a zip there, the zip alone counts
-        if video.relative_to(UNZIPPED).parts[0] not in zipped and name_of_video(video.name) not in names:
-            found.append(_loose(video, UNZIPPED))
+    for clip in _walk(UNZIPPED)[0]:  # a copy, where the video is in `data`; and of a zip there, the zip alone counts
+        if clip.video.relative_to(UNZIPPED).parts[0] not in zipped and clip.name not in names:
+            found.append((clip, _folders(clip.video, UNZIPPED)))
     return found
 
 
 def _walk(folder):
-    """(the videos, the zips) in `folder` at any depth, sorted. Links to folders are followed, each folder once."""
-    videos, archives = [], []
+    """(the videos as `Clip`, the zips) in `folder` at any depth, sorted. Links to folders are followed, each once."""
+    clips, archives = [], []
     seen = {os.path.realpath(made) for made in (UNZIPPED, IMAGES, VOICES) if made != folder}  # what the steps make
 
     def refuse(error):
@@ -98,15 +98,18 @@ def _walk(folder):
             continue
         seen.add(real)
         for name in sorted(names):
-            suffix = os.path.splitext(name)[1].lower()
-            if name[0] != "." and (suffix == ".zip" or suffix in VIDEO_SUFFIXES):
-                (archives if suffix == ".zip" else videos).append(Path(here, name))
-    return videos, archives
+            if name[0] == ".":
+                continue
+            if name.lower().endswith(".zip"):
+                archives.append(Path(here, name))
+            elif (clip_name := name_of_video(name)) != name:
+                clips.append(Clip(clip_name, None, Path(here, name)))
+    return clips, archives
 
 
-def _loose(video, data):
-    clip = Clip(name_of_video(video.name), None, video)
-    return clip, (*reversed(video.relative_to(data).parts[:-1]), data.name)
+def _folders(path, data):
+    """The names of the folders that a path in `data` lies in, the nearest first."""
+    return (*reversed(path.relative_to(data).parts[:-1]), data.name)
 
 
 def _split_named_by(folders):
@@ -118,12 +121,12 @@ def _split_named_by(folders):
 def _directory(archive, data, most_megabytes):
     """What a zip's directory lists: (its videos, as `find_videos` gives them; `ZipInfo` of each zip in it)."""
     videos, inner_zips, size = {}, [], 0
-    inside = archive.relative_to(data).parts[:-1] if archive.is_relative_to(data) else ()
+    above = _folders(archive, data) if archive.is_relative_to(data) else (data.name,)
     with _open_zip(archive) as opened:
         for info in opened.infolist():
             parts = _parts(archive, info.filename)
             name, is_hidden = name_of_video(parts[-1]), parts[-1].startswith(".") or NOT_OF_CLIPS in parts
-            folders = (*reversed(parts[:-1]), archive.stem, *reversed(inside), data.name)
+            folders = (*reversed(parts[:-1]), archive.stem, *above)
             target = UNZIPPED / archive.stem / parts[-1]
             clip = Clip(name, None, target, archive, info.filename, checksum_of(info.file_size, info.CRC))
             if name != parts[-1] and not is_hidden and name not in videos:

@@ -6,11 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.checksums import checksum, stat_key
 from first_impression.common.errors import BadClipError, UserError, counted
 from first_impression.common.parallel import in_order, progress
 from first_impression.data import annotations, chalearn, records
-from first_impression.data.clip_log import MAKERS, ClipLog, Entry, warn_of_missing
+from first_impression.data.clip_log import MAKERS, ClipLog, warn_of_missing
 from first_impression.data.clips import unzip
 from first_impression.data.record_writer import Example
 
@@ -33,31 +32,26 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
     log.begin(constants)
     leftovers = find_leftovers(clips, log.entries, shard)
     for key in leftovers.moved:
-        files.remove(_output_of(folder, key))
-    missing = [key for key in leftovers.missing if _output_of(folder, key).exists()]
+        files.remove(log.output_of(key))
+    missing = [key for key in leftovers.missing if log.output_of(key).exists()]
     clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
     if not clips:
         print(f"{folder}: no clip is in shard {shard}: nothing to do")
+    by = chalearn.shard_suffix(shard)
 
     def attempt(clip):
-        before, output = log.entry(clip), chalearn.output_path(folder, clip.split, clip.name)
-        video = log.video_checksum(clip)
-        if log.up_to_date(clip, video):
-            log.entries[before.key] = before._replace(stat=stat_key(output), video_stat=_stat_of_loose(clip))
+        entry, output = log.compare(clip), chalearn.output_path(folder, clip.split, clip.name)
+        if entry.output:
+            log.entries[entry.key] = entry
             return _KEPT
-        if output.exists() and not before.output:
-            raise UserError(
-                f"{output} is in the place of an output, and {MAKERS[folder]} did not make it: move it away"
-            )
-        entry = Entry(*before.key, video, _stat_of_loose(clip), _zip_of(clip, before))
         try:
-            unzipped = unzip(clip, password, by=f"-{folder}{chalearn.shard_suffix(shard)}")
-            with writer(output, by=chalearn.shard_suffix(shard)) as tmp:
-                made = make(unzipped, tmp)
-                log.record(entry._replace(output=checksum(tmp), stat=stat_key(tmp)))
+            video = unzip(clip, password, by=f"-{folder}{by}")
+            with writer(output, by=by) as tmp:
+                made = make(video, tmp)
+                log.record_output(entry, tmp)
         except BadClipError as reason:
             files.remove(output)  # of an earlier video of that name
-            log.record(entry._replace(unusable=str(reason)))
+            log.record_unusable(entry, reason)
             return reason
         return made
 
@@ -67,12 +61,13 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
             if outcome is not _KEPT:
                 (unusable if isinstance(outcome, BadClipError) else made)[clip] = outcome
             bar.update()
-    log.end([log.entry(clip).key for clip in clips] + missing, {name for _, name in missing})
     kept, seconds = len(clips) - len(made) - len(unusable), time.monotonic() - start
     summary = f"{counted(len(made), 'clip')} made, {kept} already there, {len(unusable)} unusable"
     print(f"{folder}: {summary}, in {seconds:.0f} s")
+    missing_names = {name for _, name in missing}
+    log.end([(clip.split.name, clip.name) for clip in clips] + missing, missing_names)
+    warn_of_missing(missing_names, folder)
     _report_unusable(unusable, len(clips), log.unusable_table)
-    warn_of_missing({name for _, name in missing}, folder)
     return made
 
 
@@ -97,19 +92,6 @@ def find_leftovers(clips, entries, shard=""):
     logged = {key for key, entry in entries.items() if entry.output and chalearn.in_shard(entry.clip, shard)}
     moved = {(split, name) for split, name in logged - keys if name in names}
     return Leftovers(moved, logged - keys - moved)
-
-
-def _output_of(folder, key):
-    split, name = key
-    return chalearn.output_path(folder, chalearn.split_named(split), name)
-
-
-def _stat_of_loose(clip):
-    return "" if clip.archive else stat_key(clip.video)
-
-
-def _zip_of(clip, before):
-    return clip.archive.name if clip.archive else before.zip if clip.is_unpacked else ""
 
 
 def _report_unusable(unusable, count, table):
