@@ -29,7 +29,7 @@ from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
-from first_impression.evaluation import metrics
+from first_impression.evaluation import summary
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
@@ -137,7 +137,7 @@ def main(settings):
             scores = history.score(clips, predicted, true, training.label_mean)
             loss = state.loss_sum / training.size
             print(f"epoch {state.epoch + 1}/{settings.N_EPOCHS}: training loss {loss:.4f}, validation accuracy")
-            print(metrics.table({history.NAMES[by]: values for by, values in scores.items()}))
+            print(summary.table({history.NAMES[by]: values for by, values in scores.items()}))
             state.end_epoch(history.row(state.epoch + 1, loss, scores))
             writer.end_epoch(settings.KEEP_EPOCHS, made_from(state))
 
