@@ -55,7 +55,7 @@ RULES = {
 
 
 def main(settings):
-    split, ending = chalearn.split_named(settings.SPLIT), settings.SPLIT + epochs_ending(settings.EPOCHS)
+    split, ending = chalearn.SPLIT_NAMED[settings.SPLIT], settings.SPLIT + epochs_ending(settings.EPOCHS)
     annotation = Path(settings.ANNOTATION or split.annotation)
     training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
     reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED)

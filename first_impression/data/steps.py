@@ -101,7 +101,7 @@ def find_leftovers(clips, entries, shard=""):
 
 def _output_of(folder, key):
     split, name = key
-    return chalearn.output_path(folder, chalearn.split_named(split), name)
+    return chalearn.output_path(folder, chalearn.SPLIT_NAMED[split], name)
 
 
 def _stat_of_loose(clip):

@@ -35,10 +35,11 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
             records[kind] = record_reader.open_split(split, kind, annotation=annotation)
             if not records[kind].labels:
                 raise UserError(f"{records[kind].files[0]} does not name its clips: run this project's own step again")
-            warn_of_missing(records[kind].labels, chalearn.VOICES if kind == "audio" else chalearn.IMAGES)
         if split is not chalearn.TRAINING:
             shared = run.trained_on(records[kind].labels)
             annotations.refuse_shared(shared, records[kind].labels, f"{run.folder} and {records[kind].files[0]}")
+    for kind, record_set in records.items():
+        warn_of_missing(record_set.labels, chalearn.VOICES if kind == "audio" else chalearn.IMAGES)
     names = {kind: record_reader.read_names(record_set) for kind, record_set in records.items()}
     answered = {}
     for run in runs:
