@@ -9,6 +9,7 @@ Writes  runs/<NAME>/final.keras         the trained model; keras.models.load_mod
         runs/<NAME>/history.csv         one row per epoch
         runs/<NAME>/settings.json       every constant, the versions, the weights it started from
         runs/<NAME>/training_labels.csv the labels of the training clips
+        runs/<NAME>/models.json         the MD5 of each model as it was written, and what it was made from
         runs/<NAME>/curves.png, logs/   the curves as a picture and for TensorBoard
 Run     python train.py
         python train.py recipes/paper_dan.py --SEED 3

@@ -119,15 +119,15 @@ def test_weights_and_names_of_the_fusion(annotated):
 
 
 @pytest.mark.slow
-def test_unknown_missing_and_doubled_names_are_told(annotated):
+def test_unknown_missing_and_repeated_clips_are_printed(annotated):
     few = dict(list(answers(1).items())[:15])
     predictions.write_csv("a.csv", {**few, "nobody.000": np.full(5, 0.5)})
     rows = Path("a.csv").read_text().splitlines()
     Path("a.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
-    told = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
-    assert "a.csv: 1 repeated row, the first row of a clip counts: seen0.001" in told
-    assert "a.csv: 1 clip without a label, ignored: nobody.000" in told
-    assert "a.csv: 5 clips missing: " in told
+    printed = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
+    assert "a.csv: 1 repeated row, the first row of a clip counts: seen0.001" in printed
+    assert "a.csv: 1 clip without a label, ignored: nobody.000" in printed
+    assert "a.csv: 5 clips missing: " in printed
     assert Path("scores/scatter_validation.png").exists()
     predictions.write_csv("b.csv", {"nobody.000": np.full(5, 0.5)})
     refused(run("evaluate.py", "--PREDICTIONS", "b.csv"), "b.csv: none of its clips has a label")
@@ -237,9 +237,9 @@ def written(name, ending="validation"):
 @pytest.mark.slow
 def test_trained_runs_are_scored_on_their_records(records):
     (dan,), (sound,) = save_run("dan", visual()), save_run("audio", audio())
-    told = ok(run("evaluate.py"))
-    assert "dan: first weights: of dan" in told
-    assert "audio: 1 clip missing: new7.000" in told
+    printed = ok(run("evaluate.py"))
+    assert "dan: first weights: of dan" in printed
+    assert "audio: 1 clip missing: new7.000" in printed
     of_dan, of_audio, fused = written("dan"), written("audio"), written("fusion")
     assert len(of_dan) == 20 and len(of_audio) == 19 and len(fused) == 20
     seen, heard = answers_of(dan), answers_of(sound)
@@ -253,7 +253,7 @@ def test_trained_runs_are_scored_on_their_records(records):
     assert report["models"]["dan"]["by_frame"] and not report["models"]["audio"]["by_frame"]
     assert report["models"]["dan"]["remarks"] == []
     assert report["models"]["dan"]["made_from"] == {"runs/dan/final.keras": files.md5("runs/dan/final.keras")}
-    assert "dan (20 clips)" in told and "audio (19 clips)" in told
+    assert "dan (20 clips)" in printed and "audio (19 clips)" in printed
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
@@ -294,9 +294,11 @@ def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsy
         note.write_text(note.read_text().replace(f"of dan_{seed}", "the same"))
     save_run("audio", audio(), MODEL="audio", SEED=0)
     call(evaluate)
-    told = capsys.readouterr().out
-    assert "no fusion: several runs are of one MODEL, dan_0, dan_1; name those to fuse, as --FUSE audio,dan_0" in told
-    assert "2 runs that differ in SEED only, dan_0 (0), dan_1 (1)" in told
+    printed = capsys.readouterr().out
+    assert (
+        "no fusion: several runs are of one MODEL, dan_0, dan_1; name those to fuse, as --FUSE audio,dan_0" in printed
+    )
+    assert "2 runs that differ in SEED only, dan_0 (0), dan_1 (1)" in printed
     report = scores_of()
     assert list(report["models"]) == ["audio", "dan_0", "dan_1"] and report["fusion_weights"] == {}
     assert len(report["pairs"]) == 3 and not Path("runs/fusion/predictions_validation.csv").exists()
@@ -312,7 +314,7 @@ def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsy
 
 
 @pytest.mark.slow
-def test_what_a_fusion_left_goes_where_there_is_none_now(records):
+def test_stale_fusion_results_are_removed(records):
     save_run("dan", visual())
     save_run("audio", audio())
     call(evaluate)
@@ -327,7 +329,7 @@ def test_what_a_fusion_left_goes_where_there_is_none_now(records):
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_no_scores_beside_answers_of_another_making(annotated, monkeypatch):
+def test_a_kill_leaves_no_scores_beside_other_answers(annotated, monkeypatch):
     predictions.write_csv("a.csv", answers(1))
     call(evaluate, "--PREDICTIONS", "a.csv")
     names = {path.name for path in Path("scores").iterdir()}
@@ -374,7 +376,7 @@ def test_records_with_other_labels_than_the_annotation_are_refused(records):
     assert not Path("runs/fusion").exists()
 
 
-def test_what_is_not_finite_is_not_scored(records):
+def test_nonfinite_weights_and_answers_are_refused(records):
     """A model's weights; the answers of one whose weights are finite."""
     model = visual()
     model.layers[-1].set_weights([np.full((3, 5), np.nan), np.zeros(5)])
@@ -391,7 +393,7 @@ def test_what_is_not_finite_is_not_scored(records):
 
 
 @pytest.mark.slow
-def test_a_run_trained_on_other_clips_or_labels_is_said_to_be_so(records, capsys):
+def test_training_on_other_clips_or_labels_is_remarked_on(records, capsys):
     other = {clip: label for clip, label in TRAINING.items() if clip != "seen0.000"} | {"seen1.000": label_of(90)}
     save_run("dan", visual(), trained_on=other)
     call(evaluate)
@@ -400,7 +402,7 @@ def test_a_run_trained_on_other_clips_or_labels_is_said_to_be_so(records, capsys
     assert "without 1 clip of those" in remark and "other labels for 1 clip " in remark and "seen1.000" in remark
 
 
-def test_a_run_has_not_the_fusions_name(records):
+def test_a_run_named_as_the_fusion_is_refused(records):
     save_run("fusion", visual())
     with pytest.raises(UserError, match="fusion: this name is reserved"):
         call(evaluate)

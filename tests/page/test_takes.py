@@ -32,13 +32,13 @@ def test_a_moment_is_the_frame_next_to_it_and_its_places_add_up(ensemble):
     take = take_of([20] * 50 + [(200, 90)] * 50, ensemble)
     time, jpeg, evidence = takes.moment(take, ensemble.models, 3.0)
     assert abs(time - 3.0) < 0.25 and jpeg == take.frames[time]
-    told = evidence["dan"]
-    assert list(evidence) == ["dan"] and told["face"] is None and set(told["share"].values()) == {None}
+    of_dan = evidence["dan"]
+    assert list(evidence) == ["dan"] and of_dan["face"] is None and set(of_dan["share"].values()) == {None}
     nearest = np.argmin(np.abs(np.array(take.answer_json["by_frame"]["times"]) - 3.0))
     for trait in SHOWN:
-        assert told["bias"][trait] + np.sum(told["maps"][trait]) == pytest.approx(told["logit"][trait])
+        assert of_dan["bias"][trait] + np.sum(of_dan["maps"][trait]) == pytest.approx(of_dan["logit"][trait])
         answered = take.answer_json["by_frame"]["models"]["dan"][trait][nearest]
-        assert told["score"][trait] == pytest.approx(answered, abs=1e-5)
+        assert of_dan["score"][trait] == pytest.approx(answered, abs=1e-5)
     assert takes.moment(take, ensemble.models, 3.01)[2] is evidence
 
 
@@ -46,12 +46,12 @@ def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(ensemble, mo
     left_half = np.array([[0.0, 0.0, 0.5, 1.0]])
     monkeypatch.setattr(unlike, "find_faces", lambda picture, aspect: left_half)
     take = take_of([(200, 20)] * 20, ensemble)
-    told = takes.moment(take, ensemble.models, 0.0)[2]["dan"]
+    evidence = takes.moment(take, ensemble.models, 0.0)[2]["dan"]
     for trait in SHOWN:
-        amounts = np.abs(told["maps"][trait])
+        amounts = np.abs(evidence["maps"][trait])
         half = amounts[:, : amounts.shape[1] // 2].sum() + (amounts[:, 3].sum() / 2 if amounts.shape[1] % 2 else 0)
-        assert told["share"][trait] == pytest.approx(half / amounts.sum())
-    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": told}), "openness", take.answer_json)
+        assert evidence["share"][trait] == pytest.approx(half / amounts.sum())
+    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
 
 
 @pytest.mark.slow
