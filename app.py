@@ -1,4 +1,4 @@
-"""A page to look at a first impression, and at the next one: record yourself or drop a clip, look, try again, compare.
+"""A page that shows the first impression that a clip makes: record yourself or choose a clip, look, retry, compare.
 
 Reads   runs/<NAME>/final.keras, else sample/runs
 Writes  a temporary folder, with a folder for each visitor that goes when the visitor goes
@@ -16,10 +16,11 @@ from pathlib import Path
 from first_impression.common import rules, script, signals
 from first_impression.common.errors import UserError
 from first_impression.data import media
-from first_impression.inference import answers
+from first_impression.inference import document, models
 from first_impression.page import visitors
 from first_impression.sharing.fetching import published_folder
-from first_impression.training import saved_models
+from first_impression.training.runs import find_runs
+from first_impression.training.saved_models import FINAL
 
 # Where the page is
 HOST = "127.0.0.1"  # address to listen at; this one is reached from this machine alone
@@ -50,23 +51,22 @@ RULES = {
 
 def main(settings):
     require_gradio()
-    runs = published_folder(settings.RUNS) if settings.RUNS else runs_here()
-    folders = saved_models.find_trained(runs, settings.MODELS)
+    runs = find_runs(published_folder(settings.RUNS) if settings.RUNS else runs_here(), settings.MODELS)
     media.require_ffmpeg()
     with visitors.workplace() as folder:
         keep_inside(folder)
-        models = answers.load_models(folders)
-        about = answers.about_models(models, models.cautions)
-        answers.warm_up(models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
-        print(answers.REMINDER, *about["cautions"], sep="\n")
+        ensemble = models.load(runs)
+        models.warm_up(ensemble.models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
+        about = document.about_models(ensemble)
+        print(document.REMINDER, *about["cautions"], sep="\n")
         with contextlib.suppress(signals.Stopped):
-            serve(settings, models, about, folder)
+            serve(settings, ensemble, about, folder)
     print("\nThe page is closed, and its clips are deleted.")
 
 
 def runs_here():
     for folder in (Path("runs"), Path("sample/runs")):
-        if any(folder.glob(f"*/{saved_models.FINAL}")):
+        if any(folder.glob(f"*/{FINAL}")):
             return folder
     raise UserError(
         "neither runs/ nor sample/runs/ has a trained run: ./run_pipeline.sh makes one from the sample in minutes, and "
@@ -80,7 +80,7 @@ def require_gradio():
 
 
 def keep_inside(folder):
-    """Have whatever is written go into `folder`, and nothing go out to other machines."""
+    """Send everything that Gradio writes into `folder`, and nothing to other machines."""
     tempfile.tempdir = str(folder)
     os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
@@ -88,7 +88,7 @@ def keep_inside(folder):
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio asks itself whether it is up
 
 
-def serve(settings, models, about, folder):
+def serve(settings, ensemble, about, folder):
     """Open the page, and keep it open until a signal ends the script."""
     from first_impression.page import layout
 
@@ -102,7 +102,7 @@ def serve(settings, models, about, folder):
         settings.RECORD_SECONDS,
         settings.TAKES,
     )
-    page = layout.build(models, about, people, limits, "this machine" if here else "the machine that runs this page")
+    page = layout.build(ensemble, about, people, limits, "this machine" if here else "the machine that runs this page")
     address = layout.open_page(page, settings.HOST, settings.PORT, folder / "visitors", limits)
     if not here:
         print(

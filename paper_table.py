@@ -5,19 +5,19 @@ Reads   runs/fusion/scores_validation.json and scores_test.json (step 6), as far
 Writes  nothing
 Run     python paper_table.py
 
-A published number stands for itself; the interval of the difference to it is that of our score. What keeps a score
-from being compared with a published one is named below the table.
+A published number has no interval, so the interval of a difference to one is that of our score. Where a score cannot
+be compared with a published one, the reasons follow the table.
 """
 
 import json
 from pathlib import Path
 
 from first_impression.common import files, script
-from first_impression.common.errors import UserError, damage_as_user_error
+from first_impression.common.errors import UserError, counted, damage_as_user_error
 from first_impression.common.settings import read_recipe
 from first_impression.evaluation import fusion, published
 from first_impression.evaluation.comparison import ALL
-from first_impression.training import saved_models
+from first_impression.training.runs import Run
 
 RUNS = "runs"  # the folder of the runs
 MODELS = "paper_dan,paper_dan_plus,paper_resnet,paper_audio"  # the runs of the paper's models, named as their recipes
@@ -26,11 +26,12 @@ RECIPES = Path(__file__).parent / "recipes"
 
 
 def main(settings):
-    runs = {name: Path(settings.RUNS) / name for name in settings.MODELS.split(",")}
-    reports = read_reports(Path(settings.RUNS) / fusion.NAME)
+    folder = Path(settings.RUNS)
+    runs = [Run(folder / name) for name in settings.MODELS.split(",")]
+    reports = read_reports(folder / fusion.NAME)
     for split, report in reports.items():
         print(f"\n{split}: accuracy by clip, and differences with their 95 % intervals\n")
-        print(published.table(split, report, runs))
+        print(published.table(split, report, [run.name for run in runs]))
         if found := cautions(split, report, runs):
             print("NOT comparable with the published scores:", *found, sep="\n  ")
     print("\nPublished:")
@@ -40,7 +41,10 @@ def main(settings):
 
 
 def read_reports(folder):
-    """What evaluate.py has found, {split: the dict of docs/scores.md}, of the splits that it has scored."""
+    """The reports of evaluate.py in `folder`, {split: the dict of docs/scores.md}, of the splits that were scored.
+
+    Raises `UserError` where there is none, or a damaged one.
+    """
     paths = {split: folder / f"scores_{split}.json" for split in ("validation", "test")}
     reports = {}
     for split, path in paths.items():
@@ -54,28 +58,32 @@ def read_reports(folder):
 
 
 def cautions(split, report, runs):
-    """Why our scores are not of what the published ones are of: a list of texts, empty where they are."""
-    found = []
+    """Why our scores cannot be compared with the published ones: a list of texts, empty where they can.
+
+    `report` is the dict of docs/scores.md, `runs` a list of `Run`.
+    """
+    found, names = [], [run.name for run in runs]
     annotation = Path(report["annotation"])
-    wanted = published.ANNOTATIONS.get(split)
-    if wanted and not (annotation.exists() and files.md5(annotation) == wanted):
+    expected = published.ANNOTATIONS.get(split)
+    if expected and not (annotation.exists() and files.md5(annotation) == expected):
         found.append(f"{annotation} is not ChaLearn's annotation file of this split")
-    found += [f"{name} was not scored" for name in (*runs, fusion.NAME) if name not in report["models"]]
+    found += [f"{name} was not scored" for name in (*names, fusion.NAME) if name not in report["models"]]
     counts = {name: model["groups"][ALL]["clips"] for name, model in report["models"].items()}
     for count in sorted({*counts.values()} - {published.CLIPS}):
-        names = ", ".join(name for name in counts if counts[name] == count)
-        found.append(f"scored on {count:,} clips, not on all {published.CLIPS:,}: {names}")
-    if report["fusion_weights"].keys() != runs.keys() or len(set(report["fusion_weights"].values())) > 1:
-        found.append(f"the fusion is not the plain mean of {', '.join(runs)}")
-    for name, run in runs.items():
-        if saved_models.start_of(run)["published"] is False:
-            found.append(f"{name} did not start from published weights: {saved_models.start_of(run)['words']}")
-        constants = saved_models.settings_of(run).get("constants", {})
-        recipe = RECIPES / f"{name}.py"
+        scored = ", ".join(name for name in counts if counts[name] == count)
+        found.append(f"scored on {counted(count, 'clip')}, not on all {published.CLIPS:,}: {scored}")
+    if report["fusion_weights"].keys() != set(names) or len(set(report["fusion_weights"].values())) > 1:
+        found.append(f"the fusion is not the plain mean of {', '.join(names)}")
+    for run in runs:
+        if run.start["published"] is False:
+            found.append(f"{run.name} did not start from published weights: {run.start['words']}")
+        constants = run.settings.get("constants", {})
+        recipe = RECIPES / f"{run.name}.py"
         if recipe.exists() and constants:
             numbers = read_recipe(recipe, constants)
             other = [f"{key} = {constants[key]!r}" for key, value in numbers.items() if constants[key] != value]
-            found += [f"{name} was trained with {', '.join(other)}, not as recipes/{name}.py says"] if other else []
+            if other:
+                found.append(f"{run.name} was trained with {', '.join(other)}, not as recipes/{run.name}.py says")
     return found
 
 

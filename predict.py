@@ -8,8 +8,8 @@ Writes  predictions/<clip's path>.png: frames, traits, traits over time, loudnes
 Run     python predict.py clip.mp4
 
 Several runs are fused by the plain mean of their answers. A clip without sound is answered by the visual models
-alone, one without pictures by the audio model alone. A clip longer than those of the training is answered in windows
-of their length: its answer is the mean over these. A clip whose name starts with a dash is given as ./-clip.mp4.
+alone, one without pictures by the audio model alone. A clip longer than the training clips is split into windows of
+their length; its answer is the mean over these. A clip whose name starts with a dash is given as ./-clip.mp4.
 """
 
 import functools
@@ -20,13 +20,14 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from first_impression.common import files, parallel, rules, script
-from first_impression.common.errors import BadClipError, UserError, name_some
+from first_impression.common.errors import BadClipError, UserError, counted, name_some
 from first_impression.data import audio, media
 from first_impression.data.chalearn import VIDEO_SUFFIXES
-from first_impression.inference import answers, tables, windows
+from first_impression.inference import document, models, tables, windows
+from first_impression.inference.answer import answer_clip
 from first_impression.inference.clip import open_clip
 from first_impression.sharing.fetching import published_folder
-from first_impression.training import saved_models
+from first_impression.training.runs import epochs_rule, find_runs
 
 # Who answers
 RUNS = "runs"  # folder of the trained runs; or a published folder, a zip of one, or the address of its manifest.json
@@ -53,7 +54,7 @@ FACES = True  # look for faces: warnings where there is none or several, and how
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
 
 RULES = {
-    "EPOCHS": saved_models.epochs_rule,
+    "EPOCHS": epochs_rule,
     "START": rules.at_least(0),
     "SECONDS": rules.at_least(0),
     "WINDOW": rules.between(windows.LEAST_SOUND, audio.CLIP_SECONDS),
@@ -67,74 +68,67 @@ SUFFIXES = VIDEO_SUFFIXES.union(".gif .wav .mp3 .m4a .aac .flac .ogg .opus .wma"
 
 def main(settings):
     clips, unusable = find_clips(settings.CLIPS, settings.RECURSIVE)
-    remove_earlier(settings, clips)
+    pictures = {name: picture_of(path, settings.PICTURES) for name, path in clips.items() if settings.PICTURE}
+    remove_earlier([settings.JSON, settings.CSV, settings.TIMES_CSV], pictures.values(), clips.values())
     if not clips:
-        raise UserError(as_complaint(unusable, len(unusable)))
-    folders = saved_models.find_trained(published_folder(settings.RUNS), settings.MODELS)
-    for folder in folders.values():
-        saved_models.epoch_files(folder, settings.EPOCHS)  # so that a missing one is told at once
+        raise UserError(complaint(unusable, len(unusable)))
+    runs = find_runs(published_folder(settings.RUNS), settings.MODELS, settings.EPOCHS)
     media.require_ffmpeg()
-    answered = {}
+    part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
+    answers, paths = {}, iter(clips.values())
     with ThreadPoolExecutor(1) as reader:
-        # A clip is decoded while TensorFlow starts, or while the clip before it is answered
-        part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
-        paths = list(clips.values())
-        coming = reader.submit(open_clip, paths[0], *part)
-        models = answers.load_models(folders, settings.EPOCHS)
-        cautions = models.cautions
-        if settings.EVIDENCE:
-            cautions += [f"{m.name} has no evidence maps, {m.no_evidence}" for m in models if m.no_evidence]
-        about = answers.about_models(models, cautions)
-        heading = f"{tables.counted(len(clips), 'clip')}, {tables.counted(len(models), 'model')}: {', '.join(folders)}"
-        print(heading, answers.REMINDER, *cautions, sep="\n")
-        for name, following in zip(clips, [*paths[1:], None], strict=True):
-            path, text = clips[name], as_text(clips[name])
-            this, coming = coming, reader.submit(open_clip, following, *part) if following else None
+
+        def open_next():
+            path = next(paths, None)
+            return path and reader.submit(open_clip, path, *part)
+
+        coming = open_next()  # a clip is decoded while TensorFlow starts, or while the one before it is answered
+        ensemble = models.load(runs)
+        about = document.about_models(ensemble, settings.EVIDENCE)
+        heading = f"{counted(len(clips), 'clip')}, {counted(len(runs), 'model')}: {', '.join(run.name for run in runs)}"
+        print(heading, document.REMINDER, *about["cautions"], sep="\n")
+        for name, path in clips.items():
+            opening, coming = coming, open_next()
             try:
-                clip = this.result()
-                bar = functools.partial(with_bar, len(clip.spans), text)
-                answer = answers.answer_clip(clip, models, settings.BATCH_SIZE, settings.EVIDENCE, bar)
+                opened_clip = opening.result()
+                bar = functools.partial(with_bar, len(opened_clip.spans), as_text(path))
+                answer = answer_clip(opened_clip, ensemble, settings.BATCH_SIZE, settings.EVIDENCE, bar)
             except BadClipError as reason:
-                unusable[text] = str(reason)
-                print(f"\n{text}: cannot be used: {reason}")
+                unusable[as_text(path)] = str(reason)
+                print(f"\n{as_text(path)}: cannot be used: {reason}")
                 continue
-            answered[name] = told = answers.as_json(answer, settings.EVIDENCE)
+            answers[name] = document.as_json(answer, settings.EVIDENCE)
             if settings.PICTURE:
                 from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
-                picture = picture_of(path, settings.PICTURES)
-                report.draw(picture, name, told, about)
-                told["picture"] = as_text(picture)
-            frames = tables.counted(told["frames"], "frame")
-            print(f"\n{text}: {frames}, {told['sound_seconds']:.1f} s of sound")
-            print(tables.as_table(told, about["training_clips"]))
-            notes = [*tables.face_lines(told), *told["warnings"], told["picture"]]
-            print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
+                report.draw(pictures[name], name, answers[name], about)
+                answers[name]["picture"] = as_text(pictures[name])
+            tables.print_answer(as_text(path), answers[name], about["training_clips"])
     if settings.JSON:
-        files.write_json(settings.JSON, answers.document(about, answered, unusable))
-    if settings.CSV and answered:
-        tables.write_csv(settings.CSV, answered)
-    if settings.TIMES_CSV and answered:
-        tables.write_times_csv(settings.TIMES_CSV, answered)
+        files.write_json(settings.JSON, document.whole(about, answers, unusable))
+    if settings.CSV and answers:
+        tables.write_csv(settings.CSV, answers)
+    if settings.TIMES_CSV and answers:
+        tables.write_times_csv(settings.TIMES_CSV, answers)
     if unusable:
-        raise UserError(as_complaint(unusable, len(answered) + len(unusable)))
+        raise UserError(complaint(unusable, len(answers) + len(unusable)))
 
 
-def with_bar(count, what, parts):
-    """The windows of a clip one by one; where there are several, a bar shows how many of the `count` are answered."""
+def with_bar(count, title, clip_windows):
+    """Yield the windows of a clip; where it has several, a bar shows how many of the `count` are answered."""
     if count == 1:
-        yield from parts
+        yield from clip_windows
         return
-    with parallel.progress(count, what, "window", delay=2) as bar:
-        for part in parts:
-            yield part
+    with parallel.progress(count, title, "window", delay=2) as bar:
+        for window in clip_windows:
+            yield window
             bar.update()
 
 
 def find_clips(inputs, recursive=False):
-    """The clips named, and those in the folders named: ({what to call it: path}, {what cannot be used: reason}).
+    """The clips among the paths `inputs`, and those in folders among them: ({name: path}, {unusable path: reason}).
 
-    A clip is called by its file's name, or by its path where another one has that name. Each path comes once.
+    The name of a clip is that of its file, or its path where several files have one name. Each path comes once.
     """
     found, unusable = {}, {}
     for path in map(Path, inputs):
@@ -149,12 +143,12 @@ def find_clips(inputs, recursive=False):
             clips, unusable[as_text(path)] = [], "not there"
         for clip in clips:
             found.setdefault(os.path.abspath(clip), clip)
-    times = Counter(clip.name for clip in found.values())
-    return {as_text(clip if times[clip.name] > 1 else clip.name): clip for clip in found.values()}, unusable
+    files_named = Counter(path.name for path in found.values())
+    return {as_text(path if files_named[path.name] > 1 else path.name): path for path in found.values()}, unusable
 
 
 def clips_in(folder, recursive):
-    """The paths of the video and sound files in `folder`, known by their suffixes; hidden ones are passed over."""
+    """The paths of the video and sound files in `folder`, by their suffixes; hidden ones are skipped."""
     for here, below, names in os.walk(folder):
         below[:] = [name for name in below if recursive and not name.startswith(".")]
         yield from (Path(here, name) for name in names if Path(name).suffix.lower() in SUFFIXES and name[0] != ".")
@@ -171,20 +165,19 @@ def picture_of(clip, pictures):
     return picture
 
 
-def remove_earlier(settings, clips):
-    """Remove what an earlier run has left where this one will write: nobody shall take it for the answer of this one.
+def remove_earlier(tables_and_json, pictures, clips):
+    """Remove the outputs of an earlier run that this one will write, so that stale results are not mistaken for new.
 
-    Raises `UserError` where an output would replace a clip, or another output.
+    `tables_and_json` are paths, "" for one that is not wanted. Raises `UserError` where one of them would replace a
+    clip, a folder or another output.
     """
-    wanted = [path for path in (settings.JSON, settings.CSV, settings.TIMES_CSV) if path]
-    taken = {os.path.realpath(clip) for clip in clips.values()}
+    wanted = [path for path in tables_and_json if path]
+    taken = {os.path.realpath(clip) for clip in clips}
     for path in wanted:
         if os.path.realpath(path) in taken or os.path.isdir(path):
             raise UserError(f"{path}: an output needs a file name of its own, which no clip and no other output has")
         taken.add(os.path.realpath(path))
-    if settings.PICTURE:
-        wanted += [picture_of(clip, settings.PICTURES) for clip in clips.values()]
-    for path in wanted:
+    for path in [*wanted, *pictures]:
         Path(path).unlink(missing_ok=True)
 
 
@@ -193,9 +186,10 @@ def as_text(path):
     return os.fsencode(path).decode(errors="backslashreplace")
 
 
-def as_complaint(unusable, count):
+def complaint(unusable, count):
+    """Which of the `count` clips could not be used, {path: reason}, in a line."""
     reasons = name_some(f"{path} ({reason})" for path, reason in unusable.items())
-    return f"{len(unusable)} of {tables.counted(count, 'clip')} could not be used: {reasons}"
+    return f"{len(unusable)} of {counted(count, 'clip')} could not be used: {reasons}"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ Writes  runs/<NAME>/final.keras         the trained model; keras.models.load_mod
         runs/<NAME>/history.csv         one row per epoch
         runs/<NAME>/settings.json       every constant, the versions, the weights it started from
         runs/<NAME>/training_labels.csv the labels of the training clips
+        runs/<NAME>/models.json         the MD5 of each model as it was written, and what it was made from
         runs/<NAME>/curves.png, logs/   the curves as a picture and for TensorBoard
 Run     python train.py
         python train.py recipes/paper_dan.py --SEED 3
@@ -29,7 +30,7 @@ from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
-from first_impression.evaluation import metrics
+from first_impression.evaluation import summary
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
@@ -137,7 +138,7 @@ def main(settings):
             scores = history.score(clips, predicted, true, training.label_mean)
             loss = state.loss_sum / training.size
             print(f"epoch {state.epoch + 1}/{settings.N_EPOCHS}: training loss {loss:.4f}, validation accuracy")
-            print(metrics.table({history.NAMES[by]: values for by, values in scores.items()}))
+            print(summary.table({history.NAMES[by]: values for by, values in scores.items()}))
             state.end_epoch(history.row(state.epoch + 1, loss, scores))
             writer.end_epoch(settings.KEEP_EPOCHS, made_from(state))
 

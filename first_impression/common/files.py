@@ -147,17 +147,22 @@ def listed(folder, pattern):
 
 def md5(path):
     """The file's MD5 as hexadecimal text."""
-    return _digest(path, "md5")
+    return digests(path, "md5")[0]
 
 
 def sha256(path):
     """The file's SHA-256 as hexadecimal text."""
-    return _digest(path, "sha256")
+    return digests(path, "sha256")[0]
 
 
-def _digest(path, name):
+def digests(path, *kinds):
+    """The file's digests of these kinds, "md5" or "sha256", as hexadecimal texts. It is read once."""
+    found = [hashlib.new(kind) for kind in kinds]
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, name).hexdigest()
+        while chunk := file.read(1 << 20):
+            for digest in found:
+                digest.update(chunk)
+    return [digest.hexdigest() for digest in found]
 
 
 def write_json(path, value, by=""):

@@ -56,11 +56,7 @@ TRAINING = Split("training", "train", "training80_", "trainingData")
 VALIDATION = Split("validation", "val", "validation80_", "validationData")
 TEST = Split("test", "test", "test80_", "testData")
 SPLITS = (TRAINING, VALIDATION, TEST)
-
-
-def split_named(name):
-    """The split of this name: "training", "validation" or "test"."""
-    return next(split for split in SPLITS if split.name == name)
+SPLIT_NAMED = {split.name: split for split in SPLITS}
 
 
 @dataclass(frozen=True)

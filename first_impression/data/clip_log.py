@@ -33,7 +33,7 @@ from first_impression.common.checksums import checksum, is_unchanged, stat_key
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed, whole_file
 from first_impression.common.settings import refuse_other_constants
-from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix, split_named
+from first_impression.data.chalearn import IMAGES, SPLIT_NAMED, VOICES, output_path, shard_suffix
 
 MAKERS = {IMAGES: "Video_to_Image.py", VOICES: "vid_to_wav.py"}
 
@@ -175,7 +175,7 @@ class ClipLog:
 
     def output_of(self, key):
         """The path of the output with this key, (split, clip)."""
-        return output_path(self.folder, split_named(key[0]), key[1])
+        return output_path(self.folder, SPLIT_NAMED[key[0]], key[1])
 
     def end(self, keys, missing):
         """Write the log anew with the entries of these keys: the run has ended.

@@ -1,8 +1,8 @@
-"""Baselines: what scores without a look at a single pixel. They know the clips' names and the training labels."""
+"""Baselines, which ignore pictures and sound: they know the names of the clips and the training labels alone."""
 
 import numpy as np
 
-from first_impression.common.errors import name_some
+from first_impression.common.errors import counted, name_some
 from first_impression.evaluation.metrics import sources_of
 
 CONSTANT, LOOKUP = "constant guess", "same-source lookup"
@@ -16,16 +16,16 @@ def constant_guess(clips, training_labels):
 def same_source_lookup(clips, training_labels, sources=None):
     """Answer the mean label of the training clips of the same source, else of all: float64 [clips, 5].
 
-    A clip that is a training clip itself does not see its own label; nan where no other is left. `sources` is
-    {clip: source} for clips whose names do not tell it.
+    A clip that is itself a training clip is not answered from its own label; nan where there is no other. `sources` is
+    {clip: source} for clips whose names do not give it.
     """
-    of_source = {}
+    clips_by_source = {}
     for clip, source in zip(training_labels, sources_of(training_labels, sources), strict=True):
-        of_source.setdefault(source, []).append(clip)
+        clips_by_source.setdefault(source, []).append(clip)
     answers = constant_guess(clips, training_labels)
     count, total = len(training_labels), np.sum(list(training_labels.values()), axis=0, dtype=np.float64)
     for row, (clip, source) in enumerate(zip(clips, sources_of(clips, sources), strict=True)):
-        others = [training_labels[other] for other in of_source.get(source, ()) if other != clip]
+        others = [training_labels[other] for other in clips_by_source.get(source, ()) if other != clip]
         if others:
             answers[row] = np.mean(others, axis=0, dtype=np.float64)
         elif clip in training_labels:
@@ -34,9 +34,9 @@ def same_source_lookup(clips, training_labels, sources=None):
 
 
 def other_training(trained_on, training_labels):
-    """What a run was trained on that the baselines do not know, and the reverse, in words; "" where there is nothing.
+    """How the training clips of a run differ from those that the baselines know, in words; "" where they do not.
 
-    Both are {clip: [5]}; the first is empty where the run does not tell.
+    Both are {clip: [5]}; the first is empty where the run's are not known.
     """
     if not trained_on:
         return "which clips it was trained on is not known; the baselines may know others"
@@ -44,9 +44,9 @@ def other_training(trained_on, training_labels):
     shared = trained_on.keys() & training_labels.keys()
     relabelled = [clip for clip in shared if not np.allclose(trained_on[clip], training_labels[clip], atol=1e-6)]
     found = (
-        (missing, "without {} of the clips behind the baselines"),
-        (more, "on {} clips that the baselines do not know"),
-        (relabelled, "with other labels for {} clips than those behind the baselines"),
+        (missing, "without {} of those behind the baselines"),
+        (more, "on {} that the baselines do not know"),
+        (relabelled, "with other labels for {} than those behind the baselines"),
     )
-    parts = [f"{words.format(len(clips))} ({name_some(clips)})" for clips, words in found if clips]
+    parts = [f"{words.format(counted(len(clips), 'clip'))} ({name_some(clips)})" for clips, words in found if clips]
     return f"it was trained {'; '.join(parts)}" if parts else ""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from first_impression.data import annotations, chalearn
 from first_impression.evaluation import baselines, bootstrap, metrics
 
 ALL, UNSEEN = "all clips", "clips of unseen sources"
@@ -21,7 +22,7 @@ class Reference:
 
     labels: dict  # {clip: [5]}
     training_labels: dict  # those that the baselines know, {clip: [5]}; empty: no baselines
-    sources: dict = field(default_factory=dict)  # {clip: source}, for clips whose names do not tell it
+    sources: dict = field(default_factory=dict)  # {clip: source}, for clips whose names do not give it
     resamples: int = 1000
     seed: int = 0
 
@@ -46,6 +47,23 @@ class Reference:
             baselines.CONSTANT: baselines.constant_guess(clips, self.training_labels),
             baselines.LOOKUP: baselines.same_source_lookup(clips, self.training_labels, self.sources),
         }
+
+
+def read_reference(split, annotation, training, resamples, seed):
+    """The `Reference` of a split, whose labels are in the file `annotation`, and the training labels in `training`.
+
+    Raises `UserError` where the two share clips. Without `training` there are no baselines, which is printed.
+    """
+    labels, sources = annotations.read_annotation(annotation, split.name), annotations.read_sources(annotation)
+    training_labels = {}
+    if training.exists():
+        training_labels = annotations.read_annotation(training, chalearn.TRAINING.name)
+        sources = annotations.read_sources(training) | sources
+        if split is not chalearn.TRAINING:
+            annotations.refuse_shared(training_labels, labels, f"{training} and the annotation to score")
+    else:
+        print(f"{training} is missing: scores come without the baselines and without the unseen sources")
+    return Reference(labels, training_labels, sources, resamples, seed)
 
 
 def score(answers, reference):
@@ -123,7 +141,7 @@ def _beats_all(of_baselines):
 
 
 def runs_by_seed(settings):
-    """Runs that differ in SEED only: a list of {name: seed}, each of two or more. `settings`: {name: settings.json}."""
+    """Runs that differ in SEED only: a list of {name: seed}, two or more each. `settings`: {name: settings.json}."""
     alike = []
     for name, about in settings.items():
         constants = about.get("constants")
@@ -134,7 +152,7 @@ def runs_by_seed(settings):
         runs = next((runs for other, runs in alike if other == kind), None)
         if runs is None:
             alike.append((kind, runs := {}))
-        if constants["SEED"] not in runs.values():  # a copy of a run tells nothing more
+        if constants["SEED"] not in runs.values():  # a copy of a run adds nothing
             runs[name] = constants["SEED"]
     return [runs for _, runs in alike if len(runs) > 1]
 

@@ -1,4 +1,4 @@
-"""Scores: how near predicted traits come to the labels. What each of them means stands in docs/scores.md.
+"""Scores: how close predicted traits are to the labels. docs/scores.md explains each of them.
 
 Everywhere `predicted` and `true` are [clips or frames, 5] in [0, 1], in the order of TRAITS, and a score is [5].
 """
@@ -77,7 +77,7 @@ def source(clip):
 
 
 def sources_of(clips, sources=None):
-    """The source of each of `clips`: the one that `sources`, {clip: source}, gives it, else what its name tells."""
+    """The source of each of `clips`: the one that `sources`, {clip: source}, gives it, else the one in its name."""
     return [(sources or {}).get(clip, source(clip)) for clip in clips]
 
 
@@ -87,17 +87,6 @@ def with_mean(values):
     return np.concatenate([values.mean(axis=-1, keepdims=True), values[..., list(ROWS)]], axis=-1)
 
 
-def table(rows):
-    """Scores as text: `rows` is {label: [5] values, in the order of TRAITS}; their mean comes first."""
-    return grid([(label, [f"{value:.4f}" for value in with_mean(values)]) for label, values in rows.items()])
-
-
-def grid(rows):
-    """Text in columns, those of COLUMNS. `rows` is a list of (label, six words)."""
-    rows = [("", COLUMNS), *rows]
-    margin = max(len(label) for label, _ in rows) + 2
-    widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
-    return "\n".join(
-        f"{label:<{margin}}" + "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
-        for label, words in rows
-    )
+def by_column(values):
+    """Values [5] in the order of TRAITS as {"mean" and each trait: number}, in that of COLUMNS."""
+    return dict(zip(COLUMNS, with_mean(values).tolist(), strict=True))

@@ -1,4 +1,6 @@
-"""Pictures of results, drawn without a display."""
+"""Pictures of results as PNG, drawn without a display."""
+
+import io
 
 import matplotlib
 import numpy as np
@@ -14,7 +16,7 @@ from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN  # noqa: E40
 
 
 def draw_curves(path, losses, history, title):
-    """Training loss over steps beside validation accuracy over epochs.
+    """Write a picture of the training loss over steps beside the validation accuracy over epochs.
 
     `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv.
     """
@@ -33,11 +35,12 @@ def draw_curves(path, losses, history, title):
     right.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     for axes in (left, right):
         axes.grid(alpha=0.3)
-    _finish(figure, path, title)
+    with whole_file(path) as tmp:
+        tmp.write_bytes(_png(figure, title))
 
 
-def draw_scatter(path, predicted, true, title):
-    """Predicted against true, a panel per trait with its CCC. Both [clips, 5] in [0, 1]."""
+def scatter(predicted, true, title):
+    """A PNG, as bytes: predicted against true, a panel per trait with its CCC. Both [clips, 5] in [0, 1]."""
     figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
     agreement = all_scores(predicted, true)["CCC"]
     for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
@@ -47,25 +50,25 @@ def draw_scatter(path, predicted, true, title):
         axes.set(title=f"{trait}, CCC {agreement[column]:.4f}", xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.grid(alpha=0.3)
     panels[0].set_ylabel("predicted")
-    _finish(figure, path, title)
+    return _png(figure, title)
 
 
-def draw_errors(path, predicted, true, title):
-    """How often which error occurs, a panel per trait. Both [clips, 5] in [0, 1]."""
-    errors = predicted - true
-    reach = max(0.05, float(np.abs(errors).max()))
+def errors(predicted, true, title):
+    """A PNG, as bytes: how often which error occurs, a panel per trait. Both [clips, 5] in [0, 1]."""
+    difference = predicted - true
+    reach = max(0.05, float(np.abs(difference).max()))
     figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.2), layout="constrained", sharex=True, sharey=True)
     for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
-        axes.hist(errors[:, column], bins=np.linspace(-reach, reach, 31), color=COLOURS[trait])
+        axes.hist(difference[:, column], bins=np.linspace(-reach, reach, 31), color=COLOURS[trait])
         axes.axvline(0, color="grey", linewidth=1)
-        axes.axvline(errors[:, column].mean(), color="black", linestyle="--", linewidth=1)
-        axes.set(title=f"{trait}, mean {errors[:, column].mean():+.4f}", xlabel="predicted - true")
+        axes.axvline(difference[:, column].mean(), color="black", linestyle="--", linewidth=1)
+        axes.set(title=f"{trait}, mean {difference[:, column].mean():+.4f}", xlabel="predicted - true")
     panels[0].set_ylabel("clips")
-    _finish(figure, path, title)
+    return _png(figure, title)
 
 
-def draw_models(path, models, title):
-    """Mean accuracy of the models side by side, with intervals and baselines. `models`: as in docs/scores.md."""
+def side_by_side(models, title):
+    """A PNG, as bytes: the models' mean accuracies with intervals and baselines. `models`: as in docs/scores.md."""
     figure, axes = plt.subplots(figsize=(8, 1.6 + 0.7 * len(models)), layout="constrained")
     for group, offset, colour in ((ALL, -0.15, "C0"), (UNSEEN, 0.15, "C1")):
         scored = {name: model["groups"][group] for name, model in models.items() if group in model["groups"]}
@@ -85,11 +88,12 @@ def draw_models(path, models, title):
     axes.set(xlabel="mean accuracy by clip, with 95 % of the resamples", ylim=(len(models) - 0.4, -0.6))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3, axis="x")
-    _finish(figure, path, title)
+    return _png(figure, title)
 
 
-def _finish(figure, path, title):
+def _png(figure, title):
     figure.suptitle(title, fontsize="small", wrap=True, parse_math=False)
-    with whole_file(path) as tmp:
-        figure.savefig(tmp, format="png", dpi=110)
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
     plt.close(figure)
+    return png.getvalue()

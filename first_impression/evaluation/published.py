@@ -5,8 +5,8 @@ from typing import NamedTuple
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL
-from first_impression.evaluation.metrics import COLUMNS, grid
-from first_impression.evaluation.summary import row_of, with_interval
+from first_impression.evaluation.metrics import COLUMNS
+from first_impression.evaluation.summary import grid, row_of, with_interval
 
 # Accuracies by clip, in the order of TRAITS
 PAPER_FUSED = dict(zip(TRAITS, (0.9133, 0.9100, 0.9126, 0.9166, 0.9123), strict=True))
@@ -51,7 +51,7 @@ def table(split, report, models):
     rows = []
     for name in (*models, fusion.NAME):
         scored = report["models"].get(name)
-        known = next((each.accuracy for each in PUBLISHED if (each.model, each.split) == (name, split)), None)
+        known = next((known.accuracy for known in PUBLISHED if (known.model, known.split) == (name, split)), None)
         accuracy = scored["groups"][ALL]["scores"]["accuracy"] if scored else None
         rows.append(row_of(name, accuracy) if scored else (name, ["-"] * len(COLUMNS)))
         if known:
@@ -68,12 +68,12 @@ def table(split, report, models):
 
 
 def _less(estimate, number):
-    """An estimate, {"value", "low", "high"}, less a number; what is None, since there is no interval, stays so."""
+    """An estimate, {"value", "low", "high"}, less a number; what is None, for want of an interval, stays None."""
     return {key: None if value is None else value - number for key, value in estimate.items()}
 
 
-def _difference(to, columns):
-    title = f"  less {to}"
+def _difference(other, columns):
+    title = f"  less {other}"
     if any(None in column.values() for column in columns.values()):  # one source alone has no interval
         return [row_of(title, columns, sign="+")]
     return with_interval(title, columns, sign="+", indent="  ")

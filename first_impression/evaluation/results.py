@@ -1,36 +1,52 @@
-"""What was found about models' answers, as one dict that JSON can hold: docs/scores.md says what is in it."""
+"""The results of evaluate.py: answers and scores, and the files that they are written to.
+
+The report of all scores is one dict that JSON can hold; docs/scores.md describes it.
+"""
 
 import itertools
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from first_impression.evaluation import comparison, metrics
+from first_impression.common import files
+from first_impression.common.errors import UserError, counted, name_some
+from first_impression.evaluation import comparison, fusion, predictions
 
 
 @dataclass
 class Answered:
-    """What a model, a CSV file or the fusion answers, and whence the answers come."""
+    """The answers of a model, a CSV file or the fusion, and where they come from."""
 
     answers: dict  # {clip: [5]}
     made_from: dict  # {file: its MD5}
     model: str | None = None  # the run's MODEL
     settings: dict = field(default_factory=dict)  # the run's settings.json; empty for others
-    by_frame: np.ndarray | None = None  # accuracy by frame [5], for models of images
-    remarks: list = field(default_factory=list)  # what to bear in mind with the scores, in words
+    by_frame: dict | None = None  # accuracy by frame, {"mean" and each trait: number}, for models of images
+    remarks: list = field(default_factory=list)  # what to bear in mind with the scores, as texts
 
 
-def collect(answered, reference):
-    """The scores of all {name: `Answered`}, the differences of each two, and mean and spread over runs' seeds."""
+def collect(answered, weights, reference):
+    """The report: the scores of all {name: `Answered`}, the differences of each two, mean and spread over runs' seeds.
+
+    Where there are `weights`, {name: number}, the fusion of these is added to `answered`. Prints which clips are
+    without a label or without an answer. Raises `UserError` where no clip has both.
+    """
+    for name, model in answered.items():
+        _compare_names(name, model.answers, reference.labels)
+    if weights:
+        members = [answered[name] for name in weights]
+        made_from = {file: md5 for member in members for file, md5 in member.made_from.items()}
+        fused = fusion.fuse([member.answers for member in members], weights.values())
+        answered[fusion.NAME] = Answered(fused, made_from)
     models = {
         name: {
-            "model": each.model,
-            "made_from": each.made_from,
-            "remarks": each.remarks,
-            "groups": comparison.score(each.answers, reference),
-            "by_frame": None if each.by_frame is None else _columns(each.by_frame),
+            "model": model.model,
+            "made_from": model.made_from,
+            "remarks": model.remarks,
+            "groups": comparison.score(model.answers, reference),
+            "by_frame": model.by_frame,
         }
-        for name, each in answered.items()
+        for name, model in answered.items()
     }
     pairs = [
         {
@@ -42,19 +58,55 @@ def collect(answered, reference):
     ]
     seeds = [
         {"runs": runs, "groups": comparison.over_seeds([models[name]["groups"] for name in runs])}
-        for runs in comparison.runs_by_seed({name: each.settings for name, each in answered.items()})
+        for runs in comparison.runs_by_seed({name: model.settings for name, model in answered.items()})
     ]
     return {"models": models, "pairs": pairs, "seeds": seeds}
 
 
-def _columns(values):
-    return dict(zip(metrics.COLUMNS, metrics.with_mean(values).tolist(), strict=True))
+def _compare_names(name, answers, labels):
+    for clips, what in (
+        (answers.keys() - labels.keys(), "without a label, ignored"),
+        (labels.keys() - answers.keys(), "missing"),
+    ):
+        if clips:
+            print(f"{name}: {counted(len(clips), 'clip')} {what}: {name_some(clips)}")
+    if not answers.keys() & labels.keys():
+        raise UserError(f"{name}: none of its clips has a label; is this the annotation of these clips?")
+
+
+def write(out, folders, ending, answered, labels, report):
+    """Write the report of all {name: `Answered`} into the folder `out`, predictions and pictures of each into its own.
+
+    `folders` is {name: folder} of those that have one; `ending` is a part of all files' names. What an earlier command
+    of this ending has left is removed first, and the scores are written last, so that a kill never leaves scores beside
+    answers that they do not belong to.
+    """
+    from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
+
+    contents = {out / f"models_{ending}.png": plots.side_by_side(report["models"], f"Models side by side, {ending}")}
+    for name, folder in folders.items():
+        if name not in answered:  # there is no fusion
+            continue
+        answers = answered[name].answers
+        clips = sorted(answers.keys() & labels.keys())
+        predicted, true = (np.array([values[clip] for clip in clips]) for values in (answers, labels))
+        contents[folder / f"predictions_{ending}.csv"] = predictions.as_csv(answers)
+        contents[folder / f"scatter_{ending}.png"] = plots.scatter(predicted, true, f"{name}, {ending}")
+        contents[folder / f"errors_{ending}.png"] = plots.errors(predicted, true, f"{name}, {ending}")
+    for folder in {out, *folders.values()}:
+        for name in ("scores_{}.json", "models_{}.png", "predictions_{}.csv", "scatter_{}.png", "errors_{}.png"):
+            files.remove(folder / name.format(ending))
+    for path, content in contents.items():
+        with files.whole_file(path) as tmp:
+            tmp.write_bytes(content)
+    files.write_json(out / f"scores_{ending}.json", without_nan(report))
+    print(f"\nscores: {out / f'scores_{ending}.json'}, with pictures beside it")
 
 
 def without_nan(value):
-    """`value` with None for every number that is not finite, since JSON has no word for it."""
+    """`value` with None for every number that is not finite, for which JSON has no word."""
     if isinstance(value, dict):
-        return {key: without_nan(each) for key, each in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
     if isinstance(value, list):
-        return [without_nan(each) for each in value]
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and not np.isfinite(value) else value

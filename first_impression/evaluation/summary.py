@@ -1,16 +1,25 @@
-"""What evaluate.py prints of its results, the dicts of docs/scores.md."""
+"""Scores as text: the tables that evaluate.py prints of its report, the dict of docs/scores.md, and those of others."""
 
+from first_impression.common.errors import counted
 from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.comparison import ALL, UNSEEN
-from first_impression.evaluation.metrics import grid
+from first_impression.evaluation.metrics import COLUMNS, with_mean
 
-SCORES_OF_SEEDS = ("accuracy", "Pearson", "CCC")
+SEED_SCORES = ("accuracy", "Pearson", "CCC")
+
+
+def print_report(report):
+    """Print every score of every model, then the models side by side."""
+    for name, model in report["models"].items():
+        print_model(name, model)
+    _print_comparison(report)
 
 
 def print_model(name, model):
     """Every score of a model with its interval, and how far it is above the baselines, group by group."""
     for group, scored in model["groups"].items():
-        print(f"\n{name}, {group}: {scored['clips']} clips of {scored['sources']} sources")
+        sources = counted(scored["sources"], "source")
+        print(f"\n{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}")
         rows = [row for score, columns in scored["scores"].items() for row in with_interval(score, columns)]
         if group == ALL and model["by_frame"]:
             rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
@@ -19,11 +28,11 @@ def print_model(name, model):
             rows += with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
         print(grid(rows))
         if scored["sources"] < FEW_SOURCES:
-            print(f"{scored['sources']} sources: under {FEW_SOURCES} these intervals mean little")
+            print(f"{sources}: with fewer than {FEW_SOURCES}, these intervals mean little")
 
 
-def print_comparison(report):
-    """The last tables: the accuracy of all models, which of them beat the baselines, and how they differ."""
+def _print_comparison(report):
+    """The accuracy of all models, which of them beat the baselines, and how they differ."""
     for group in (ALL, UNSEEN):
         scored = {name: model["groups"][group] for name, model in report["models"].items() if group in model["groups"]}
         if not scored:
@@ -50,7 +59,7 @@ def verdict(name, group, scored):
     if scored["beats_baselines"]:
         return f"{name} beats both baselines on {group}"
     if scored["beats_baselines"] is None:
-        return f"{name}: whether it beats the baselines on {group} cannot be told, since there are no intervals"
+        return f"{name}: without intervals, it is not known whether it beats the baselines on {group}"
     parts = []
     for baseline, beside in scored["baselines"].items():
         mean = beside["differences"]["accuracy"]["mean"]
@@ -66,7 +75,7 @@ def _accuracies(scored):
     counts = {scores["clips"] for scores in scored.values()}
     rows = []
     for name, scores in scored.items():
-        title = f"{name} ({scores['clips']} clips)" if len(counts) > 1 else name
+        title = f"{name} ({counted(scores['clips'], 'clip')})" if len(counts) > 1 else name
         rows.append(row_of(title, scores["scores"]["accuracy"]))
     most = max(scored.values(), key=lambda scores: scores["clips"])
     return rows + [row_of(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
@@ -77,7 +86,7 @@ def _print_seeds(split, alike):
     for group, scores in alike["groups"].items():
         print(f"\n{split}, {group}: {len(alike['runs'])} runs that differ in SEED only, {runs}")
         rows = []
-        for score in SCORES_OF_SEEDS:
+        for score in SEED_SCORES:
             rows.append((f"{score}, mean", [f"{value:.4f}" for value in scores[score]["mean"].values()]))
             rows.append(("  standard deviation", [f"{value:.4f}" for value in scores[score]["stddev"].values()]))
         print(grid(rows))
@@ -92,3 +101,19 @@ def with_interval(title, columns, sign="", indent=""):
     """Two rows of a table: the values of {column: {"value", "low", "high"}}, and the intervals, set in by `indent`."""
     intervals = [f"{column['low']:{sign}.4f}..{column['high']:{sign}.4f}" for column in columns.values()]
     return [row_of(title, columns, sign), (f"{indent}  95 %", intervals)]
+
+
+def table(rows):
+    """Scores as text: `rows` is {label: [5] values, in the order of TRAITS}; their mean comes first."""
+    return grid([(label, [f"{value:.4f}" for value in with_mean(values)]) for label, values in rows.items()])
+
+
+def grid(rows):
+    """Text in the columns of `metrics.COLUMNS`. `rows` is a list of (label, six words)."""
+    rows = [("", COLUMNS), *rows]
+    margin = max(len(label) for label, _ in rows) + 2
+    widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
+    return "\n".join(
+        f"{label:<{margin}}" + "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
+        for label, words in rows
+    )

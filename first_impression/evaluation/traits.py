@@ -1,4 +1,4 @@
-"""How the five traits are shown to people: in one order, each in one colour, in every table and picture.
+"""The order and the colours in which every table and picture shows the five traits.
 
 Arrays keep the order of `TRAITS`, the annotation's; `SHOWN` is that of ChaLearn's CSV files and of the word "EACNO".
 """

@@ -24,13 +24,13 @@ class Evidence:
     time: float  # of the frame, seconds of the clip
     maps: np.ndarray  # each place's share of the logits, float64 [h, w, 5]; its sum over the places: "places"
     bias: np.ndarray  # float64 [5]
-    faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where nobody has looked for them
+    faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where they were not looked for
 
     def as_json(self, with_maps):
-        """The same by trait, as JSON holds it; docs/answers.md describes the fields."""
+        """The fields that docs/answers.md describes, as JSON holds them."""
         places = self.maps.sum(axis=(0, 1))
         logits = self.bias + places
-        told = {
+        fields = {
             "time": self.time,
             "bias": by_trait(self.bias),
             "places": by_trait(places),
@@ -39,11 +39,11 @@ class Evidence:
             "face": self._in_faces(),
         }
         if with_maps:
-            told |= {"grid": list(self.maps.shape[:2]), "maps": by_trait(np.moveaxis(self.maps, -1, 0))}
-        return told
+            fields |= {"grid": list(self.maps.shape[:2]), "maps": by_trait(np.moveaxis(self.maps, -1, 0))}
+        return fields
 
     def _in_faces(self):
-        """Which part of the places lies inside the boxes of faces; None without any."""
+        """The share of the evidence inside the boxes of faces; None without any."""
         if self.faces is None or not len(self.faces):
             return None
         inside = share_inside(self.faces, *self.maps.shape[:2])[:, :, None]
@@ -64,7 +64,7 @@ def explain(model, image, time, faces=None):
 def described(model):
     """The descriptors in the order of the head's weights: a list of (feature map's name, "average" or "max").
 
-    Empty for a model that is no DAN: then it has no evidence maps.
+    Empty for a model that is not a DAN and so has no evidence maps.
     """
     names = [layer.name for layer in model.layers]
     if "descriptors" not in names or "traits" not in names:

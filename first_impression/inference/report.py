@@ -1,6 +1,6 @@
 """One picture per clip: frames, the five traits among the training clips, the traits over time, the sound.
 
-It is drawn from what the JSON holds of the answer, and from nothing else.
+It is drawn from the JSON of the answer alone.
 """
 
 import base64
@@ -12,10 +12,11 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common.files import whole_file
+from first_impression.common.words import clock, percent
 from first_impression.evaluation.plots import plt
 from first_impression.evaluation.traits import COLOURS, SHOWN
-from first_impression.inference.answers import STRIP
-from first_impression.inference.tables import clock, face_lines, percent
+from first_impression.inference.answer import STRIP
+from first_impression.inference.tables import face_lines
 
 GREY = "#c9c9c9"
 MARKERS = "osD^v<>P"
@@ -27,28 +28,28 @@ FOOTER = (
 )
 
 
-def draw(path, title, clip, about):
-    """Write the picture of a clip as PNG.
+def draw(path, title, answer, about):
+    """Write the picture of an answer as PNG.
 
-    `clip` is what the JSON holds of it, `about` what it holds of the models; see docs/answers.md.
+    `answer` is what the JSON holds of the clip, `about` what it holds of the models; see docs/answers.md.
     """
-    aspect = clip["video"]["width"] / clip["video"]["height"] if clip["video"] else 1.0
-    frames = [(each["time"], _read_jpeg(each["jpeg"])) for each in clip["strip"]]
-    cautions = [about["models"][model]["caution"] for model in clip["models"]] + clip["warnings"]
-    notes = [(text, "#555555") for text in face_lines(clip)] + [(text, "#b00020") for text in cautions if text]
+    aspect = answer["video"]["width"] / answer["video"]["height"] if answer["video"] else 1.0
+    frames = [(frame["time"], _read_jpeg(frame["jpeg"])) for frame in answer["strip"]]
+    cautions = [about["models"][model]["caution"] for model in answer["models"]] + answer["warnings"]
+    notes = [(text, "#555555") for text in face_lines(answer)] + [(text, "#b00020") for text in cautions if text]
     foot = [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
-    timeline, sound = bool(clip["by_frame"]["times"] or clip["spread"]), bool(clip["loudness"]["decibels"])
+    timeline, sound = bool(answer["by_frame"]["times"] or answer["spread"]), bool(answer["loudness"]["decibels"])
     rows = [(0.5, _draw_title, [title])]  # height in inches, what draws it, with what
     if frames:
         rows.append((min(WIDTH / STRIP / aspect, 2.4) + 0.35, _draw_strip, [frames, aspect]))
-    for model, evidence in clip["evidence"].items():
+    for model, evidence in answer["evidence"].items():
         if "maps" not in evidence:
             continue
         middle = frames[len(frames) // 2][1]
         rows.append((min(WIDTH / 6 / aspect, 2.4) + 1.05, _draw_evidence, [model, evidence, middle, aspect]))
-    rows.append((4.2, _draw_traits, [clip, about]))
+    rows.append((4.2, _draw_traits, [answer, about]))
     if timeline or sound:
-        rows.append((3.1 * timeline + 1.5 * sound + 0.8, _draw_time, [clip, timeline, sound]))
+        rows.append((3.1 * timeline + 1.5 * sound + 0.8, _draw_time, [answer, timeline, sound]))
     rows.append((0.55 + 0.2 * len(foot), _draw_foot, [foot]))
     heights = [height for height, _, _ in rows]
     figure = plt.figure(figsize=(WIDTH, sum(heights)))
@@ -121,26 +122,26 @@ def _sum_of(evidence, trait):
     return f"bias {bias:+.2f}, places {places:+.2f},\nlogit {logit:+.2f}, score {score:.2f}"
 
 
-def _draw_traits(area, height, clip, about):
+def _draw_traits(area, height, answer, about):
     """A bar per trait from 0 to its score, on the histogram of the training labels; a mark per model."""
     ax = area.subplots(gridspec_kw={"left": 0.15, "right": 0.72, "top": 0.9, "bottom": 0.11})
     for line, (trait, colour) in enumerate(COLOURS.items()):
-        base, score = -line, clip["fused"][trait]
+        base, score = -line, answer["fused"][trait]
         if about["training_clips"]:
             shares = np.array(about["training_histogram"][trait])
             edges = np.linspace(0, 1, len(shares) + 1)
             ax.stairs(base + 0.72 * shares / shares.max(), edges, baseline=base, fill=True, color=GREY)
         ax.barh(base - 0.07, score, 0.14, color=colour)
         ax.vlines(score, base - 0.14, base + 0.72, color=colour, linewidth=2)
-        if clip["spread"]:
-            ax.errorbar(score, base - 0.07, xerr=clip["spread"][trait], color="#222222", capsize=3, linewidth=1)
+        if answer["spread"]:
+            ax.errorbar(score, base - 0.07, xerr=answer["spread"][trait], color="#222222", capsize=3, linewidth=1)
         ax.text(1.02, base + 0.15, f"{score:.4f}", fontsize=12, color=colour, weight="bold", va="center")
-        notes = [f"± {clip['spread'][trait]:.4f} over the windows"] if clip["spread"] else []
-        notes += [f"above {percent(clip['percentile'][trait])} of them"] if clip["percentile"] else []
+        notes = [f"± {answer['spread'][trait]:.4f} over the windows"] if answer["spread"] else []
+        notes += [f"above {percent(answer['percentile'][trait])} of them"] if answer["percentile"] else []
         ax.text(1.13, base + 0.15, "\n".join(notes), fontsize=10, color="#555555", va="center")
-    for model, marker in zip(clip["models"] if len(clip["models"]) > 1 else (), MARKERS, strict=False):
+    for model, marker in zip(answer["models"] if len(answer["models"]) > 1 else (), MARKERS, strict=False):
         ax.plot(
-            _values(clip["models"][model]),
+            _values(answer["models"][model]),
             -np.arange(5) + 0.3,
             marker,
             color="white",
@@ -148,7 +149,7 @@ def _draw_traits(area, height, clip, about):
             markersize=6,
             label=model,
         )
-    if len(clip["models"]) > 1:
+    if len(answer["models"]) > 1:
         ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(1.0, 0.98), ncols=4, frameon=False, handletextpad=0.1)
     clips = f"on the labels of the {about['training_clips']:,} training clips (grey)" if about["training_clips"] else ""
     ax.set_title(f"The five traits {clips}".strip(), fontsize=11, loc="left")
@@ -158,35 +159,35 @@ def _draw_traits(area, height, clip, about):
     ax.grid(axis="x", alpha=0.25)
 
 
-def _draw_time(area, height, clip, timeline, sound):
+def _draw_time(area, height, answer, timeline, sound):
     """The visual models' mean per frame and the windows' answers, and under them the loudness, on one axis of time."""
     ratios = [3.1] * timeline + [1.5] * sound
     sides = {"left": 0.075, "right": 0.82, "top": 1 - 0.3 / height, "bottom": 0.55 / height, "hspace": 0.12}
     axes = area.subplots(len(ratios), sharex=True, squeeze=False, height_ratios=ratios, gridspec_kw=sides)[:, 0]
     if timeline:
-        _draw_course(axes[0], clip)
+        _draw_course(axes[0], answer)
     if sound:
-        levels, step = np.array(clip["loudness"]["decibels"]), clip["loudness"]["step"]
+        levels, step = np.array(answer["loudness"]["decibels"]), answer["loudness"]["step"]
         group = max(1, len(levels) // 800)  # an hour would be a black bar
         levels = levels[: len(levels) // group * group].reshape(-1, group).max(axis=1)
-        times = clip["loudness"]["start"] + (np.arange(len(levels)) + 0.5) * group * step
+        times = answer["loudness"]["start"] + (np.arange(len(levels)) + 0.5) * group * step
         axes[-1].fill_between(times, -70, np.maximum(levels, -70), color="#7a8793", linewidth=0)
         axes[-1].set(ylabel="loudness, dB", ylim=(-70, 0), yticks=(-60, -40, -20, 0))
     for ax in axes:
         ax.spines[["top", "right"]].set_visible(False)
         ax.grid(alpha=0.25)
-    axes[0].set_title(_whose_course(clip), fontsize=11, loc="left", parse_math=False)
-    axes[-1].set(xlabel="seconds", xlim=(clip["start"], clip["end"] if clip["end"] > clip["start"] else 1))
+    axes[0].set_title(_whose_course(answer), fontsize=11, loc="left", parse_math=False)
+    axes[-1].set(xlabel="seconds", xlim=(answer["start"], answer["end"] if answer["end"] > answer["start"] else 1))
 
 
-def _whose_course(clip):
+def _whose_course(answer):
     """What the lines over time are, in a title."""
-    told = []
-    if visual := list(clip["by_frame"]["models"]):
-        told.append(f"each frame by {_and(visual)}" + ", their mean" * (len(visual) > 1))
-    if clip["spread"]:
-        told.append(f"each of the {len(clip['windows'])} windows by {_and(clip['models'])} (bars)")
-    return "Over the clip's time" + (": " + "; ".join(told) if told else "")
+    lines = []
+    if visual := list(answer["by_frame"]["models"]):
+        lines.append(f"each frame by {_and(visual)}" + ", their mean" * (len(visual) > 1))
+    if answer["spread"]:
+        lines.append(f"each of the {len(answer['windows'])} windows by {_and(answer['models'])} (bars)")
+    return "Over the clip's time" + (": " + "; ".join(lines) if lines else "")
 
 
 def _and(names):
@@ -195,28 +196,28 @@ def _and(names):
     return f"{', '.join(first)} and {last}" if first else last
 
 
-def _draw_course(ax, clip):
-    times, lines = np.array(clip["by_frame"]["times"]), np.empty((5, 0))
+def _draw_course(ax, answer):
+    times, lines = np.array(answer["by_frame"]["times"]), np.empty((5, 0))
     if len(times):
-        lines = np.mean([_values(answers) for answers in clip["by_frame"]["models"].values()], axis=0)  # [5, n]
-    several = bool(clip["spread"])
-    bars = np.array([_values(window["fused"]) for window in clip["windows"]]).T if several else np.empty((5, 0))
+        lines = np.mean([_values(answers) for answers in answer["by_frame"]["models"].values()], axis=0)  # [5, n]
+    several = bool(answer["spread"])
+    bars = np.array([_values(window["fused"]) for window in answer["windows"]]).T if several else np.empty((5, 0))
     for line, bar, colour in zip(lines, bars, COLOURS.values(), strict=True):
         style = {"color": colour, "linewidth": 0.6 if several else 1.4, "alpha": 0.4 if several else 1.0}
         ax.plot(times, line, ".-" if 0 < len(times) < 30 else "-", **style)
-        for window, level in zip(clip["windows"], bar, strict=False):
+        for window, level in zip(answer["windows"], bar, strict=False):
             ax.hlines(level, window["start"], window["end"], color=colour, linewidth=2.2)
-    if several and len(clip["windows"]) <= 30:
-        for window in clip["windows"][1:]:
+    if several and len(answer["windows"]) <= 30:
+        for window in answer["windows"][1:]:
             ax.axvline(window["start"], color=GREY, linewidth=0.8, linestyle=":")
     drawn = np.concatenate([lines, bars], axis=1)
     low, high = drawn.min(), drawn.max()
     room = max(0.03, (0.15 - (high - low)) / 2)
     low, high = max(low - room, 0), min(high + room, 1)
     ax.set(ylabel="score", ylim=(low, high))
-    told = bars if several else lines
-    _name_lines(ax, told[:, -1], low, high)
-    _draw_whole_scale(ax, (low, high), told.mean(axis=1))
+    shown = bars if several else lines
+    _name_lines(ax, shown[:, -1], low, high)
+    _draw_whole_scale(ax, (low, high), shown.mean(axis=1))
 
 
 def _name_lines(ax, ends, low, high):

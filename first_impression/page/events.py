@@ -1,4 +1,4 @@
-"""What happens at a click, and when a program asks."""
+"""The page's event handlers: what happens at a click, and at a call of a program."""
 
 import contextlib
 import time
@@ -15,41 +15,41 @@ PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
 
 
 class Pace:
-    """How long a window of a clip takes: as long as those before."""
+    """The time that a window of a clip takes, estimated from the clip before."""
 
     seconds = 0.0  # for a window; 0.0: none was answered so far
 
     @contextlib.contextmanager
-    def told_by(self, progress):
-        """Give the block what `takes.answer_take` tells, for Gradio's `progress` to show with the time that is left."""
+    def shown_by(self, progress):
+        """Give the block an `on_window` for `takes.answer_take`, by which Gradio's `progress` shows the time left."""
         progress(0, desc="reading the clip")
         begun = []  # (when, of how many) windows
 
-        def tell(done, count):
+        def on_window(done, count):
             begun.append((time.monotonic(), count))
             left = f", about {self.seconds * (count - done):.0f} s left" if self.seconds else ""
             progress((done + 0.2) / (count + 0.2), desc=f"asking the models{left}")
 
-        yield tell
+        yield on_window
         self.seconds = (time.monotonic() - begun[0][0]) / begun[0][1]
 
 
 class Events:
-    """The page's answers to its visitors; a method that ends in new contents gives them by the part of the page.
+    """The handlers of the page's events. They return the new contents, most of them as {part of the page: content}.
 
-    `parts` is what stands on the page, the rest is as of `layout.build`.
+    `parts` are the page's `layout.Parts`, the rest is as of `layout.build`.
     """
 
-    def __init__(self, parts, models, about, visitors, limits):
-        self.parts, self.models, self.about, self.visitors, self.limits = parts, models, about, visitors, limits
+    def __init__(self, parts, ensemble, about, visitors, limits):
+        self.parts, self.ensemble, self.about, self.visitors, self.limits = parts, ensemble, about, visitors, limits
         self.pace = Pace()
 
     def on_clip(self, event: gr.EventData, request: gr.Request, progress=PROGRESS):
         parts, name = self.parts, str(event.name)[:LONGEST_NAME] or "clip"
         with self.visitors.served(request.session_hash) as visitor:
             try:
-                with self.pace.told_by(progress) as tell:
-                    number = self.take_in(str(event.path), name, visitor, tell)
+                with self.pace.shown_by(progress) as on_window:
+                    number = self.take_in(str(event.path), name, visitor, on_window)
             except (BadClipError, UserError) as reason:
                 return {parts.alert: views.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
@@ -62,14 +62,14 @@ class Events:
                 **self.show(number, against, visitor),
             }
 
-    def take_in(self, sent, name, visitor, tell):
-        """Answer what a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
+    def take_in(self, sent, name, visitor, on_window):
+        """Answer the clip that a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
         visitor.count += 1
         number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, sent)
         uploaded(sent).rename(clip)
         try:
             visitor.takes[number] = takes.answer_take(
-                number, name, clip, self.models, self.limits.frames, self.limits.seconds, tell
+                number, name, clip, self.ensemble, self.limits.frames, self.limits.seconds, on_window
             )
         except (BadClipError, UserError):
             clip.unlink()
@@ -99,7 +99,7 @@ class Events:
             return self.show(number, against, visitor)
 
     def on_shown(self, number, request: gr.Request):
-        """What comes after the first numbers, since it takes a while."""
+        """Offer the downloads: after the numbers, since writing them takes a while."""
         with self.visitors.served(request.session_hash) as visitor:
             if (take := visitor.takes.get(number)) is None:
                 return ""
@@ -114,7 +114,7 @@ class Events:
         with self.visitors.served(request.session_hash) as visitor:
             if at is None or (take := visitor.takes.get(number)) is None:
                 return ""
-            return views.moment(takes.moment(take, self.models, at), shown, take.told)
+            return views.moment(takes.moment(take, self.ensemble.models, at), shown, take.answer_json)
 
     def on_leave(self, request: gr.Request):
         self.visitors.leave(request.session_hash)
@@ -124,7 +124,7 @@ class Events:
         path = uploaded(clip["path"])
         name = clip.get("orig_name") or path.name
         try:
-            take = takes.answer_take(1, name, path, self.models, self.limits.api_frames, self.limits.seconds)
+            take = takes.answer_take(1, name, path, self.ensemble, self.limits.api_frames, self.limits.seconds)
             return take.document(self.about)
         except (BadClipError, UserError) as reason:
             raise gr.Error(f"{name} cannot be used: {reason}", print_exception=False) from None

@@ -1,4 +1,4 @@
-"""The page: what stands where, and where it is served. What its parts show is drawn in views.py."""
+"""The layout of the page, and its server. The contents of its parts are made in views.py."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,7 +30,7 @@ page.</p>
 
 @dataclass
 class Limits:
-    """What the page takes of a visitor."""
+    """Limits on what a visitor may send, and on what is kept of it."""
 
     frames: int  # that are looked at of a clip, or of each of its windows
     api_frames: int  # of a clip that a program sends
@@ -64,7 +64,7 @@ class Parts:
             with gr.Column(scale=3, min_width=300):
                 self.answer = gr.HTML(views.NO_TAKE, elem_id="answer", js_on_load=None)
                 self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
-                named = [(views.NAMES[each], each) for each in SHOWN]
+                named = [(views.NAMES[trait], trait) for trait in SHOWN]
                 self.trait = gr.Radio(choices=named, value=SHOWN[0], label="What moved", visible=False, elem_id="trait")
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.asked = gr.State(None)  # the moment
@@ -85,15 +85,15 @@ class Parts:
         ]
 
 
-def build(models, about, visitors, limits, where="this machine"):
+def build(ensemble, about, visitors, limits, where="this machine"):
     """The page, ready to be launched: `gr.Blocks`.
 
-    `models` are those asked, `about` is what `answers.about_models` says of them, `visitors` who is there. `where` is
-    what to call the machine that has the clips.
+    `ensemble` is the `models.Ensemble` to ask, `about` is as of `document.about_models`, `visitors` are the
+    `visitors.Visitors`. `where` is what to call the machine that has the clips.
     """
     with gr.Blocks(title="First impression", analytics_enabled=False, delete_cache=(60, 600)) as page:
         parts = Parts(where, limits)
-        _connect(page, parts, Events(parts, models, about, visitors, limits))
+        _connect(page, parts, Events(parts, ensemble, about, visitors, limits))
     return page
 
 
@@ -125,7 +125,7 @@ def _read(name):
 def open_page(page, host, port, served, limits):
     """Open the page at `host` and `port` (0: any that is free): its address. It is served from other threads.
 
-    Of the machine's files, a browser that knows their names gets those in the folder `served`.
+    Of the machine's files, only those in the folder `served` are sent, to a browser that knows their names.
     Raises `UserError` where the port is taken.
     """
     try:

@@ -1,4 +1,4 @@
-"""Who is at the page, and where their clips lie: each visitor has a folder, for as long as he or she stays.
+"""The visitors of the page and their clips: each visitor has a folder for as long as he or she stays.
 
 What the page writes is all in one temporary folder. It goes when the page ends; where that was killed, the next start
 removes it.
@@ -35,7 +35,7 @@ def workplace():
 
 
 def _sweep(place):
-    """Remove what pages that were killed have left."""
+    """Remove the folders of pages that were killed."""
     for folder in files.listed(place, f"{PREFIX}*"):
         if folder.is_dir() and folder.stat().st_uid == os.getuid():
             with contextlib.suppress(UserError), files.locked(_lock_of(folder), "a page"):
@@ -48,17 +48,17 @@ def _lock_of(folder):
 
 @dataclass
 class Visitor:
-    """Somebody at the page. The folder's name cannot be guessed: who knows it may see what is in there."""
+    """A visitor of the page. The name of the folder cannot be guessed: whoever knows it may see what is in there."""
 
     folder: Path
     takes: dict = field(default_factory=dict)  # number -> Take
-    count: int = 0  # of the takes so far, those that are gone included
+    count: int = 0  # of the takes so far, including those removed
     served: int = 0  # questions of theirs that are being answered
     left: bool = False
 
 
 class Visitors:
-    """All who are at the page now, by the name that Gradio gives to a session: a secret of the visitor's browser."""
+    """All present visitors, by the name that Gradio gives to a session: a secret of the visitor's browser."""
 
     def __init__(self, folder):
         self._folder = Path(folder)
@@ -70,7 +70,7 @@ class Visitors:
 
     @contextlib.contextmanager
     def served(self, session):
-        """The `Visitor` of that session, whose folder stays during the block at least."""
+        """The `Visitor` of that session, whose folder is kept at least until the end of the block."""
         with self._guard:
             visitor = self._present.get(session)
             if visitor is None:
@@ -85,7 +85,7 @@ class Visitors:
                 self._remove_if_gone(visitor)
 
     def leave(self, session):
-        """The session has ended: all that is of it goes, at once or when what is being answered has been."""
+        """End the session: remove all its files, at once or as soon as its last question is answered."""
         with self._guard:
             if visitor := self._present.pop(session, None):
                 visitor.left = True

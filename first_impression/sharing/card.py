@@ -2,6 +2,7 @@
 
 import re
 
+from first_impression.common.errors import counted
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL, UNSEEN
 from first_impression.evaluation.metrics import COLUMNS
@@ -48,21 +49,21 @@ INPUTS = {
 
 
 def license_rule(value):
-    """A rule for publish.py's LICENSE: a name as the Hub has them, or nothing yet."""
+    """A rule for publish.py's LICENSE: a licence as the Hugging Face Hub abbreviates it, or "", not chosen yet."""
     if value == "" or isinstance(value, str) and LICENSE.fullmatch(value):
         return None
     return "must be a licence as the Hub abbreviates it: cc-by-nc-4.0, for example"
 
 
 def cautions(about, scores):
-    """What has to stand at the top: a list of texts, empty where there is nothing."""
+    """Warnings for the top of the card: a list of texts, empty where there are none."""
     found = []
     for name, run in about["runs"].items():
         if run["settings"]["start"]["published"] is False:
             words = run["settings"]["start"]["words"]
             sample = " It was trained on a drawn sample and is of no use." if "sample" in words else ""
             found.append(f"{name} did not start from published weights: {words}.{sample}".replace("..", "."))
-    unscored = [name for name in about["runs"] if not any(name in of["models"] for of in scores.values())]
+    unscored = [name for name in about["runs"] if not any(name in report["models"] for report in scores.values())]
     if unscored:
         found.append(f"Scored on nothing: {', '.join(unscored)}.")
     return found
@@ -100,9 +101,10 @@ def _scores(scores):
         for group in (UNSEEN, ALL):
             scored = [model["groups"][group] for model in report["models"].values() if group in model["groups"]]
             if scored:
-                clips, rows = max(of["clips"] for of in scored), _rows(report["models"], group)
-                lines += ["", f"### {split}: {group} ({clips:,})", ""]
-                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *rows]
+                most_clips = max(model_scores["clips"] for model_scores in scored)
+                lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
+                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|"]
+                lines += _rows(report["models"], group)
     return "\n".join([*lines, ""])
 
 
@@ -111,7 +113,7 @@ def _rows(models, group):
     for name, model in models.items():
         if group in model["groups"]:
             scored = model["groups"][group]
-            baselines |= {baseline: of["scores"]["accuracy"] for baseline, of in scored["baselines"].items()}
+            baselines |= {baseline: beside["scores"]["accuracy"] for baseline, beside in scored["baselines"].items()}
             title = "all fused" if name == fusion.NAME else name
             rows.append(_row(title, scored["scores"]["accuracy"], _verdict(scored)))
     return [_row(name, columns) for name, columns in baselines.items()] + rows
@@ -136,7 +138,7 @@ def _training(about):
         recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
         lines += [
             f"- **{name}** ({settings['constants'].get('MODEL', 'model not known')}{recipe}): "
-            f"{run['training']['clips']:,} training clips; first weights: {settings['start']['words']}; files "
+            f"{counted(run['training']['clips'], 'training clip')}; first weights: {settings['start']['words']}; files "
             f"{', '.join(run['files'])}"
         ]
     by = about["made_by"]

@@ -1,28 +1,44 @@
-"""What a published folder says: its manifest, and the scores that its models have got."""
+"""What goes into a published folder: the models, their manifest, and the scores that they have got."""
 
 import importlib.util
 import json
 import secrets
+import shutil
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from first_impression.common.errors import UserError
-from first_impression.common.files import md5, sha256
+from first_impression.common.files import sha256
 from first_impression.data.audio import CLIP_SECONDS
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
-from first_impression.training import manifest, saved_models
+from first_impression.training import manifest
+from first_impression.training.saved_models import made_by
 
-# Of a run's constants: places on its machine, which are nobody else's business
+# Constants of a run that are not published: they name places on its machine
 PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WEIGHTS")
 
 
-def describe(folder, runs, epochs, license):
-    """The manifest of a folder with the models of the runs {name: folder}: a dict as in training/manifest.py.
+def copy_models(run, folder, with_onnx=False):
+    """Copy the models of a `Run` into a new `folder`, as ONNX files too on request.
 
-    `epochs` are those that were chosen. Raises `UserError` for a file that is not a model of train.py's.
+    An ONNX file takes inputs float32 [n, ...] as the Keras model does, and gives traits float32 [n, 5].
+    Raises `UserError` for a file that is not a model of train.py's, or not as that wrote it.
+    """
+    folder.mkdir()
+    for file, network in zip(run.files, run.networks, strict=True):
+        shutil.copyfile(file, folder / file.name)
+        if with_onnx:
+            network(np.zeros((1, *network.input_shape[1:]), np.float32))  # Keras exports only what was called once
+            network.export(folder / f"{file.stem}.onnx", format="onnx", verbose=False)
+
+
+def describe(folder, runs, epochs, license):
+    """The manifest of a `folder` that has the models of the `runs`, a list of `Run`: a dict as in training/manifest.py.
+
+    `epochs` are those that were chosen. Raises `UserError` for a run without settings.json.
     """
     about = {
         "schema": manifest.SCHEMA,
@@ -31,32 +47,29 @@ def describe(folder, runs, epochs, license):
         "note": 'A high "neuroticism" means emotionally stable, as in the dataset.',
         "window_seconds": CLIP_SECONDS,
         "epochs": epochs,
-        "made_by": saved_models.made_by(),
+        "made_by": made_by(),
         "files": {},
         "runs": {},
     }
-    for name, run in runs.items():
-        paths = saved_models.epoch_files(run, epochs)
-        _, kind = saved_models.load_networks(run, epochs)
-        for path in sorted((folder / name).iterdir()):
-            about["files"][f"{name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
-        about["runs"][name] = {
-            "kind": kind,
-            "files": [f"{name}/{path.name}" for path in paths],
+    for run in runs:
+        for path in sorted((folder / run.name).iterdir()):
+            about["files"][f"{run.name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
+        about["runs"][run.name] = {
+            "kind": run.kind,
+            "files": [f"{run.name}/{file.name}" for file in run.files],
             "settings": _settings(run),
-            "training": manifest.about_training(saved_models.training_labels(run), secrets.token_hex(16)),
+            "training": manifest.about_training(run.training_labels, secrets.token_hex(16)),
         }
     return about
 
 
 def _settings(run):
-    settings = saved_models.settings_of(run)
-    if not settings:
-        raise UserError(f"{run} has no settings.json: what made this model is not known, so it cannot be published")
-    constants = {name: value for name, value in settings["constants"].items() if name not in PRIVATE}
-    start = {**saved_models.start_of(run), "file": Path(saved_models.start_of(run)["file"]).name}
-    recipe = Path(settings.get("recipe") or "").name
-    return {"constants": constants, "recipe": recipe, "start": start, "made_by": settings["made_by"]}
+    if not run.settings:
+        raise UserError(f"{run.folder} has no settings.json: what made this model is not known, so do not publish it")
+    constants = {name: value for name, value in run.settings["constants"].items() if name not in PRIVATE}
+    start = {**run.start, "file": Path(run.start["file"]).name}
+    recipe = Path(run.settings.get("recipe") or "").name
+    return {"constants": constants, "recipe": recipe, "start": start, "made_by": run.settings["made_by"]}
 
 
 def require_onnx():
@@ -66,25 +79,19 @@ def require_onnx():
         raise UserError(f"{', '.join(missing)} not installed: {sys.executable} -m pip install -r requirements-onnx.txt")
 
 
-def write_onnx(file, target):
-    """Write a saved model as an ONNX file: inputs float32 [n, ...] as Keras takes them, traits float32 [n, 5]."""
-    model, _ = saved_models.load_model(file)
-    model(np.zeros((1, *model.input_shape[1:]), np.float32))  # a model that was never called cannot be exported
-    model.export(target, format="onnx", verbose=False)
-
-
-def scores_of(folder, runs, epochs):
+def scores_of(folder, runs):
     """What evaluate.py has found of these very models: {split: the dict of docs/scores.md}, with these models alone.
 
-    Scores of other files under the same names, of an earlier training for example, are left out.
+    `folder` is that of the runs. Scores of other files under the same names, of an earlier training for example, are
+    left out.
     """
     found = {}
-    sums = {name: {md5(file) for file in saved_models.epoch_files(run, epochs)} for name, run in runs.items()}
+    sums = {run.name: set(run.md5s.values()) for run in runs}
     wanted = {**sums, fusion.NAME: set().union(*sums.values())}
     for path in sorted((folder / fusion.NAME).glob("scores_*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
         models = {name: model for name, model in report["models"].items() if name in wanted}
-        kept = {name: of for name, of in models.items() if set(of["made_from"].values()) == wanted[name]}
+        kept = {name: model for name, model in models.items() if set(model["made_from"].values()) == wanted[name]}
         if kept:
             found.setdefault(report["split"], {**report, "models": {}})["models"] |= kept
     return found

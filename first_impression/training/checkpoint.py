@@ -1,4 +1,4 @@
-"""What a stopped training goes on from: one file with the model, the optimizer and how far it was."""
+"""The file from which a stopped training resumes: the model, the optimizer and the progress."""
 
 import contextlib
 import json
@@ -8,22 +8,22 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import locked, whole_file
-from first_impression.training.saved_models import CHECKPOINT, check_architecture, open_whole_zip, refuse_nonfinite
+from first_impression.training.opening import check_architecture, open_whole_zip
+from first_impression.training.saved_models import CHECKPOINT, refuse_nonfinite
 
 ABOUT = "about"  # the name of the JSON text among the checkpoint's arrays
 
 
 @dataclass
 class TrainingState:
-    """How far a training is: with the variables, all that it needs to go on as if it had not stopped."""
+    """How far a training is. With the variables, this is all it needs to resume as if it had not stopped."""
 
     epoch: int = 0  # epochs that are done
-    step: int = 0  # steps done in the epoch at work
-    loss_sum: float = 0.0  # over the records of the epoch at work so far
+    step: int = 0  # steps done in the current epoch
+    loss_sum: float = 0.0  # over the records of the current epoch so far
     losses: list = field(default_factory=list)  # [step since the start, mean loss of the epoch so far]
     history: list = field(default_factory=list)  # the rows of history.csv, dicts
     about: dict = field(default_factory=dict)  # the constants, the records, and what else settings.json has
-    final: str = ""  # MD5 of the whole model's file, once that is written
 
     def end_epoch(self, row):
         """Add the epoch's row of the history, and begin the next one."""
@@ -77,6 +77,7 @@ def read(folder):
             arrays = {name: archive[name] for name in archive.files}
         about = json.loads(str(arrays.pop(ABOUT)))
         check_architecture(json.loads(about["architecture"]))
+        about["progress"].pop("final", None)  # of checkpoints from before the record of models (saved_models.py)
         state = TrainingState(**about["progress"])
         if not state.about.keys() >= {"constants", "records", "start"}:
             raise ValueError("it does not say what it was made from")

@@ -1,12 +1,12 @@
-"""What a published folder says of its runs: manifest.json, written by publish.py, read by whoever uses the folder.
+"""manifest.json of a published folder, which describes its runs: written by publish.py, read by all other scripts.
 
     {"schema": 1, "license": .., "traits": [..], "window_seconds": .., "made_by": {..}, "epochs": EPOCHS of publish.py,
      "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
      "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
               "training": {"clips": how many, "quantiles": {trait: QUANTILES numbers}, "salt": .., "names": [..]}}}}
 
-`files` alone decides which files there are. The labels of training are there as quantiles, its clips' names as salted
-hashes: enough to tell where an answer lies and whether a clip was trained on, and not the dataset.
+Only what `files` names belongs to the folder. Training labels are given as quantiles, names of training clips as salted
+hashes: enough to rank an answer among the labels and to recognise a training clip, without giving away the dataset.
 """
 
 import hashlib
@@ -16,15 +16,14 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, damage_as_user_error
-from first_impression.common.files import sha256
+from first_impression.common.errors import damage_as_user_error
 from first_impression.data.chalearn import TRAITS
 
 NAME = "manifest.json"
 SCHEMA = 1
 QUANTILES = 101  # 0 %, 1 % .. 100 %
-QUANTILE_DECIMALS = 3  # fewer than labels have, so that none of these stands here
-MOST_BYTES = 20_000_000  # of a manifest: names of a million clips
+QUANTILE_DECIMALS = 3  # fewer than labels have, so that no label is given away
+MOST_BYTES = 20_000_000  # of a manifest; enough for the names of a million clips
 MOST_FILES = 200
 
 _PART = r"[A-Za-z0-9_][A-Za-z0-9._ +-]{0,99}"
@@ -38,9 +37,9 @@ def read(folder):
 
 
 def parse(content, where):
-    """The manifest in these bytes, checked; `where` says whence they come.
+    """The manifest in the bytes `content`, checked; `where` is their file or address, for messages.
 
-    Raises `UserError` for anything but a manifest as publish.py writes it: what it does not say, nobody may assume.
+    Raises `UserError` for anything but a manifest as publish.py writes it, so that callers need no checks of their own.
     """
     with damage_as_user_error(f"{where} is not a manifest of publish.py", "ask its publisher for another"):
         if len(content) > MOST_BYTES:
@@ -85,37 +84,22 @@ def models_of(manifest):
     return {name: manifest["files"][name] for run in manifest["runs"].values() for name in run["files"]}
 
 
-def run_in(folder):
-    """(the manifest's part on the run in `folder`, the published folder); (None, None) for a run of one's own."""
-    manifest = read(Path(folder).parent)
-    return (manifest["runs"][Path(folder).name], Path(folder).parent) if manifest else (None, None)
-
-
-def refuse_changed(folder, name):
-    """Raises `UserError` where a file of the published folder is missing or is not the one that the manifest names."""
-    wanted, path = read(folder)["files"][name], Path(folder) / name
-    if not path.exists():
-        raise UserError(f"{path} is missing: fetch the published folder again")
-    if path.stat().st_size != wanted["bytes"] or sha256(path) != wanted["sha256"]:
-        raise UserError(f"{path} is not the file that {NAME} names (its SHA-256 differs): fetch the folder again")
-
-
 def about_training(labels, salt):
-    """What a manifest tells of a run's training labels, {clip: [5]}: no label, and no name."""
-    values = np.array(list(labels.values()), np.float64).reshape(-1, len(TRAITS))
+    """What a manifest says of a run's training labels, {clip: [5]}: no label, and no name."""
     return {
-        "clips": len(values),
-        "quantiles": dict(zip(TRAITS, quantiles_of(values).T.tolist(), strict=True)),
+        "clips": len(labels),
+        "quantiles": dict(zip(TRAITS, quantiles_of(labels).T.tolist(), strict=True)),
         "salt": salt,
         "names": sorted(hashed(labels, salt)),
     }
 
 
 def quantiles_of(labels):
-    """The quantiles of each trait's labels [clips, 5]: float64 [QUANTILES, 5], without rows where there is no clip."""
-    if not len(labels):
+    """The quantiles of each trait's labels, {clip: [5]}: float64 [QUANTILES, 5]; no rows where there is no clip."""
+    if not labels:
         return np.empty((0, len(TRAITS)))
-    return np.quantile(labels, np.linspace(0, 1, QUANTILES), axis=0).round(QUANTILE_DECIMALS)
+    values = np.array(list(labels.values()), np.float64)
+    return np.quantile(values, np.linspace(0, 1, QUANTILES), axis=0).round(QUANTILE_DECIMALS)
 
 
 def hashed(clips, salt):

@@ -55,10 +55,9 @@ class RunWriter:
 
     def finish(self, made_from):
         """Write final.keras, unless it is there. Raises `UserError` where another model of the run has changed."""
-        if not saved_models.is_final(self._folder, self._state.final):
-            self._state.final = saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
-            self.save_checkpoint()
-        saved_models.refuse_changed(*files.listed(self._folder, "[!.]*.keras"))
+        if not saved_models.is_final(self._folder, made_from):
+            saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
+        saved_models.verify(self._folder, files.listed(self._folder, "[!.]*.keras"))
 
     @functools.cached_property
     def _board(self):

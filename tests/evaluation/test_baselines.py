@@ -33,14 +33,14 @@ def test_the_lookup_does_not_see_the_clips_own_label():
     assert np.isnan(baselines.same_source_lookup(["c.000"], {"c.000": np.full(5, 0.9)})).all()
 
 
-def test_a_run_trained_on_something_else_is_said_to_be_so():
+def test_training_on_other_clips_or_labels_is_described():
     assert baselines.other_training(LABELS, LABELS) == ""
     rounded = {clip: np.round(np.float32(label), 8) for clip, label in LABELS.items()}
     assert baselines.other_training(rounded, LABELS) == ""
     words = baselines.other_training(
         {"-a.b.000": np.full(5, 0.3), "-a.b.001": LABELS["-a.b.001"], "x": LABELS["c.000"]}, LABELS
     )
-    assert "without 1 of the clips behind the baselines (c.000)" in words
-    assert "on 1 clips that the baselines do not know (x)" in words
-    assert "other labels for 1 clips than those behind the baselines (-a.b.000)" in words
+    assert "without 1 clip of those behind the baselines (c.000)" in words
+    assert "on 1 clip that the baselines do not know (x)" in words
+    assert "other labels for 1 clip than those behind the baselines (-a.b.000)" in words
     assert "not known" in baselines.other_training({}, LABELS)

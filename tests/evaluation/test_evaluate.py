@@ -14,7 +14,7 @@ from PIL import Image
 import evaluate
 from first_impression.common import files
 from first_impression.common.errors import UserError
-from first_impression.data import record_writer
+from first_impression.data import label_table, record_writer
 from first_impression.evaluation import metrics, plots, predictions
 
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(20)}
@@ -84,12 +84,12 @@ def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
         ("a.csv", "fusion"),
         ("b.csv", "fusion"),
     ]
-    found, _ = predictions.read_csv("scores/predictions_validation.csv")
+    found = label_table.read("scores/predictions_validation.csv").values
     assert np.allclose([found[clip] for clip in VALIDATION], fused, atol=1e-7)
     last = done.stdout.split("validation, accuracy by clip, all clips")[1]
     assert all(word in last for word in ("a.csv", "b.csv", "fusion", *BASELINES, "a.csv - b.csv"))
     assert "fusion beats both baselines on all clips" in last
-    assert "20 sources: under 30 these intervals mean little" in done.stdout
+    assert "20 sources: with fewer than 30, these intervals mean little" in done.stdout
     for picture in ("scatter", "errors", "models"):
         with Image.open(f"scores/{picture}_validation.png") as image:
             assert image.width > 500
@@ -104,7 +104,7 @@ def test_weights_and_names_of_the_fusion(annotated):
     call(
         evaluate, "--PREDICTIONS", "a.csv,b.csv,c.csv", "--FUSE", "b.csv,a.csv", "--FUSION_WEIGHTS", "1,3", "--OUT", "x"
     )
-    found, _ = predictions.read_csv("x/predictions_validation.csv")
+    found = label_table.read("x/predictions_validation.csv").values
     weighted = np.array([(3 * first[clip] + second[clip]) / 4 for clip in VALIDATION])
     assert np.allclose([found[clip] for clip in VALIDATION], weighted, atol=1e-7)
     report = scores_of("x/scores_validation.json")
@@ -114,20 +114,20 @@ def test_weights_and_names_of_the_fusion(annotated):
         with pytest.raises(UserError, match="FUSION_WEIGHTS"):
             call(evaluate, "--PREDICTIONS", "a.csv,b.csv", f"--FUSION_WEIGHTS={wrong}")
     for constant in ("MODELS", "EPOCHS"):
-        with pytest.raises(UserError, match=f"{constant} chooses among runs"):
+        with pytest.raises(UserError, match="MODELS and EPOCHS choose among runs"):
             call(evaluate, "--PREDICTIONS", "a.csv", f"--{constant}", "1")
 
 
 @pytest.mark.slow
-def test_unknown_missing_and_doubled_names_are_told(annotated):
+def test_unknown_missing_and_repeated_clips_are_printed(annotated):
     few = dict(list(answers(1).items())[:15])
     predictions.write_csv("a.csv", {**few, "nobody.000": np.full(5, 0.5)})
     rows = Path("a.csv").read_text().splitlines()
     Path("a.csv").write_text("\n".join([*rows, rows[1]]) + "\n")
-    told = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
-    assert "a.csv: 1 clips stand twice, the first row counts: seen0.001" in told
-    assert "a.csv: 1 clips without a label, passed over: nobody.000" in told
-    assert "a.csv: 5 clips missing: " in told
+    printed = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
+    assert "a.csv: 1 repeated row, the first row of a clip counts: seen0.001" in printed
+    assert "a.csv: 1 clip without a label, ignored: nobody.000" in printed
+    assert "a.csv: 5 clips missing: " in printed
     assert Path("scores/scatter_validation.png").exists()
     predictions.write_csv("b.csv", {"nobody.000": np.full(5, 0.5)})
     refused(run("evaluate.py", "--PREDICTIONS", "b.csv"), "b.csv: none of its clips has a label")
@@ -231,15 +231,15 @@ def answers_of(model):
 
 
 def written(name, ending="validation"):
-    return predictions.read_csv(f"runs/{name}/predictions_{ending}.csv")[0]
+    return label_table.read(f"runs/{name}/predictions_{ending}.csv").values
 
 
 @pytest.mark.slow
 def test_trained_runs_are_scored_on_their_records(records):
     (dan,), (sound,) = save_run("dan", visual()), save_run("audio", audio())
-    told = ok(run("evaluate.py"))
-    assert "dan: first weights: of dan" in told
-    assert "audio: 1 clips missing: new7.000" in told
+    printed = ok(run("evaluate.py"))
+    assert "dan: first weights: of dan" in printed
+    assert "audio: 1 clip missing: new7.000" in printed
     of_dan, of_audio, fused = written("dan"), written("audio"), written("fusion")
     assert len(of_dan) == 20 and len(of_audio) == 19 and len(fused) == 20
     seen, heard = answers_of(dan), answers_of(sound)
@@ -253,7 +253,7 @@ def test_trained_runs_are_scored_on_their_records(records):
     assert report["models"]["dan"]["by_frame"] and not report["models"]["audio"]["by_frame"]
     assert report["models"]["dan"]["remarks"] == []
     assert report["models"]["dan"]["made_from"] == {"runs/dan/final.keras": files.md5("runs/dan/final.keras")}
-    assert "dan (20 clips)" in told and "audio (19 clips)" in told
+    assert "dan (20 clips)" in printed and "audio (19 clips)" in printed
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
@@ -294,9 +294,11 @@ def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsy
         note.write_text(note.read_text().replace(f"of dan_{seed}", "the same"))
     save_run("audio", audio(), MODEL="audio", SEED=0)
     call(evaluate)
-    told = capsys.readouterr().out
-    assert "of one MODEL there are several, dan_0, dan_1; name those to fuse, as --FUSE audio,dan_0" in told
-    assert "2 runs that differ in SEED only, dan_0 (0), dan_1 (1)" in told
+    printed = capsys.readouterr().out
+    assert (
+        "no fusion: several runs are of one MODEL, dan_0, dan_1; name those to fuse, as --FUSE audio,dan_0" in printed
+    )
+    assert "2 runs that differ in SEED only, dan_0 (0), dan_1 (1)" in printed
     report = scores_of()
     assert list(report["models"]) == ["audio", "dan_0", "dan_1"] and report["fusion_weights"] == {}
     assert len(report["pairs"]) == 3 and not Path("runs/fusion/predictions_validation.csv").exists()
@@ -312,7 +314,7 @@ def test_runs_of_one_model_are_compared_and_not_fused_by_accident(records, capsy
 
 
 @pytest.mark.slow
-def test_what_a_fusion_left_goes_where_there_is_none_now(records):
+def test_stale_fusion_results_are_removed(records):
     save_run("dan", visual())
     save_run("audio", audio())
     call(evaluate)
@@ -327,7 +329,7 @@ def test_what_a_fusion_left_goes_where_there_is_none_now(records):
 
 
 @pytest.mark.slow
-def test_a_kill_leaves_no_scores_beside_answers_of_another_making(annotated, monkeypatch):
+def test_a_kill_leaves_no_scores_beside_other_answers(annotated, monkeypatch):
     predictions.write_csv("a.csv", answers(1))
     call(evaluate, "--PREDICTIONS", "a.csv")
     names = {path.name for path in Path("scores").iterdir()}
@@ -336,10 +338,15 @@ def test_a_kill_leaves_no_scores_beside_answers_of_another_making(annotated, mon
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(plots, "draw_scatter", stop)
+    with monkeypatch.context() as patch:
+        patch.setattr(plots, "scatter", stop)
+        with pytest.raises(KeyboardInterrupt):
+            call(evaluate, "--PREDICTIONS", "a.csv")
+    assert {path.name for path in Path("scores").iterdir()} == names  # nothing is replaced before all is drawn
+    monkeypatch.setattr(files, "write_json", stop)
     with pytest.raises(KeyboardInterrupt):
         call(evaluate, "--PREDICTIONS", "a.csv")
-    assert [path.name for path in Path("scores").iterdir()] == ["predictions_validation.csv"]
+    assert {path.name for path in Path("scores").iterdir()} == names - {"scores_validation.json"}
 
 
 def test_a_file_to_score_is_not_replaced(annotated):
@@ -358,7 +365,7 @@ def test_a_run_whose_training_has_not_ended_is_named(records, capsys):
     Path("runs/audio/final.keras").unlink()
     Path("runs/audio/checkpoint.npz").touch()
     call(evaluate)
-    assert "runs: passed over, since their training has not ended: audio" in capsys.readouterr().out
+    assert "runs: skipped, since their training has not ended: audio" in capsys.readouterr().out
 
 
 def test_records_with_other_labels_than_the_annotation_are_refused(records):
@@ -369,7 +376,7 @@ def test_records_with_other_labels_than_the_annotation_are_refused(records):
     assert not Path("runs/fusion").exists()
 
 
-def test_what_is_not_finite_is_not_scored(records):
+def test_nonfinite_weights_and_answers_are_refused(records):
     """A model's weights; the answers of one whose weights are finite."""
     model = visual()
     model.layers[-1].set_weights([np.full((3, 5), np.nan), np.zeros(5)])
@@ -386,18 +393,18 @@ def test_what_is_not_finite_is_not_scored(records):
 
 
 @pytest.mark.slow
-def test_a_run_trained_on_other_clips_or_labels_is_said_to_be_so(records, capsys):
+def test_training_on_other_clips_or_labels_is_remarked_on(records, capsys):
     other = {clip: label for clip, label in TRAINING.items() if clip != "seen0.000"} | {"seen1.000": label_of(90)}
     save_run("dan", visual(), trained_on=other)
     call(evaluate)
     remark = scores_of()["models"]["dan"]["remarks"][0]
     assert f"dan: {remark}" in capsys.readouterr().out
-    assert "without 1 of the clips" in remark and "other labels for 1 clips" in remark and "seen1.000" in remark
+    assert "without 1 clip of those" in remark and "other labels for 1 clip " in remark and "seen1.000" in remark
 
 
-def test_a_run_has_not_the_fusions_name(records):
+def test_a_run_named_as_the_fusion_is_refused(records):
     save_run("fusion", visual())
-    with pytest.raises(UserError, match="runs/fusion: that name is the fusion's"):
+    with pytest.raises(UserError, match="fusion: this name is reserved"):
         call(evaluate)
 
 

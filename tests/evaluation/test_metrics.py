@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from first_impression.evaluation import metrics
+from first_impression.evaluation import metrics, summary
 
 
 def test_accuracy_is_one_minus_the_mean_absolute_error():
@@ -82,7 +82,7 @@ def test_a_source_is_the_name_before_the_last_dot_number():
 
 
 def test_table_shows_the_mean_and_four_decimals():
-    text = metrics.table({"by clip": np.array([0.9, 0.8, 0.7, 0.6, 0.5]), "constant guess": np.full(5, 0.88336)})
+    text = summary.table({"by clip": np.array([0.9, 0.8, 0.7, 0.6, 0.5]), "constant guess": np.full(5, 0.88336)})
     head, first, second = text.splitlines()
     assert head.split()[:2] == ["mean", "extraversion"]
     assert first.split() == ["by", "clip", "0.7000", "0.9000", "0.7000", "0.6000", "0.8000", "0.5000"]  # E A C N O

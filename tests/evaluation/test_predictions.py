@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from first_impression.common.errors import UserError
+from first_impression.data import label_table
 from first_impression.evaluation import predictions
 
 HEADER = "VideoName,ValueExtraversion,ValueAgreeableness,ValueConscientiousness,ValueNeurotisicm,ValueOpenness"
@@ -16,14 +17,15 @@ def test_csv_has_chalearns_order_and_spelling():
     assert Path("p.csv").read_text().splitlines()[0] == HEADER
     assert Path("p.csv").read_text().splitlines()[1].split(",")[0] == "-x.000.mp4"
     assert [float(v) for v in Path("p.csv").read_text().splitlines()[1].split(",")[1:]] == [0.1, 0.3, 0.4, 0.2, 0.5]
-    found, doubled = predictions.read_csv("p.csv")
-    assert list(found) == ["-x.000"] and np.allclose(found["-x.000"], [0.1, 0.2, 0.3, 0.4, 0.5]) and not doubled
+    table = label_table.read("p.csv")
+    assert list(table.values) == ["-x.000"] and not table.doubled
+    assert np.allclose(table.values["-x.000"], [0.1, 0.2, 0.3, 0.4, 0.5])
 
 
 def test_names_with_commas_quotes_and_other_letters_come_back():
     clips = {name: np.full(5, 0.5) for name in ("a,b.000", 'the "q".001', "ünïcode.002", "nan", "007")}
     predictions.write_csv("p.csv", clips)
-    assert list(predictions.read_csv("p.csv")[0]) == list(clips)
+    assert list(label_table.read("p.csv").values) == list(clips)
 
 
 def test_csv_columns_are_found_by_name_in_any_order_and_either_spelling():
@@ -33,18 +35,18 @@ def test_csv_columns_are_found_by_name_in_any_order_and_either_spelling():
         "\ufeffValueOpenness,VideoName,ValueNeurotisicm,ValueAgreeableness,extra,ValueExtraversion,ValueConscientiousness",
     ):
         Path("p.csv").write_text(f"{header}\n0.5,a.mp4,0.2,0.3,9,0.1,0.4\n\n1,b,0,0,0,0,0\n")
-        found, _ = predictions.read_csv("p.csv")
+        found = label_table.read("p.csv").values
         assert found["a"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5] and found["b"].tolist() == [0, 0, 0, 0, 1]
 
 
 def test_the_first_of_doubled_rows_counts():
     Path("p.csv").write_text(f"{HEADER}\na.mp4,0,0,0,0,0\nb,0,0,0,0,0\na,1,1,1,1,1\n")
-    found, doubled = predictions.read_csv("p.csv")
-    assert list(found) == ["a", "b"] and (found["a"] == 0).all() and doubled == ["a"]
+    table = label_table.read("p.csv")
+    assert list(table.values) == ["a", "b"] and (table.values["a"] == 0).all() and table.doubled == ["a"]
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_what_is_not_finite_is_not_written(value):
-    with pytest.raises(UserError, match="p.csv: not written, since the values of b are not finite"):
+    with pytest.raises(UserError, match="not written, since the values of b are not finite"):
         predictions.write_csv("p.csv", {"a": np.full(5, 0.5), "b": np.array([0.5, value, 0.5, 0.5, 0.5])})
     assert not Path("p.csv").exists()

@@ -13,7 +13,7 @@ import train
 from first_impression.common import files
 from first_impression.common.settings import read_settings
 from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation import comparison, fusion, published, results
+from first_impression.evaluation import comparison, published, results
 
 RUNS = ("paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio")
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(30)}
@@ -29,10 +29,10 @@ def scored(folder):
         name: {clip: np.clip(label + random.normal(0, 0.05, 5), 0, 1) for clip, label in VALIDATION.items()}
         for name in RUNS
     }
-    answers[fusion.NAME] = fusion.fuse(answers.values(), [1.0] * 4)
-    reference = comparison.Reference(VALIDATION, TRAINING)
-    report = {"annotation": "Annotations/annotation_validation.pkl", "fusion_weights": dict.fromkeys(RUNS, 1.0)}
-    report |= results.collect({name: results.Answered(values, {}) for name, values in answers.items()}, reference)
+    reference, weights = comparison.Reference(VALIDATION, TRAINING), dict.fromkeys(RUNS, 1.0)
+    report = {"annotation": "Annotations/annotation_validation.pkl", "fusion_weights": weights}
+    answered = {name: results.Answered(values, {}) for name, values in answers.items()}
+    report |= results.collect(answered, weights, reference)
     write(report)
     for name in RUNS:
         recipe = str(PROJECT / f"recipes/{name}.py")

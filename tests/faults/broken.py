@@ -25,12 +25,11 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from first_impression.common.errors import BadClipError, UserError  # noqa: E402
-from first_impression.data import annotations, audio, batching, chalearn, record_reader, vggface
+from first_impression.data import annotations, audio, batching, chalearn, label_table, record_reader, vggface
 from first_impression.data.clips import find_clips, unzip
 from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound, loudness
 from first_impression.data.streams import video_stream
-from first_impression.evaluation import predictions
 from first_impression.inference.clip import open_clip
 
 SECONDS = 60  # for one broken copy; the sound ones take less than one
@@ -220,7 +219,7 @@ class Csv(Reader):
     suffix = ".csv"
 
     def read(self, path):
-        answers, doubled = predictions.read_csv(path)
+        answers, doubled, *_ = label_table.read(path)
         lines = path.read_bytes().count(b"\n") + path.read_bytes().count(b"\r") + 1
         assert len(answers) + len(doubled) <= lines
         for name, values in answers.items():
@@ -276,18 +275,18 @@ class Records(Reader):
 class Keras(Reader):
     def __init__(self, specimen):
         super().__init__(specimen)
-        from first_impression.training import saved_models
+        from first_impression.training import opening
 
-        self.weights = [values.tobytes() for values in saved_models.load_model(specimen)[0].get_weights()]
+        self.weights = [values.tobytes() for values in opening.load_model(specimen)[0].get_weights()]
 
     def place(self, number):
         Path(f"{number}_run").mkdir()
         return Path(f"{number}_run/final.keras")
 
     def read(self, path):
-        from first_impression.training import saved_models
+        from first_impression.training import opening
 
-        model, kind = saved_models.load_model(path)
+        model, kind = opening.load_model(path)
         assert kind == "audio"
         assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
         finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))

@@ -20,7 +20,7 @@ from PIL import Image
 import Write_Into_TFRecords
 from first_impression.common.errors import UserError
 from first_impression.data import audio, record_reader, record_writer
-from first_impression.training import checkpoint, saved_models
+from first_impression.training import checkpoint, opening, saved_models
 
 pytestmark = pytest.mark.usefixtures("no_harm")
 
@@ -57,7 +57,7 @@ def layer_becomes(layer, old="traits"):
 def answer_of(folder):
     """What loading the model in `folder` says, when it is refused."""
     with pytest.raises(UserError) as refusal:
-        saved_models.load_model(folder / saved_models.FINAL)
+        opening.load_model(folder / saved_models.FINAL)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
     return str(refusal.value)
 
@@ -130,7 +130,7 @@ def test_a_model_that_would_fill_the_memory_is_not_built(folder):
         lambda value: value[:, :1], *(lambda value, each=each: each([value, value]) for each in doubles)
     )
     with pytest.raises(ValueError, match="weights|part"):
-        saved_models.check_architecture(json.loads(model.to_json()))
+        opening.check_architecture(json.loads(model.to_json()))
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])

@@ -27,7 +27,7 @@ def fields(value, path=""):
 
 
 @pytest.fixture
-def told(folder, monkeypatch):
+def written(folder, monkeypatch):
     save_run("eye", image_model(), LABELS), save_run("ear", audio_model()), save_run("dan", tiny_dan(1))
     from first_impression.inference import unlike
 
@@ -41,19 +41,19 @@ def told(folder, monkeypatch):
     return json.loads(Path("out.json").read_text())
 
 
-def test_every_field_is_described_and_every_description_has_its_field(told):
+def test_every_field_is_described_and_every_description_has_its_field(written):
     rows = [line for line in (PROJECT / "docs/answers.md").read_text().splitlines() if line.startswith("| `")]
     described = [field for row in rows for field in re.findall("`([^`]+)`", row.split(" | ")[0])]
     assert len(described) == len(set(described)) > 50
-    assert set(fields(told)) == set(described)
+    assert set(fields(written)) == set(described)
 
 
-def test_what_the_fields_hold(told):
-    clip, mute = told["clips"]["clip.mp4"], told["clips"]["mute.mp4"]
-    assert told["schema"] == 1 and re.fullmatch("[0-9.]+", told["program"]["tensorflow"])
+def test_what_the_fields_hold(written):
+    clip, mute = written["clips"]["clip.mp4"], written["clips"]["mute.mp4"]
+    assert written["schema"] == 1 and re.fullmatch("[0-9.]+", written["program"]["tensorflow"])
     weights = hashlib.md5(Path("runs/eye/final.keras").read_bytes()).hexdigest()
-    assert told["models"]["eye"]["files"] == {"final.keras": weights}
-    assert told["training_clips"] == 101 and sum(told["training_histogram"]["openness"]) == pytest.approx(100)
+    assert written["models"]["eye"]["files"] == {"final.keras": weights}
+    assert written["training_clips"] == 101 and sum(written["training_histogram"]["openness"]) == pytest.approx(100)
     assert (clip["video"]["width"], clip["video"]["height"], clip["video"]["rotation"]) == (64, 48, 0)
     assert clip["video"]["frame_rate"] == pytest.approx(25, abs=0.1) and clip["video"]["frames"] == 100
     assert clip["sound"] == {"sample_rate": 44100, "channels": "mono"} and mute["sound"] is None
@@ -69,8 +69,8 @@ def test_what_the_fields_hold(told):
     )
 
 
-def test_the_evidence_adds_up_inside_and_outside_the_face(told):
-    clip = told["clips"]["clip.mp4"]
+def test_the_evidence_adds_up_inside_and_outside_the_face(written):
+    clip = written["clips"]["clip.mp4"]
     evidence = clip["evidence"]["dan"]
     at = clip["by_frame"]["times"].index(evidence["time"])
     assert evidence["grid"] == [7, 7] and 0.1 < evidence["face"]["area"] < 0.15
@@ -80,5 +80,5 @@ def test_the_evidence_adds_up_inside_and_outside_the_face(told):
         assert np.sum(evidence["maps"][trait]) == pytest.approx(evidence["places"][trait], abs=1e-6)
         assert evidence["score"][trait] == pytest.approx(clip["by_frame"]["models"]["dan"][trait][at], abs=1e-6)
         assert inside != 0 and outside != 0
-    assert told["clips"]["mute.mp4"]["evidence"]["dan"]["face"] is None
-    assert clip["faces"] == [0, clip["frames"]] and told["clips"]["mute.mp4"]["faces"] == [10]
+    assert written["clips"]["mute.mp4"]["evidence"]["dan"]["face"] is None
+    assert clip["faces"] == [0, clip["frames"]] and written["clips"]["mute.mp4"]["faces"] == [10]

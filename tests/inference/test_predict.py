@@ -227,7 +227,7 @@ def test_one_unusable_argument_does_not_stop_the_rest(folder, runs):
     assert Path("predictions/good.mp4.png").exists()
 
 
-def test_what_an_earlier_run_left_is_not_taken_for_the_answer(folder, runs):
+def test_stale_outputs_are_removed(folder, runs):
     make_clip("clip.mp4", [30] * 3)
     outputs = ["out.json", "out.csv", "times.csv", "predictions/clip.mp4.png"]
     ask("clip.mp4", "--CSV=out.csv", "--TIMES_CSV=times.csv", picture=True)
@@ -291,13 +291,13 @@ def test_an_answer_that_is_not_finite_is_refused(folder):
     assert not Path("out.json").exists()
 
 
-def test_weights_that_are_not_vgg_face_are_told(folder, capsys):
+def test_weights_other_than_vgg_face_are_cautioned_against(folder, capsys):
     start = {"words": "vgg-face.mat, NOT the published VGG-Face: made up", "published": False}
     save_run("eye", image_model(), start=start)
-    told = ask(make_clip("clip.mp4", [30] * 3))
-    assert "eye did not start from published weights" in told["cautions"][0]
-    assert told["cautions"][0] in capsys.readouterr().out
-    assert told["clips"]["clip.mp4"]["percentile"] is None  # the run says nothing of its training clips
+    written = ask(make_clip("clip.mp4", [30] * 3))
+    assert "eye did not start from published weights" in written["cautions"][0]
+    assert written["cautions"][0] in capsys.readouterr().out
+    assert written["clips"]["clip.mp4"]["percentile"] is None  # the run says nothing of its training clips
 
 
 def test_complaints_come_before_tensorflow(folder):
@@ -318,7 +318,7 @@ def test_from_the_shell(folder, runs):
 
 
 @pytest.mark.slow
-def test_evidence_is_drawn_for_dan_and_said_to_lack_for_others(folder):
+def test_evidence_is_drawn_for_dan_alone(folder):
     save_run("dan", tiny_dan(), LABELS), save_run("eye", image_model())
     clip = make_clip("clip.mp4", [(n, 200 - n) for n in range(100)])
     plain = ask(clip, picture=True)["clips"]["clip.mp4"]

@@ -19,10 +19,10 @@ def test_the_picture_can_be_drawn_again_from_the_json_alone(folder):
     clip = make_clip("clip.mp4", [(n, 200 - n) for n in range(100)])
     make_clip("mute.mp4", [50] * 10, sound=None)
     ask(clip, "mute.mp4", "--EVIDENCE", "--WINDOW", 1.5, picture=True)
-    told = json.loads(Path("out.json").read_text())
+    written = json.loads(Path("out.json").read_text())
     clip.unlink()
-    for name, answer in told["clips"].items():
-        report.draw("again.png", name, answer, told)
+    for name, answer in written["clips"].items():
+        report.draw("again.png", name, answer, written)
         drawn = np.asarray(Image.open(answer["picture"]))
         np.testing.assert_array_equal(np.asarray(Image.open("again.png")), drawn)
         assert drawn.shape[1] == 1320 and drawn.std() > 10

@@ -12,7 +12,7 @@ from stand_ins import LABELS, ask, audio_model, image_model, save_run, values
 
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.data.sound import SAMPLE_RATE
-from first_impression.inference import answers, clip, windows
+from first_impression.inference import answer, clip, models, windows
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_part_begins_at_its_frame_in_every_container(folder, name):
     make_clip(name, numbered(250), size=(96, 96), rate=5, sound=300, options=codecs)
     opened = clip.open_clip(folder / name, 3, 25.0, 10.0)
     (window,) = opened.windows
-    assert [number_of(answers.read_images([jpeg])[0]) for jpeg in window.frames] == pytest.approx(
+    assert [number_of(answer.read_images([jpeg])[0]) for jpeg in window.frames] == pytest.approx(
         [125, 150, 174], abs=2 if name == "a.avi" else 1
     )
     assert window.times == pytest.approx([25, 30, 34.8], abs=0.21)
@@ -218,7 +218,7 @@ def test_no_ffmpeg_is_left_when_a_long_clip_is_given_up(folder, monkeypatch, err
     monkeypatch.setattr(clip, "frames_from", broken)
     opened = clip.open_clip(folder / "a.mkv", 3)
     with pytest.raises(type(error)):
-        answers.answer_clip(opened, answers.Models(), each=iter if damaged else interrupted)
+        answer.answer_clip(opened, models.Ensemble([]), observe=iter if damaged else interrupted)
     assert len(started) > 3 and all(process.poll() is not None for process in started)
 
 

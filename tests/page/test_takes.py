@@ -10,84 +10,84 @@ from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 
 from first_impression.common.errors import BadClipError
 from first_impression.evaluation.traits import SHOWN
-from first_impression.inference import answers, unlike
+from first_impression.inference import document, models, unlike
 from first_impression.page import takes, views
-from first_impression.training import saved_models
+from first_impression.training.runs import find_runs
 
 
 @pytest.fixture
-def models(folder):
+def ensemble(folder):
     keras.utils.set_random_seed(3)
     save_run("dan", tiny_dan(seed=3), LABELS)
     save_run("audio", audio_model(), LABELS)
-    return answers.load_models(saved_models.find_trained(Path("runs")))
+    return models.load(find_runs(Path("runs")))
 
 
-def take_of(frames, models, **options):
+def take_of(frames, ensemble, **options):
     clip = make_clip("take-1.mp4", frames, **options)
-    return takes.answer_take(1, "my clip.mp4", clip, models, 10, 60.0)
+    return takes.answer_take(1, "my clip.mp4", clip, ensemble, 10, 60.0)
 
 
-def test_a_moment_is_the_frame_next_to_it_and_its_places_add_up(models):
-    take = take_of([20] * 50 + [(200, 90)] * 50, models)
-    time, jpeg, evidence = takes.moment(take, models, 3.0)
+def test_a_moment_is_the_frame_next_to_it_and_its_places_add_up(ensemble):
+    take = take_of([20] * 50 + [(200, 90)] * 50, ensemble)
+    time, jpeg, evidence = takes.moment(take, ensemble.models, 3.0)
     assert abs(time - 3.0) < 0.25 and jpeg == take.frames[time]
-    told = evidence["dan"]
-    assert list(evidence) == ["dan"] and told["face"] is None and set(told["share"].values()) == {None}
-    nearest = np.argmin(np.abs(np.array(take.told["by_frame"]["times"]) - 3.0))
+    of_dan = evidence["dan"]
+    assert list(evidence) == ["dan"] and of_dan["face"] is None and set(of_dan["share"].values()) == {None}
+    nearest = np.argmin(np.abs(np.array(take.answer_json["by_frame"]["times"]) - 3.0))
     for trait in SHOWN:
-        assert told["bias"][trait] + np.sum(told["maps"][trait]) == pytest.approx(told["logit"][trait])
-        answered = take.told["by_frame"]["models"]["dan"][trait][nearest]
-        assert told["score"][trait] == pytest.approx(answered, abs=1e-5)
-    assert takes.moment(take, models, 3.01)[2] is evidence
+        assert of_dan["bias"][trait] + np.sum(of_dan["maps"][trait]) == pytest.approx(of_dan["logit"][trait])
+        answered = take.answer_json["by_frame"]["models"]["dan"][trait][nearest]
+        assert of_dan["score"][trait] == pytest.approx(answered, abs=1e-5)
+    assert takes.moment(take, ensemble.models, 3.01)[2] is evidence
 
 
-def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(models, monkeypatch):
+def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(ensemble, monkeypatch):
     left_half = np.array([[0.0, 0.0, 0.5, 1.0]])
     monkeypatch.setattr(unlike, "find_faces", lambda picture, aspect: left_half)
-    take = take_of([(200, 20)] * 20, models)
-    told = takes.moment(take, models, 0.0)[2]["dan"]
+    take = take_of([(200, 20)] * 20, ensemble)
+    evidence = takes.moment(take, ensemble.models, 0.0)[2]["dan"]
     for trait in SHOWN:
-        amounts = np.abs(told["maps"][trait])
+        amounts = np.abs(evidence["maps"][trait])
         half = amounts[:, : amounts.shape[1] // 2].sum() + (amounts[:, 3].sum() / 2 if amounts.shape[1] % 2 else 0)
-        assert told["share"][trait] == pytest.approx(half / amounts.sum())
-    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": told}), "openness", take.told)
+        assert evidence["share"][trait] == pytest.approx(half / amounts.sum())
+    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
 
 
 @pytest.mark.slow
 def test_a_take_moves_where_its_thirds_are_answered_differently(folder):
     save_run("image", image_model(), LABELS)
-    models = answers.load_models(saved_models.find_trained(Path("runs")))
-    still, moving = take_of([90] * 99, models), take_of([20] * 33 + [120] * 33 + [220] * 33, models)
+    ensemble = models.load(find_runs(Path("runs")))
+    still, moving = take_of([90] * 99, ensemble), take_of([20] * 33 + [120] * 33 + [220] * 33, ensemble)
     for trait in SHOWN:
-        thirds = np.array(moving.told["by_frame"]["models"]["image"][trait])
-        times = np.array(moving.told["by_frame"]["times"])
+        thirds = np.array(moving.answer_json["by_frame"]["models"]["image"][trait])
+        times = np.array(moving.answer_json["by_frame"]["times"])
         means = [thirds[(times >= at) & (times < at + 1.32)].mean() for at in (0, 1.32, 2.64)]
         assert moving.moves[trait] == pytest.approx(np.std(means), abs=1e-6)
         assert still.moves[trait] < 1e-4 < moving.moves[trait]
 
 
 @pytest.mark.slow
-def test_a_short_take_tells_nothing_of_how_it_moves_and_a_long_one_has_its_windows(models):
-    assert take_of([90] * 50, models).moves is None  # thirds of less than a second
-    long = take_of([20] * 80 + [200] * 80, models, rate=5)
-    assert long.moves == long.told["spread"]
+def test_a_short_take_tells_nothing_of_how_it_moves_and_a_long_one_has_its_windows(ensemble):
+    assert take_of([90] * 50, ensemble).moves is None  # thirds of less than a second
+    long = take_of([20] * 80 + [200] * 80, ensemble, rate=5)
+    assert long.moves == long.answer_json["spread"]
 
 
-def test_sound_alone_and_pictures_alone_are_takes_too(models):
-    mute = take_of([20] * 50 + [200] * 50, models, sound=None)
-    assert list(mute.told["models"]) == ["dan"] and mute.moves
-    sound = take_of([20] * 100, models, options=("-vn",))
-    assert list(sound.told["models"]) == ["audio"] and sound.moves
-    assert takes.moment(sound, models, 1.0) is None
+def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
+    mute = take_of([20] * 50 + [200] * 50, ensemble, sound=None)
+    assert list(mute.answer_json["models"]) == ["dan"] and mute.moves
+    sound = take_of([20] * 100, ensemble, options=("-vn",))
+    assert list(sound.answer_json["models"]) == ["audio"] and sound.moves
+    assert takes.moment(sound, ensemble.models, 1.0) is None
     for take in (mute, sound):
-        shown = views.traits(take, answers.about_models(models, [])) + views.course(take) + views.beside(mute, take)
+        shown = views.traits(take, document.about_models(ensemble)) + views.course(take) + views.beside(mute, take)
         assert shown.count("higher than") == 5
 
 
-def test_a_clip_longer_than_the_page_takes_is_refused(models):
+def test_a_clip_longer_than_the_page_takes_is_refused(ensemble):
     with pytest.raises(BadClipError, match="it lasts 4.0 s, and 3 are the most"):
-        takes.answer_take(1, "a.mp4", make_clip("a.mp4", [90] * 100), models, 10, 3.0)
+        takes.answer_take(1, "a.mp4", make_clip("a.mp4", [90] * 100), ensemble, 10, 3.0)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_file_s_name_has_nothing_of_the_visitor_s_but_a_suffix_of_sound_or_vid
     assert takes.file_name(7, name) == called
 
 
-def test_what_a_visitor_names_is_text_on_the_page(models):
-    take = take_of([90] * 50, models)
+def test_what_a_visitor_names_is_text_on_the_page(ensemble):
+    take = take_of([90] * 50, ensemble)
     take.name = "<script>alert(1)</script>"
-    shown = views.traits(take, answers.about_models(models, [])) + views.beside(take, take)
+    shown = views.traits(take, document.about_models(ensemble)) + views.beside(take, take)
     assert "<script" not in shown and "&lt;script&gt;" in shown

@@ -15,7 +15,7 @@ import pytest
 from first_impression.common.errors import UserError
 from first_impression.data.chalearn import TRAITS
 from first_impression.sharing import fetching
-from first_impression.training import saved_models
+from first_impression.training.runs import find_runs
 
 MODELS = {"dan/epoch 1.keras": bytes(range(256)) * 4000, "ear/final.keras": b"sound" * 1000}
 
@@ -116,7 +116,7 @@ def kept(cache):
 def test_an_address_is_fetched_once_and_then_needs_no_network(published, server, cache, capsys):
     address = f"{server.address}/published/manifest.json"
     place = fetching.published_folder(address)
-    assert contents(place) == MODELS and set(saved_models.find_trained(place)) == {"dan", "ear"}
+    assert contents(place) == MODELS and [run.name for run in find_runs(place)] == ["dan", "ear"]
     printed = capsys.readouterr()
     assert "copying 2 files, 1.0 MB, to" in printed.out and "epoch 1.keras: 100%" in printed.err
     asked = len(server.asked)

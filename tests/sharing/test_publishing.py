@@ -20,6 +20,7 @@ from first_impression.evaluation import predictions
 from first_impression.sharing import packing
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import manifest, saved_models
+from first_impression.training.runs import PublishedRun, Run, find_runs
 from model import build_model
 
 LABELS = {f"-clip{n}.{n % 6:03d}": np.array([0.123456 + n / 61, 0.5, n / 50, 0.25, 0.75]) for n in range(40)}
@@ -98,42 +99,54 @@ def test_no_label_and_no_name_of_the_training_set_is_in_it(published):
     assert not any(b"somebody" in content for content in texts.values())  # nor a place on the publisher's machine
 
 
+def test_a_published_run_has_its_manifest_read_once_and_its_model_once(published, monkeypatch):
+    from first_impression.inference import document, models
+    from first_impression.training import runs
+
+    read, hashed = [], []
+    parse, digests = manifest.parse, runs.digests
+    monkeypatch.setattr(manifest, "parse", lambda content, where: read.append(where) or parse(content, where))
+    monkeypatch.setattr(runs, "digests", lambda path, *kinds: hashed.append(path) or digests(path, *kinds))
+    ensemble = models.load(find_runs(published, "ear"))
+    document.about_models(ensemble)
+    assert ensemble.models[0].run.trained_on(["-clip3.003"]) and ensemble.models[0].run.settings
+    assert read == [published / "manifest.json"] and hashed == [published / "ear/final.keras"]
+
+
 def test_what_was_trained_on_is_known_without_its_names(published):
-    ear = saved_models.find_trained(published)["ear"]
-    assert saved_models.trained_on(ear, ["-clip3.003", "unknown.001", "-clip39.003"]) == {"-clip3.003", "-clip39.003"}
-    assert saved_models.trained_on(Path("runs/ear"), ["-clip3.003", "unknown.001"]) == {"-clip3.003"}
-    of_run, of_published = (saved_models.about_training([folder]) for folder in (Path("runs/ear"), ear))
-    assert of_run[0] == of_published[0] == 40 and (of_run[1] == of_published[1]).all()
+    (theirs,), (mine,) = (find_runs(folder, "ear") for folder in (published, Path("runs")))
+    assert type(theirs) is PublishedRun and type(mine) is Run
+    assert theirs.trained_on(["-clip3.003", "unknown.001", "-clip39.003"]) == {"-clip3.003", "-clip39.003"}
+    assert mine.trained_on(["-clip3.003", "unknown.001"]) == {"-clip3.003"}
+    assert mine.training_clips == theirs.training_clips == 40 and (mine.quantiles == theirs.quantiles).all()
     salts = {run_of["training"]["salt"] for run_of in manifest.read(published)["runs"].values()}
     assert len(salts) == 2 and all(len(salt) == 32 for salt in salts)
 
 
 def test_the_models_are_those_of_the_runs_to_the_bit(published):
     inputs = np.random.default_rng(0).normal(size=(3, audio.FEATURES)).astype(np.float32)
-    for name, place in saved_models.find_trained(published).items():
-        (mine,), kind = saved_models.load_networks(Path("runs") / name)
-        (theirs,), same = saved_models.load_networks(place)
-        assert kind == same == "audio"
-        assert (np.asarray(mine(inputs)) == np.asarray(theirs(inputs))).all()
-        assert saved_models.model_of(place) == "audio" and saved_models.start_of(place)["published"] is True
+    for mine, theirs in zip(find_runs(Path("runs")), find_runs(published), strict=True):
+        assert mine.name == theirs.name and mine.kind == theirs.kind == "audio"
+        assert (np.asarray(mine.networks[0](inputs)) == np.asarray(theirs.networks[0](inputs))).all()
+        assert theirs.model == "audio" and theirs.start["published"] is True
 
 
 def test_chosen_epochs_are_published_and_averaged(folder):
     save_run("ear", audio_model(1), epochs=(1, 2))
     ok(run("publish.py", "ear", "--TO", "out", "--LICENSE", "mit", "--EPOCHS", "1,2"))
-    place = saved_models.find_trained(Path("out"))["ear"]
-    assert [path.name for path in saved_models.epoch_files(place)] == ["epoch-1.keras", "epoch-2.keras"]
-    assert len(saved_models.load_networks(place)[0]) == 2
-    with pytest.raises(UserError, match="is published, and has the epochs that were chosen"):
-        saved_models.epoch_files(place, "1")
+    (theirs,) = find_runs(Path("out"))
+    assert [path.name for path in theirs.files] == ["epoch-1.keras", "epoch-2.keras"]
+    assert len(theirs.networks) == 2
+    with pytest.raises(UserError, match="EPOCHS = '1': out is published"):
+        find_runs(Path("out"), epochs="1")
 
 
 @pytest.mark.slow
 def test_licence_and_folder_have_to_be_chosen(published):
-    refused(run("publish.py", "ear", "--TO", "new"), "LICENSE have to be chosen", "CC BY-NC 4.0", "VGG-Face")
-    refused(run("publish.py", "ear", "--LICENSE", "mit"), "TO and LICENSE have to be chosen")
+    refused(run("publish.py", "ear", "--TO", "new"), "choose TO and LICENSE", "CC BY-NC 4.0", "VGG-Face")
+    refused(run("publish.py", "ear", "--LICENSE", "mit"), "choose TO and LICENSE")
     refused(run("publish.py", "ear", "--TO", "new", "--LICENSE", "My own!"), "LICENSE = 'My own!': must be a licence")
-    refused(run("publish.py", "ear", "--TO", "published/mine", "--LICENSE", "mit"), "published/mine is there already")
+    refused(run("publish.py", "ear", "--TO", "published/mine", "--LICENSE", "mit"), "published/mine exists")
     refused(run("publish.py", "nose", "--TO", "new", "--LICENSE", "mit"), "holds no trained nose")
     Path("runs/ear/settings.json").unlink()
     refused(run("publish.py", "ear", "--TO", "new", "--LICENSE", "mit"), "runs/ear has no settings.json")
@@ -259,8 +272,8 @@ def test_a_changed_file_in_a_published_folder_is_refused_before_keras_sees_it(pu
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(UserError, match="ear/final.keras is not the file that manifest.json names"):
-        saved_models.load_networks(published / "ear")
+        print(find_runs(published)[0].networks)
     path.unlink()
-    with pytest.raises(UserError, match="ear/final.keras is missing"):
-        saved_models.load_networks(published / "ear")
+    with pytest.raises(UserError, match="mine/ear has no final.keras"):
+        find_runs(published)
     assert published_folder(published) == published

@@ -23,7 +23,8 @@ from first_impression.common.errors import UserError
 from first_impression.common.files import write_json
 from first_impression.data import batching, record_reader, record_writer
 from first_impression.data.chalearn import TRAITS
-from first_impression.training import checkpoint, saved_models
+from first_impression.training import checkpoint
+from first_impression.training.runs import Run, find_runs
 
 
 def write_records(path, key, clips, frames):
@@ -370,7 +371,7 @@ def test_models_of_another_training_are_removed_or_refused(folder, monkeypatch):
         assert run("train.py", *arguments, 3).returncode == 143
     assert not final.exists()
     with pytest.raises(UserError, match="holds no trained run"):
-        saved_models.find_trained(Path("runs"))
+        find_runs(Path("runs"))
     assert "epoch 3/3" in ok(run("train.py", *arguments, 3))
     assert pd.read_csv(final.with_name("history.csv"))["epoch"].tolist() == [1, 2, 3]
 
@@ -379,7 +380,7 @@ def test_models_of_another_training_are_removed_or_refused(folder, monkeypatch):
     shutil.copy(final.parent / "epoch-1.keras", final.parent / "epoch-2.keras")
     refused(run("train.py", *arguments, 3), "runs/audio/epoch-2.keras is not as train.py made it last")
     with pytest.raises(UserError, match="epoch-2.keras is not as train.py made it last"):
-        saved_models.load_networks(final.parent, "1,2")
+        print(Run(final.parent, "1,2").networks)
     (final.parent / "epoch-2.keras").write_bytes(content)
     ok(run("train.py", *arguments, 3))
 

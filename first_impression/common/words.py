@@ -1,0 +1,12 @@
+"""Times and percentages as text, the same in every message, table and picture."""
+
+
+def percent(value):
+    """A percentage: "12.5 %"."""
+    return f"{value:.1f} %"
+
+
+def clock(seconds):
+    """A time in a clip: "7.5 s", "12:30.0", "1:02:03.4"."""
+    hours, minutes, rest = int(seconds // 3600), int(seconds // 60 % 60), f"{int(seconds * 10) / 10 % 60:04.1f}"
+    return f"{hours}:{minutes:02}:{rest}" if hours else f"{minutes}:{rest}" if minutes else f"{seconds:.1f} s"

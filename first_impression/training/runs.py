@@ -1,0 +1,211 @@
+"""Trained runs: which there are in a folder, and what is known of each. What a run is asked for is read once."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from first_impression.common.errors import UserError, counted, name_some
+from first_impression.common.files import digests
+from first_impression.data import label_table
+from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation import baselines
+from first_impression.training import manifest, saved_models
+from first_impression.training.opening import load_model
+from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
+
+
+@dataclass
+class Run:
+    """A run of one's own, as train.py leaves it in its folder."""
+
+    folder: Path
+    epochs: str = ""  # a text that `epochs_rule` takes, which chooses the models
+
+    @property
+    def name(self):
+        return self.folder.name
+
+    @property
+    def files(self):
+        """The models of the chosen epochs: paths.
+
+        "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs.
+        """
+        numbered = [f"epoch-{number.strip()}.keras" for number in self.epochs.split(",")]
+        return [self.folder / name for name in {"": [FINAL], "best": [BEST]}.get(self.epochs, numbered)]
+
+    @cached_property
+    def md5s(self):
+        """{each of `files`: its MD5}. Raises `UserError` where one is not as train.py wrote it last."""
+        return saved_models.verify(self.folder, self.files)
+
+    @cached_property
+    def _loaded(self):
+        loaded = [load_model(file) for file in self.md5s]
+        kinds = {kind for _, kind in loaded}
+        if len(kinds) > 1:
+            raise UserError(f"{self.folder} holds models of images and of sound: they are of different runs")
+        return [network for network, _ in loaded], kinds.pop()
+
+    @property
+    def networks(self):
+        """The models in `files`, each a `keras.Model`. Loading them takes seconds.
+
+        Raises `UserError` as `md5s` and `opening.load_model` do.
+        """
+        return self._loaded[0]
+
+    def network(self, inputs, training=False):
+        """The answers to inputs [n, ...]: a tensor [n, 5], the plain mean of what `networks` answer."""
+        return sum(network(inputs, training=training) for network in self.networks) / len(self.networks)
+
+    @property
+    def kind(self):
+        """What the run's models take: "image" or "audio". Loads them."""
+        return self._loaded[1]
+
+    @cached_property
+    def settings(self):
+        """What settings.json holds, a dict: "constants", "start", "records" ..; empty where it cannot be read."""
+        try:
+            settings = json.loads((self.folder / "settings.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return {}
+        return settings if isinstance(settings, dict) else {}
+
+    @property
+    def model(self):
+        """The constant MODEL of the training, "dan" for example; None where the settings do not name it."""
+        constants = self.settings.get("constants")
+        return constants.get("MODEL") if isinstance(constants, dict) else None
+
+    @property
+    def start(self):
+        """The weights that the training started from: {"words", "file", "md5", "published"}."""
+        try:
+            start = self.settings["start"]
+            return {"words": str(start["words"]), "published": start["published"], **start}
+        except (KeyError, TypeError):
+            return {"words": "not known", "file": "", "md5": "", "published": None}
+
+    @cached_property
+    def training_labels(self):
+        """The labels of the training clips, {clip: float64 [5]}; empty where the run has no such file."""
+        file = self.folder / saved_models.TRAINING_LABELS
+        return label_table.read(file).values if file.exists() else {}
+
+    @property
+    def training_clips(self):
+        """The number of training clips; 0 where it is not known."""
+        return len(self.training_labels)
+
+    @cached_property
+    def quantiles(self):
+        """The quantiles of the training labels: float64 [`manifest.QUANTILES`, 5]; no rows where they are not known."""
+        return manifest.quantiles_of(self.training_labels)
+
+    def trained_on(self, clips):
+        """Those of `clips` that the run was trained on: a set of names."""
+        return self.training_labels.keys() & set(clips)
+
+    def other_training(self, labels):
+        """How the training clips differ from those of `labels`, {clip: [5]}, in words; "" where they do not."""
+        return baselines.other_training(self.training_labels, labels)
+
+
+@dataclass
+class PublishedRun(Run):
+    """A run in a folder that publish.py has made. It knows the names of its training clips as salted hashes alone."""
+
+    published: dict = field(default_factory=dict)  # the manifest of the folder that it is in
+
+    @property
+    def _about(self):
+        return self.published["runs"][self.name]
+
+    @property
+    def files(self):
+        return [self.folder.parent / name for name in self._about["files"]]
+
+    @cached_property
+    def md5s(self):
+        """{each of `files`: its MD5}. Raises `UserError` where one is not the file that the manifest names."""
+        found = {}
+        for file in self.files:
+            named = self.published["files"][f"{self.name}/{file.name}"]
+            found[file], sha256 = digests(file, "md5", "sha256")
+            if file.stat().st_size != named["bytes"] or sha256 != named["sha256"]:
+                raise UserError(
+                    f"{file} is not the file that {manifest.NAME} names (its SHA-256 differs): fetch the folder again"
+                )
+        return found
+
+    @property
+    def settings(self):
+        return self._about["settings"]
+
+    @property
+    def training_clips(self):
+        return self._about["training"]["clips"]
+
+    @cached_property
+    def quantiles(self):
+        return np.array([self._about["training"]["quantiles"][trait] for trait in TRAITS]).T
+
+    def trained_on(self, clips):
+        names = manifest.hashed(clips, self._about["training"]["salt"])
+        return {names[known] for known in names.keys() & set(self._about["training"]["names"])}
+
+    def other_training(self, labels):
+        known = len(self.trained_on(labels))
+        if self.training_clips == known == len(labels):
+            return ""
+        return (
+            f"it was trained on {counted(self.training_clips, 'clip')}, the baselines know {len(labels):,}, "
+            f"of which {known:,} are its own"
+        )
+
+
+def find_runs(folder, models="", epochs=""):
+    """The trained runs in `folder`, or those that `models` names, with commas between: a list of `Run`.
+
+    A folder that publish.py has made holds the runs that its manifest names. `epochs`, a text that `epochs_rule` takes,
+    chooses the models of each run. Without `models`, runs whose training has not ended are named in a printed line.
+    Raises `UserError` where there is none, where a run or a model of the chosen epochs is missing, and for epochs of
+    published runs, whose publisher has chosen them.
+    """
+    published = manifest.read(folder)
+    trained = sorted(published["runs"] if published else (path.parent.name for path in folder.glob(f"*/{FINAL}")))
+    if not trained:
+        raise UserError(
+            f"{folder.absolute()} holds no trained run: train one with `python train.py`, or let ./run_pipeline.sh "
+            "make one from the sample and say --RUNS=sample/runs"
+        )
+    unfinished = [path.parent.name for path in folder.glob(f"*/{CHECKPOINT}") if path.parent.name not in trained]
+    if unfinished and not models:
+        print(f"{folder}: skipped, since their training has not ended: {name_some(unfinished)}")
+    wanted = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or trained
+    missing = [name for name in wanted if name not in trained]
+    if missing:
+        raise UserError(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
+    if published and epochs:
+        raise UserError(f"EPOCHS = {epochs!r}: {folder} is published, with the epochs that its publisher chose")
+    runs = [PublishedRun(folder / name, "", published) if published else Run(folder / name, epochs) for name in wanted]
+    remedy = "fetch it again" if published else "train.py keeps every epoch's model with KEEP_EPOCHS = True"
+    for run in runs:
+        if absent := [file.name for file in run.files if not file.exists()]:
+            here = name_some(path.name for path in run.folder.glob("[!.]*.keras")) or "no model at all"
+            raise UserError(f"EPOCHS = {epochs!r}: {run.folder} has no {', '.join(absent)}, only {here}; {remedy}")
+    return runs
+
+
+def epochs_rule(value):
+    """A rule for a script's EPOCHS: the value is "", "best", or the numbers of epochs with commas between."""
+    numbers = [part.strip() for part in value.split(",")] if isinstance(value, str) else [""]
+    if value in ("", "best") or all(re.fullmatch("[1-9][0-9]*", part) for part in numbers):
+        return "names an epoch twice" if len(set(numbers)) < len(numbers) else None
+    return 'must be "" (the last), "best", or epochs as "1" or "1,2"'
