@@ -71,6 +71,10 @@ class Clip:
     checksum: str = ""  # of the video as the zip's directory has it, see checksums.py; "" where there is no zip
 
     @property
+    def key(self):
+        return self.split.name, self.name
+
+    @property
     def place(self):
         return f"{self.archive}: {self.entry}" if self.archive else str(self.video)
 
@@ -80,9 +84,10 @@ class Clip:
         return self.archive is None and UNZIPPED in self.video.parents
 
 
-def output_path(folder, split, clip_name):
-    """Where a clip's output lies in ImageData/, the folder of its frames, or in VoiceData/, its WAV file."""
-    return folder / split.folder / (f"{clip_name}.wav" if folder == VOICES else clip_name)
+def output_path(folder, key):
+    """Where the output of the clip (split's name, name) lies: its folder of frames in ImageData/, or its WAV file."""
+    split, clip_name = key
+    return folder / SPLIT_NAMED[split].folder / (f"{clip_name}.wav" if folder == VOICES else clip_name)
 
 
 def name_of_video(file):

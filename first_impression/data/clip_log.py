@@ -24,16 +24,16 @@ What the log promises (tests/faults/test_changes.py holds the steps to it):
 - two at once: shards append to logs of their own; a second run of the same step is refused by the script's lock.
 """
 
+import contextlib
 import csv
 import json
-import os
 from typing import NamedTuple
 
 from first_impression.common.checksums import checksum, is_unchanged, stat_key
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed, whole_file
 from first_impression.common.settings import refuse_other_constants
-from first_impression.data.chalearn import IMAGES, SPLIT_NAMED, VOICES, output_path, shard_suffix
+from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix
 
 MAKERS = {IMAGES: "Video_to_Image.py", VOICES: "vid_to_wav.py"}
 
@@ -55,15 +55,13 @@ class Entry(NamedTuple):
         return self.split, self.clip
 
 
-FIELDS = set(Entry._fields)
-
-
 class ClipLog:
     """The log of `folder`: for the run of one shard, or with the shard "" for one over all clips."""
 
     def __init__(self, folder, shard=""):
         self.folder, self._shard = folder, shard
         self._path = folder / f"clips{shard_suffix(shard)}.jsonl"
+        self.unusable_table = _unusable_table(self._path)
         self.entries = {}  # {(split, clip): the entry that was logged last}
         self.missing = set()
         self._constants = []  # of each run
@@ -71,11 +69,6 @@ class ClipLog:
         # A run over all clips takes in what shards have logged before: what they log after it is newer
         for path in sorted(listed(folder, "clips*.jsonl"), key=lambda path: path.name != "clips.jsonl"):
             self._read(path)
-
-    @property
-    def unusable_table(self):
-        """The table of the clips that are unusable, beside the log."""
-        return unusable_table(self._path)
 
     def _read(self, path):
         self._ended[path] = False
@@ -97,7 +90,7 @@ class ClipLog:
         zip's directory nor the log gives its checksum.
         Raises `UserError` where something that no step has made is in the output's place.
         """
-        key, output = (clip.split.name, clip.name), output_path(self.folder, clip.split, clip.name)
+        key, output = clip.key, output_path(self.folder, clip.key)
         logged = self.entries.get(key) or Entry(*key)
         if clip.archive:
             now = Entry(*key, clip.checksum, zip=clip.archive.name)
@@ -112,13 +105,12 @@ class ClipLog:
             )
         return now
 
-    def output_checksum(self, split, clip_name):
+    def output_checksum(self, key):
         """The checksum of an output, read only where it is not logged.
 
         Raises `UserError` where the output is not the one that was logged last.
         """
-        output = output_path(self.folder, split, clip_name)
-        entry = self.entries.get((split.name, clip_name))
+        output, entry = output_path(self.folder, key), self.entries.get(key)
         if not (entry and entry.output):  # another program's
             return checksum(output)
         if not is_unchanged(output, entry.stat, entry.output):
@@ -131,23 +123,17 @@ class ClipLog:
         Without a shard, a folder that another program has filled is not refused.
         """
         self._refuse_older_form()
-        maker = MAKERS[self.folder]
+        logs, maker = self._ended, MAKERS[self.folder]
         if self._shard:
-            log = self._path if self._path in self._ended else self.folder / "clips.jsonl"
-            if not self._ended.get(log):
-                raise UserError(
-                    f"{self.folder} is without shard {self._shard}, or it did not end: run {maker} --SHARD "
-                    f"{self._shard} first"
-                )
-        for log, ended in self._ended.items():
-            if not (ended or self._shard):
-                raise UserError(f"{log}: {maker} did not end: run it again, so that no clip is missing or out of date")
+            maker += f" --SHARD {self._shard}"
+            log = self._path if self._path in logs else self.folder / "clips.jsonl"
+            logs = {log: logs.get(log)}
+        for log, ended in logs.items():
+            if not ended:
+                raise UserError(f"{log}: {maker} did not end: run it first, so that no clip is missing or out of date")
 
     def begin(self, constants):
-        """Log that a run with these constants has begun.
-
-        Raises `UserError` where other constants made what is here, or an earlier version of this project.
-        """
+        """Log that a run has begun. Raises `UserError` where other constants or an earlier version made what is here."""
         self._refuse_older_form()
         for made_with in self._constants:
             refuse_other_constants(self.folder, made_with, constants)
@@ -162,7 +148,7 @@ class ClipLog:
             )
 
     def record_output(self, entry, tmp):
-        """Append the entry of an output that is complete and about to get its final name in the place of `tmp`."""
+        """Append the entry of an output that is complete, and about to be renamed from `tmp`."""
         self._record(entry._replace(output=checksum(tmp), stat=stat_key(tmp)))
 
     def record_unusable(self, entry, reason):
@@ -173,30 +159,23 @@ class ClipLog:
         self._append(entry._asdict())
         self.entries[entry.key] = entry
 
-    def output_of(self, key):
-        """The path of the output with this key, (split, clip)."""
-        return output_path(self.folder, SPLIT_NAMED[key[0]], key[1])
-
     def end(self, keys, missing):
         """Write the log anew with the entries of these keys: the run has ended.
 
         `missing` are the names of clips that are gone from their source. The clips that are unusable go to a table
         beside the log, unusable.csv. A run over all clips takes the place of the shards' runs.
         """
-        entries = [self.entries[key] for key in keys]
-        lines = [{"constants": self._constants[0]}, *(entry._asdict() for entry in entries)]
-        _write(self._path, [*lines, {"ended": True, "missing": sorted(missing)}])
+        entries = [self.entries[key]._asdict() for key in keys]
+        lines = [{"constants": self._constants[0]}, *entries, {"ended": True, "missing": sorted(missing)}]
+        _write(self._path, lines)
         for log in self._ended.keys() - {self._path} if not self._shard else ():
-            unusable_table(log).unlink(missing_ok=True)
+            _unusable_table(log).unlink(missing_ok=True)
             log.unlink()
 
     def _append(self, values):
         self.folder.mkdir(parents=True, exist_ok=True)
-        file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-        try:
-            os.write(file, _line(values).encode())  # one call: lines of threads do not mix
-        finally:
-            os.close(file)
+        with open(self._path, "ab", buffering=0) as log:
+            log.write(_line(values).encode())  # one call: lines of threads do not mix
 
 
 def warn_of_missing(clip_names, folder):
@@ -217,14 +196,13 @@ def forget(clip_names, folder):
         _write(log, lines)
 
 
-def unusable_table(log):
-    """The table of the clips that are unusable by this log."""
+def _unusable_table(log):
     return log.with_name(log.name.replace("clips", "unusable", 1)).with_suffix(".csv")
 
 
 def _write(log, lines):
     with (
-        whole_file(unusable_table(log)) as tmp,
+        whole_file(_unusable_table(log)) as tmp,
         open(tmp, "w", newline="", encoding="utf-8", errors="backslashreplace") as table,
     ):
         writer = csv.writer(table)
@@ -238,13 +216,10 @@ def _lines(log):
     """The JSON objects in a log. A line that a kill or a full disk has cut short counts as not written."""
     found = []
     for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict) and (values.keys() <= {"constants", "ended", "missing"} or values.keys() == FIELDS):
-            found.append(values)
-    return found
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    kinds = ({"constants"}, {"ended", "missing"}, set(Entry._fields))
+    return [values for values in found if isinstance(values, dict) and values.keys() in kinds]
 
 
 def _line(values):

@@ -73,9 +73,8 @@ def find_videos(data, most_megabytes=2000.0, password=""):
     for archive in archives:
         videos, inner_zips = _directory(archive, data, most_megabytes)
         found += videos
-        for inner in _unpack_inner(archive, inner_zips, most_megabytes, password):
-            found += _directory(inner, data, most_megabytes)[0]
-            archives.append(inner)
+        unpacked = _unpack_inner(archive, inner_zips, most_megabytes, password)
+        archives += [inner for inner in unpacked if inner not in archives]  # whose turn comes
     names, zipped = {clip.name for clip, _ in found}, {archive.stem for archive in archives}
     for clip in _walk(UNZIPPED)[0]:  # a copy, where the video is in `data`; and of a zip there, the zip alone counts
         if clip.video.relative_to(UNZIPPED).parts[0] not in zipped and clip.name not in names:
@@ -207,17 +206,9 @@ def unzip(clip, password="", by=""):
     `password` opens encrypted zips. Several processes may do this side by side, each with another text `by`.
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
-    if clip.archive is not None and not _is_unpacked(clip):
+    if clip.archive is not None and not (clip.video.exists() and checksum(clip.video) == clip.checksum):
         _unpack(clip.archive, clip.entry, clip.video, password, by)
     return clip.video
-
-
-def _is_unpacked(clip):
-    try:
-        size = clip.video.stat().st_size
-    except FileNotFoundError:
-        return False
-    return clip.checksum.startswith(f"{size}-") and checksum(clip.video) == clip.checksum
 
 
 def _unpack(archive, entry, path, password, by):

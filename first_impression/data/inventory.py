@@ -69,8 +69,7 @@ def disk_needs(clips, frames_per_clip, visual_models):
     packed = [clip for clip in clips if clip.archive]
     count = len(clips)
     frames, wavs = (
-        [chalearn.output_path(folder, clip.split, clip.name) for clip in clips]
-        for folder in (chalearn.IMAGES, chalearn.VOICES)
+        [chalearn.output_path(folder, clip.key) for clip in clips] for folder in (chalearn.IMAGES, chalearn.VOICES)
     )
     made_frames, made_wavs = (sum(map(_listing(paths), paths)) for paths in (frames, wavs))
     unpacked = _listing([clip.video for clip in packed])

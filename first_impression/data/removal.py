@@ -28,9 +28,8 @@ def remove(clip_names):
     were removed.
     """
     found = [path for path in _unpacked() if name_of_video(path.name) in clip_names]
-    for folder in (IMAGES, VOICES):
-        found += [output_path(folder, split, name) for split in SPLITS for name in clip_names]
     for split in SPLITS:
+        found += [output_path(folder, (split.name, name)) for folder in (IMAGES, VOICES) for name in clip_names]
         for path in (split.image_records, split.audio_records):
             for file in records.files_here(path):
                 if records.read_table(file, of_any_file=True).get("labels", {}).keys() & clip_names:

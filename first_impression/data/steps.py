@@ -1,5 +1,6 @@
 """What the steps do alike: over all clips (steps 1 and 2), and from their outputs to records (steps 3 and 4)."""
 
+import itertools
 import time
 from typing import NamedTuple
 
@@ -32,15 +33,15 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
     log.begin(constants)
     leftovers = find_leftovers(clips, log.entries, shard)
     for key in leftovers.moved:
-        files.remove(log.output_of(key))
-    missing = [key for key in leftovers.missing if log.output_of(key).exists()]
+        files.remove(chalearn.output_path(folder, key))
+    missing = [key for key in leftovers.missing if chalearn.output_path(folder, key).exists()]
     clips = [clip for clip in clips if chalearn.in_shard(clip.name, shard)]
     if not clips:
         print(f"{folder}: no clip is in shard {shard}: nothing to do")
     by = chalearn.shard_suffix(shard)
 
     def attempt(clip):
-        entry, output = log.compare(clip), chalearn.output_path(folder, clip.split, clip.name)
+        entry, output = log.compare(clip), chalearn.output_path(folder, clip.key)
         if entry.output:
             log.entries[entry.key] = entry
             return _KEPT
@@ -65,7 +66,7 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
     summary = f"{counted(len(made), 'clip')} made, {kept} already there, {len(unusable)} unusable"
     print(f"{folder}: {summary}, in {seconds:.0f} s")
     missing_names = {name for _, name in missing}
-    log.end([(clip.split.name, clip.name) for clip in clips] + missing, missing_names)
+    log.end([clip.key for clip in clips] + missing, missing_names)
     warn_of_missing(missing_names, folder)
     _report_unusable(unusable, len(clips), log.unusable_table)
     return made
@@ -85,9 +86,9 @@ def find_leftovers(clips, entries, shard=""):
     unzippedData/ is the source: the zips were deleted to save room.
     """
     of_zips = {key for key, entry in entries.items() if entry.zip}
-    unpacked = {clip for clip in clips if clip.is_unpacked and (clip.split.name, clip.name) in of_zips}
+    unpacked = {clip for clip in clips if clip.is_unpacked and clip.key in of_zips}
     sources = set(clips) - unpacked or unpacked
-    keys = {(clip.split.name, clip.name) for clip in sources}
+    keys = {clip.key for clip in sources}
     names = {name for _, name in keys}
     logged = {key for key, entry in entries.items() if entry.output and chalearn.in_shard(entry.clip, shard)}
     moved = {(split, name) for split, name in logged - keys if name in names}
@@ -116,30 +117,29 @@ def labelled_examples(folder, find, shard=""):
     Raises `UserError` where there is nothing to pack, where something is not as step 1 or 2 made it, where two splits
     share clips, and as `read_annotation` and `pair` do.
     """
-    folders = {split: folder / split.folder for split in chalearn.SPLITS}
+    splits = [split for split in chalearn.SPLITS if (folder / split.folder).is_dir()]
     found = {
-        split: [name for name in find(path) if chalearn.in_shard(name, shard)]
-        for split, path in folders.items()
-        if path.is_dir()
+        split: [name for name in find(folder / split.folder) if chalearn.in_shard(name, shard)] for split in splits
     }
     if not (found if shard else any(found.values())):
         raise UserError(f"{folder.absolute()} is empty: run {MAKERS[folder]} first")
     log = ClipLog(folder, shard)
     log.refuse_unended()
-    splits = [split for split in found if found[split] or shard]
+    splits = [split for split in splits if found[split] or shard]
     labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
-    for earlier, later in zip(splits, splits[1:], strict=False):
+    for earlier, later in itertools.pairwise(splits):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
-    paired = {split: annotations.pair(labels[split], found[split], folders[split], shard) for split in splits}
-    warn_of_missing([name for names in paired.values() for name in names], folder)
+    paired = {split: annotations.pair(labels[split], found[split], folder / split.folder, shard) for split in splits}
+    warn_of_missing(itertools.chain(*paired.values()), folder)
+    examples = {split: [] for split in splits}
     with progress(sum(map(len, paired.values())), f"checking {folder}", "clip", delay=2) as bar:
-
-        def example(split, name):
-            bar.update()
-            source, made = chalearn.output_path(folder, split, name), log.output_checksum(split, name)
-            return Example(name, labels[split][name], source, made)
-
-        return {split: [example(split, name) for name in paired[split]] for split in splits}
+        for split, names in paired.items():
+            for name in names:
+                source = chalearn.output_path(folder, (split.name, name))
+                made = log.output_checksum((split.name, name))
+                examples[split].append(Example(name, labels[split][name], source, made))
+                bar.update()
+    return examples
 
 
 def warn_of_stale_records(packed, folder, records_of):

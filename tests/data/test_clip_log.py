@@ -33,7 +33,7 @@ def read(monkeypatch):
 
 def make(log, clip, text, video):
     """What step 2 does for a clip: log the output, and give it its name."""
-    output = output_path(VOICES, clip.split, clip.name)
+    output = output_path(VOICES, clip.key)
     output.parent.mkdir(parents=True, exist_ok=True)
     tmp = output.with_name("tmp")
     tmp.write_text(text)
@@ -80,15 +80,15 @@ def test_an_earlier_output_that_was_brought_back_is_neither_up_to_date_nor_accep
     shutil.copy2("older", output)
     assert not up_to_date(ONE, "video 2")
     with pytest.raises(UserError, match="one.wav is not as vid_to_wav.py made it: run that again"):
-        ClipLog(VOICES).output_checksum(TRAINING, "one")
+        ClipLog(VOICES).output_checksum(ONE.key)
 
 
 def test_an_output_of_another_program_is_taken_as_it_is(folder):
-    output = output_path(VOICES, TRAINING, "one")
+    output = output_path(VOICES, ONE.key)
     output.parent.mkdir(parents=True)
     output.write_text("sound")
     ClipLog(VOICES).refuse_unended()
-    assert ClipLog(VOICES).output_checksum(TRAINING, "one") == checksum(output)
+    assert ClipLog(VOICES).output_checksum(ONE.key) == checksum(output)
 
 
 def test_a_line_that_was_cut_short_counts_as_not_written_and_does_not_spoil_the_next_one(folder):
@@ -129,7 +129,7 @@ def test_the_log_of_a_run_that_ended_has_constants_clips_and_the_end_in_this_ord
 
 def test_a_run_that_did_not_end_is_refused_by_the_next_step_and_one_with_other_constants_by_the_same(folder):
     log = begun(FFMPEG="7.1")
-    with pytest.raises(UserError, match="clips.jsonl: vid_to_wav.py did not end: run it again"):
+    with pytest.raises(UserError, match="clips.jsonl: vid_to_wav.py did not end: run it first"):
         ClipLog(VOICES).refuse_unended()
     log.end([], set())
     ClipLog(VOICES).refuse_unended()
@@ -152,7 +152,7 @@ def test_shards_have_logs_of_their_own_until_a_run_over_all_clips_takes_them_in(
         with pytest.raises(UserError, match="did not end"):
             ClipLog(VOICES, shard).refuse_unended()
     ClipLog(VOICES, "2/2").refuse_unended()
-    with pytest.raises(UserError, match="is without shard 1/3"):
+    with pytest.raises(UserError, match="vid_to_wav.py --SHARD 1/3 did not end: run it first"):
         ClipLog(VOICES, "1/3").refuse_unended()
     log = begun()
     log.end(list(log.entries), set())

@@ -494,7 +494,7 @@ def test_a_step_that_did_not_end_is_not_gone_on_from(dataset):
     ok(run("Video_to_Image.py"))
     lines = Path("ImageData/clips.jsonl").read_text().splitlines()
     Path("ImageData/clips.jsonl").write_text("\n".join(lines[:-1]))  # the last one says that it ended
-    refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end: run it again")
+    refused(run("Write_Into_TFRecords.py"), "Video_to_Image.py did not end: run it first")
 
 
 @pytest.mark.slow
