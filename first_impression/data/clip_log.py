@@ -133,7 +133,7 @@ class ClipLog:
                 raise UserError(f"{log}: {maker} did not end: run it first, so that no clip is missing or out of date")
 
     def begin(self, constants):
-        """Log that a run has begun. Raises `UserError` where other constants or an earlier version made what is here."""
+        """Log that a run has begun. Raises `UserError` where other constants or an older version made what is here."""
         self._refuse_older_form()
         for made_with in self._constants:
             refuse_other_constants(self.folder, made_with, constants)
