@@ -10,7 +10,6 @@ all, a number of each picture is kept).
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import material
 from runner import compare, in_child, run_step, seconds, temporary_folder
@@ -81,7 +80,7 @@ def read_with_queues(path, images):
 
     tf.disable_eager_execution()
     tf.logging.set_verbosity(tf.logging.ERROR)  # every call below is deprecated, and says so
-    queue = tf.train.string_input_producer([str(Path(path))], num_epochs=1)
+    queue = tf.train.string_input_producer([str(path)], num_epochs=1)
     _, record = tf.TFRecordReader().read(queue)
     spec = {"train/image": tf.FixedLenFeature([], tf.string), "train/label": tf.FixedLenFeature([], tf.string)}
     values = tf.parse_single_example(record, features=spec)
@@ -94,11 +93,10 @@ def read_with_queues(path, images):
         coordinator = tf.train.Coordinator()
 
         def read():
-            threads = tf.train.start_queue_runners(session, coordinator)
+            tf.train.start_queue_runners(session, coordinator)
             seen = 0
             while seen < images:
                 seen += len(session.run(batch)[0])
-            return threads
 
         took = seconds(read)
         coordinator.request_stop()

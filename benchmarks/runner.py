@@ -34,15 +34,16 @@ sys.path.insert(1, str(PROJECT))  # after benchmarks/ itself
 from first_impression.common.settings import read_settings  # noqa: E402, once the project can be found
 from first_impression.data import media  # noqa: E402
 
-CLIPS = Path("benchmarks/clips").absolute()  # of the folder where the benchmark was started
+CLIPS = Path("benchmarks/clips").absolute()  # of the folder where the benchmark is started
 
 
 @contextlib.contextmanager
 def temporary_folder():
     """Work in an empty temporary folder, which is removed at the end. Prints what the figures depend on."""
-    versions = f"Python {platform.python_version()}, ffmpeg {media.ffmpeg_version()}"
     load = os.getloadavg()[0]  # of the last minute
-    print(f"{platform.platform()}, {os.cpu_count()} cores, load {load:.1f}, {versions}", flush=True)
+    print(
+        f"{platform.platform()}, {os.cpu_count()} cores, load {load:.1f}, ffmpeg {media.ffmpeg_version()}", flush=True
+    )
     with tempfile.TemporaryDirectory(prefix="first-impression-") as folder, contextlib.chdir(folder):
         yield
 

@@ -39,7 +39,9 @@ def main(settings):
     steps, rounds = settings.STEPS, settings.ROUNDS
     sizes = steps, settings.BATCH_SIZE, settings.FORMAT
     with temporary_folder():
-        in_child(make_records, steps, max(settings.BATCH_SIZE, settings.INFERENCE_BATCH_SIZE))
+        material.make_clips(_WARM_UP + steps)  # each gives the frames of a batch
+        material.make_clips(_WARM_UP, chalearn.VALIDATION)
+        in_child(make_records, max(settings.BATCH_SIZE, settings.INFERENCE_BATCH_SIZE))
         ours = functools.partial(in_child, seconds_of_training, *sizes)
         bare = functools.partial(in_child, seconds_of_bare_step, *sizes)
         name = "a bare compiled step on a batch in memory"
@@ -52,11 +54,8 @@ def main(settings):
         compare("inference", ours, bare, name, rounds, steps * settings.INFERENCE_BATCH_SIZE, "images")
 
 
-def make_records(steps, batch_size):
-    """A clip of `batch_size` frames per step: training records with warm-up and steps, validation with warm-up."""
+def make_records(batch_size):
     load_tensorflow()
-    material.make_clips(_WARM_UP + steps)
-    material.make_clips(_WARM_UP, chalearn.VALIDATION)
     run_step("Video_to_Image", "--FRAMES_PER_CLIP", batch_size, "--SAMPLING", "first")
     run_step("Write_Into_TFRecords")
 
