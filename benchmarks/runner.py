@@ -40,10 +40,8 @@ CLIPS = Path("benchmarks/clips").absolute()  # of the folder where the benchmark
 @contextlib.contextmanager
 def temporary_folder():
     """Work in an empty temporary folder, which is removed at the end. Prints what the figures depend on."""
-    load = os.getloadavg()[0]  # of the last minute
-    print(
-        f"{platform.platform()}, {os.cpu_count()} cores, load {load:.1f}, ffmpeg {media.ffmpeg_version()}", flush=True
-    )
+    load = f"load {os.getloadavg()[0]:.1f}"  # of the last minute
+    print(f"{platform.platform()}, {os.cpu_count()} cores, {load}, ffmpeg {media.ffmpeg_version()}", flush=True)
     with tempfile.TemporaryDirectory(prefix="first-impression-") as folder, contextlib.chdir(folder):
         yield
 
@@ -82,10 +80,7 @@ def in_child(function, *arguments):
 
 
 def compare(figure, ours, yardstick, name, rounds, amount, unit):
-    """Call `ours` and the `yardstick`, which is called `name`, in turn, `rounds` times each, and print the result.
-
-    Both return the seconds that `amount` units took.
-    """
+    """Call `ours` and `yardstick` in turn, and print medians; both return the seconds that `amount` units took."""
     print(f"\n{figure}: {amount:,} {unit}, ours against {name}", flush=True)
     times = {"ours": [], "yardstick": []}
     for number in range(rounds):

@@ -63,12 +63,13 @@ def make_records(batch_size):
 def seconds_of_training(steps, batch_size, number_format):
     """Seconds of train.py's steps on its records."""
     load_tensorflow()
+    import train
     from first_impression.training.devices import Devices
     from first_impression.training.step import TrainingStep
 
     devices = Devices()
     with devices.strategy.scope():
-        step = TrainingStep(devices, *dan_and_optimizer(number_format))
+        step = TrainingStep(devices, train.train_step, *dan_and_optimizer(number_format), train.LOSSES["squared"])
     batches = iter(devices.batches(records(chalearn.TRAINING), batch_size, shuffle_seed=0))
     return seconds_of_steps(lambda: step(next(batches)), step.read_loss, steps)
 
@@ -146,7 +147,7 @@ def dan_and_optimizer(number_format):
 def records(split):
     from first_impression.data import record_reader
 
-    return record_reader.open_records(split.image_records, split.key, "image")
+    return record_reader.open_split(split, "image")
 
 
 def random_images(count):
