@@ -1,7 +1,7 @@
-"""Reads broken copies of a file, many in one process: `python broken.py <kind> <specimen> <count> <seed>`.
+"""Read broken copies of a file, many in one process: `python broken.py <kind> <specimen> <count> <seed>`.
 
-Started by test_broken_bytes.py, as a child: what hangs or crashes in a library ends this process alone. It prints a
-JSON object: how many copies were refused in words, how many gave something whole, and what went wrong with the others.
+Run by test_broken_bytes.py as a process of its own, so that a hang or crash in a library ends this process alone.
+Prints a JSON object: how many copies were refused, how many were read whole, and what went wrong with the others.
 """
 
 import contextlib
@@ -67,27 +67,27 @@ def broken(content, random):
                 other = int(random.integers(0, max(size, 1)))
                 first, second = sorted((at, other))
                 length = min(length, second - first, size - second)
-                one, two = content[first : first + length], content[second : second + length]
-                content[first : first + length], content[second : second + length] = two, one
+                left, right = content[first : first + length], content[second : second + length]
+                content[first : first + length], content[second : second + length] = right, left
     return bytes(content)
 
 
 class Reader:
-    """What a script does with a file of this kind: `read` raises `UserError` or `BadClipError`, or asserts."""
+    """Reads files of one kind as the scripts do: `read` raises `UserError` or `BadClipError`, or asserts."""
 
     suffix = ""
     workers = 1
-    share = 1.0  # of the copies that are tried
+    share = 1.0  # of the number of copies
 
     def __init__(self, specimen):
         self.specimen = specimen
 
     def whole(self, number):
-        """The bytes of which a broken copy is made."""
+        """The bytes from which a broken copy is made."""
         return self.specimen.read_bytes()
 
     def place(self, number):
-        """Where the broken copy is put."""
+        """The path of the broken copy."""
         return Path(f"{number}{self.suffix}")
 
 
@@ -120,7 +120,7 @@ class Zip(Reader):
 class Mp4(Reader):
     suffix = ".mp4"
     workers = os.cpu_count()
-    share = 0.4  # each is read by six ffmpegs
+    share = 0.4  # each starts six ffmpegs
 
     def read(self, path):
         folder = Path(f"{path.stem}_frames")
@@ -230,7 +230,7 @@ class Csv(Reader):
 class Mat(Reader):
     suffix = ".mat"
     workers = os.cpu_count()
-    share = 0.2  # for each copy a Python has to start
+    share = 0.2  # each copy starts a Python
 
     def __init__(self, specimen):
         super().__init__(specimen)
@@ -366,7 +366,7 @@ def finite(values, shape):
 def main(kind, specimen, count, seed):
     warnings.simplefilter("error", ResourceWarning)
     reader = READERS[kind](Path(specimen).absolute())
-    # Memory beyond this is refused to this process and its children, so that a fault costs the machine nothing
+    # Limits the memory of this process and its children, so that a fault does not fill the machine's
     now = int(re.search(r"VmData:\s+(\d+)", Path("/proc/self/status").read_text())[1]) * 1024
     resource.setrlimit(resource.RLIMIT_DATA, (now + GIGABYTES * 10**9,) * 2)
     lock = threading.Lock()
@@ -389,10 +389,10 @@ def main(kind, specimen, count, seed):
         except (UserError, BadClipError) as reason:
             outcome = "refused"
             text = str(reason)
-            named = isinstance(reason, BadClipError) or path.name in text  # who catches an BadClipError adds the clip
+            named = isinstance(reason, BadClipError) or path.name in text  # a BadClipError gets the clip later
             if not text.strip() or not named or text.count("\n") > 1 or len(text) > 2000:
                 outcome = "fault"
-                faults.append([number, f"says: {text[:500]!r}"])
+                faults.append([number, f"message: {text[:500]!r}"])
         except Exception:
             outcome = "fault"
             faults.append([number, traceback.format_exc()[-1500:]])

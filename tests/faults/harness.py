@@ -1,4 +1,4 @@
-"""What the tests of faults share: every step done once without a fault, and processes to be struck."""
+"""What the tests of faults share: every step run once undisturbed, and processes that get signals."""
 
 import atexit
 import fcntl
@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from conftest import PROJECT, run_alone
 
-TIMES = int(os.environ.get("FAULTS_TIMES", 1))  # more of everything that is left to chance, for a soak
+TIMES = int(os.environ.get("FAULTS_TIMES", 1))  # multiplies the random tests of the soak
 PATIENCE = 300  # seconds until a test gives up
 
 SHARD = "_full.tfrecords-00000-of-00010"
@@ -37,8 +37,8 @@ class Step:
     script: str
     arguments: tuple
     needs: tuple  # patterns of what it reads
-    at_work: str  # what it says when its work begins
-    kills: int
+    at_work: str  # pattern of what it prints when its work begins
+    kills: int  # in the soak; one otherwise
 
 
 STEPS = {
@@ -67,14 +67,14 @@ STEPS = {
 
 @dataclass(frozen=True)
 class Done:
-    """All steps done without a fault in `folder`: what each one wrote, and how long it was at work."""
+    """All steps run undisturbed in `folder`: what each one wrote, and how long that took."""
 
     folder: Path
     wrote: dict  # step -> {path: digest}
     seconds: dict  # step -> from the beginning of its work to its end
 
     def restore(self, step, folder):
-        """A new `folder` with what the step reads; returns what lies in it."""
+        """Make a new `folder` with what the step reads; returns its `tree`."""
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for source in inputs_of(step, self.folder):
@@ -91,24 +91,24 @@ def inputs_of(step, folder):
 
 
 def done_once(folder):
-    """All steps done in `folder`: `Done`, by the first process that wants it. The others wait, and take it as it is."""
+    """`Done` of all steps run in `folder` by the first process that asks; others wait for it and reuse it."""
     with open(folder.with_suffix(".lock"), "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         note = folder.with_suffix(".pkl")
         if not note.exists():
-            shutil.rmtree(folder, ignore_errors=True)  # of a worker for which a step failed
+            shutil.rmtree(folder, ignore_errors=True)  # a step failed in another worker
             folder.mkdir()
             note.write_bytes(pickle.dumps(all_steps(folder)))
         return pickle.loads(note.read_bytes())
 
 
 def all_steps(folder):
-    """Make a small sample and do every step on it: `Done`."""
+    """Make a small sample and run every step on it; returns `Done`."""
     made = run_alone("sample_data.py", "--TRAINING_CLIPS", 6, "--VALIDATION_CLIPS", 2, "--SECONDS", 1, cwd=folder)
     assert made.returncode == 0, made.stderr
     wrote, seconds, before = {}, {}, tree(folder)
     for name in STEPS:
-        process = start(name, folder)
+        process = Running(name, folder)
         process.wait_for(STEPS[name].at_work)
         begun = time.monotonic()
         assert process.end() == 0, process.text()
@@ -153,17 +153,18 @@ def _content_of_checkpoint(path):
 
 
 def leftovers(folder):
-    """What a run should not leave: half files and locks."""
+    """Partial files and locks, which no run should leave."""
     return [str(path) for path in folder.rglob(".*") if path.name.startswith(".partial") or path.suffix == ".lock"]
 
 
 class Running:
-    """A step at work as the leader of a process group; what it says goes into one file."""
+    """A running step, the leader of a process group; its output goes into one file."""
 
-    def __init__(self, step, folder, *more, before=()):
+    def __init__(self, step, folder, *more, environment=None):
         self.log = folder.parent / f"{folder.name}.log"
         script = STEPS[step]
-        command = [*before, sys.executable, str(PROJECT / script.script), *script.arguments, *more]
+        command = [sys.executable, str(PROJECT / script.script), *script.arguments, *more]
+        shown = {"PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0"}  # each step of a bar
         with open(self.log, "w") as log:
             self.process = subprocess.Popen(
                 command,
@@ -172,20 +173,17 @@ class Running:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, "PYTHONUNBUFFERED": "1", "TQDM_MININTERVAL": "0"},  # each step is shown
+                env={**os.environ, **shown, **(environment or {})},
             )
-        # a test that fails may leave it stopped
+        # a failed test may leave it suspended
         atexit.register(lambda: self.process.poll() is None and self.strike())
 
     def text(self):
         return self.log.read_text(errors="replace")
 
     def wait_for(self, words):
-        """Return as soon as it has said `words`, a pattern, or has ended."""
-        until = time.monotonic() + PATIENCE
-        while not re.search(words, self.text()) and self.process.poll() is None:
-            assert time.monotonic() < until, self.text()
-            time.sleep(0.003)
+        """Return as soon as it has printed `words`, a pattern, or has ended."""
+        wait_until(lambda: re.search(words, self.text()) or self.process.poll() is not None)
 
     def strike(self, number=signal.SIGKILL, alone=False):
         """Send the signal to the whole group, or to the script `alone`; returns whether the script was still alive."""
@@ -207,19 +205,23 @@ class Running:
                 self.strike()
 
 
-def start(step, folder, *more, **options):
-    return Running(step, folder, *more, **options)
+def wait_until(condition):
+    """Poll often: a kill has to come at the moment that the condition holds."""
+    end = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.003)
 
 
 def finish(step, folder, *more):
-    """Run the step to its end, and return what it said."""
-    process = start(step, folder, *more)
+    """Run the step to its end; returns its output."""
+    process = Running(step, folder, *more)
     assert process.end() == 0, process.text()
     return process.text()
 
 
 def check(done, step, folder, before):
-    """Assert that `folder` holds what the step needs and has written without a fault, and nothing else."""
+    """Assert that `folder` holds what the step reads and what it writes undisturbed, and nothing else."""
     after = tree(folder)
     assert {path: digest for path, digest in after.items() if before.get(path) != digest} == done.wrote[step]
     assert before.keys() <= after.keys()

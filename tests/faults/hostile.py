@@ -8,7 +8,7 @@ from conftest import HARM, PROJECT
 
 
 class Runs:
-    """Pickles into a call."""
+    """An object whose pickle calls `function` when it is loaded."""
 
     def __init__(self, function, *arguments):
         self.call = function, arguments
@@ -21,9 +21,9 @@ TOUCHES = Runs(os.system, f"touch {HARM}")
 
 
 def limited(code):
-    """Run Python code in a child that gets 2 GB at most; returns what it printed, a list of lines, and its peak in GB.
+    """Run Python code in a process that may take 2 GB; returns the lines that it printed and its peak memory in GB.
 
-    It knows `refused(function, *arguments)`, which prints the `UserError` that the call ends in.
+    The code can call `refused(function, *arguments)`, which prints the `UserError` that the call raises.
     """
     before = """
 import resource

@@ -1,8 +1,8 @@
-"""Broken copies of every file that is read: never a hang, a traceback, 2 GB of memory, or a wrong answer.
+"""Broken copies of every file that is read: never a hang, a traceback, 2 GB of memory, or a wrong result.
 
-150 of each kind, fewer where each takes a process; FAULTS_TIMES=20 in the environment tries 20 times as many,
-FAULTS_SEED=1 others. A seed breaks the same specimen in the same ways again; what failed stays in the test's folder
-under `work/`, by its number.
+150 copies of each kind, fewer where each takes a process. FAULTS_TIMES=20 in the environment tries 20 times as many,
+FAULTS_SEED=1 others. A seed always breaks a specimen in the same ways; copies that fail stay in the test's folder,
+`work/<number>`.
 """
 
 import json
@@ -105,7 +105,7 @@ def make_specimen(kind, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
-def test_a_broken_file_is_named_or_gives_something_whole(folder, kind):
+def test_broken_file_is_refused_by_name_or_read_whole(folder, kind):
     (folder / "whole").mkdir()
     specimen = make_specimen(kind, folder / "whole")
     (folder / "work").mkdir()
@@ -118,7 +118,7 @@ def test_a_broken_file_is_named_or_gives_something_whole(folder, kind):
     assert done.returncode == 0, f"at {at.read_text() if at.exists() else '?'}: {done.stderr[-3000:]}"
     report = json.loads(done.stdout.splitlines()[-1])
     print(report)
-    assert not report["faults"], "\n".join(f"{number}: {what}" for number, what in report["faults"][:10])
+    assert not report["faults"], "\n".join(f"{number}: {error}" for number, error in report["faults"][:10])
     assert report["refused"] > count / 20 and report["refused"] + report["whole"] > count * 0.9
     assert report["gigabytes"] < GIGABYTES
     assert not list((folder / "work").glob("*.partial*"))

@@ -70,7 +70,7 @@ def videos(tmp_path_factory):
     made.append(make_clip(folder / "mute.mp4", [99] * 4, (32, 32), sound=None))
     contents = [path.read_bytes() for path in made]
     contents = [
-        each + (SIZE - len(each)).to_bytes(4, "big") + b"free" + bytes(SIZE - len(each) - 8) for each in contents
+        video + (SIZE - len(video)).to_bytes(4, "big") + b"free" + bytes(SIZE - len(video) - 8) for video in contents
     ]
     return [*contents, b"no video".ljust(SIZE)]
 
@@ -447,8 +447,8 @@ class World:
             self.constants["train"]["NAME"] = f"audio{self.counts['commands']}"
         elif "a set of another NUM_SHARDS" in line:
             for name in re.findall(r"\w+\.tfrecords[-\w]*", line):
-                for each in (name, f"{name}.json"):
-                    (self.folder / each).unlink(missing_ok=True)
+                for file in (name, f"{name}.json"):
+                    (self.folder / file).unlink(missing_ok=True)
         elif "its folder away" in line:
             shutil.rmtree(path.parent)
         elif re.search("away|delete it", line) and path.exists():
@@ -529,13 +529,13 @@ def check(folder, videos, seed, length=25):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(1))
-def test_what_stands_is_what_a_fresh_run_makes_whatever_changed(folder, videos, seed):
+def test_random_changes_leave_what_a_fresh_run_makes(folder, videos, seed):
     check(folder, videos, seed, length=15)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1000 + 200 * TIMES))
-def test_what_stands_is_what_a_fresh_run_makes_whatever_changed_often(folder, videos, seed):
+def test_many_random_changes_leave_what_a_fresh_run_makes(folder, videos, seed):
     counts = check(folder, videos, seed)
     with open(folder.parent / "counts.jsonl", "a") as file:
         print(json.dumps(counts), file=file)

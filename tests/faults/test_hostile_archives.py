@@ -1,4 +1,4 @@
-"""Annotations and zips made to do harm: pickles that run code, entries that leave their folder, bombs."""
+"""Hostile annotations and zips: pickles that run code, entries that leave their folder, bombs."""
 
 import os
 import pickle
@@ -28,13 +28,13 @@ pytestmark = pytest.mark.usefixtures("no_harm")
     [TOUCHES, Runs(eval, f"open('{HARM}', 'w')"), Runs(np.load, HARM), Runs(getattr, "text", "format")],
     ids=["system", "eval", "load", "getattr"],
 )
-def test_no_call_in_a_pickle_is_made(content, protocol):
+def test_call_in_a_pickle_is_not_made(content, protocol):
     Path("a.pkl").write_bytes(pickle.dumps({"extraversion": {"a.mp4": content}}, protocol))
     with pytest.raises(UserError, match="a.pkl: refused"):
         annotations.read_annotation("a.pkl")
 
 
-def test_the_step_refuses_it(folder):
+def test_step_3_refuses_a_hostile_annotation(folder):
     write_annotation("Annotations/annotation_training.pkl", {"a": label_of(1)})
     (folder / "ImageData/trainingData/a").mkdir(parents=True)
     Image.new("RGB", (224, 224)).save("ImageData/trainingData/a/frame1.jpg")
@@ -46,14 +46,14 @@ def test_the_step_refuses_it(folder):
 
 
 @pytest.mark.parametrize("name", [b"dtype.__init__.__globals__", b"core.multiarray.scalar.__self__"])
-def test_no_way_round_by_dots_in_a_name(name):
+def test_dotted_name_in_a_pickle_is_refused(name):
     # protocol 4 takes "dtype.__class__.mro" for a name
     Path("a.pkl").write_bytes(b"\x80\x04\x8c\x05numpy\x8c" + bytes([len(name)]) + name + b"\x93.")
     with pytest.raises(UserError, match="a.pkl: refused"):
         annotations.read_annotation("a.pkl")
 
 
-def test_no_pickle_fills_the_memory():
+def test_pickle_bombs_fill_no_memory():
     codes = {
         "memo": b"\x80\x02}r\xff\xff\xff\x7f.",  # remembers an object as the two thousand millionth
         "bytearray": b"\x80\x05\x96" + struct.pack("<Q", 2**40) + b".",  # bytes that are not there
@@ -103,7 +103,7 @@ def entry(name, link=False):
         "\\\\?\\C:\\harm.txt.mp4",
     ],
 )
-def test_no_entry_leaves_its_folder(name):
+def test_entry_that_would_leave_its_folder_is_refused(name):
     write_zip({entry(name): b"harm"})
     with pytest.raises(UserError, match="would leave its folder"):
         find_clips()
@@ -112,7 +112,7 @@ def test_no_entry_leaves_its_folder(name):
             refused(run(script), "training80_01.zip", "would leave its folder")
 
 
-def test_a_link_in_a_zip_is_not_a_link_on_disk(folder):
+def test_link_in_a_zip_becomes_no_link_on_disk(folder):
     make_clip("secret.mp4", [90] * 5)
     write_zip({entry("a.mp4", link=True): "../../secret.mp4", entry("b.mp4", link=True): "/etc/passwd"})
     for clip in find_clips():
@@ -139,15 +139,15 @@ def overlapping(path, count, megabytes):
     path.write_bytes(local + table + end)
 
 
-def test_no_zip_bomb_fills_the_disk(folder):
+def test_zip_bomb_is_refused(folder):
     overlapping(folder / "data/training80_01.zip", 5000, 30)  # 150 GB in 270 kB
     assert (folder / "data/training80_01.zip").stat().st_size < 300_000
     for script in ("Video_to_Image.py", "vid_to_wav.py"):
-        refused(run(script), "training80_01.zip", "150,000 MB", "MAX_ZIP_MEGABYTES is 2,000")
+        refused(run(script), "training80_01.zip", "150,000 MB", "MAX_ZIP_MEGABYTES")
     assert not list(folder.glob("unzippedData/**/*.mp4"))
 
 
-def test_the_limit_can_be_raised_and_holds_for_one_large_clip():
+def test_limit_on_a_zip_can_be_raised_and_holds_for_one_large_clip():
     write_zip({"a.mp4": bytes(3_000_000)}, zipfile.ZIP_DEFLATED)
     with pytest.raises(UserError, match="unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
         find_clips(most_megabytes=2.0)
@@ -164,7 +164,7 @@ def test_the_limit_can_be_raised_and_holds_for_one_large_clip():
         pytest.param(zipfile.ZIP_LZMA, 1500, "is damaged at a.mp4", marks=pytest.mark.soak),
     ],
 )
-def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, packing, megabytes, said):
+def test_entry_larger_than_it_claims_is_not_unpacked_further(folder, packing, megabytes, said):
     path = write_zip({"a.mp4": bytes(megabytes * 10**6)}, packing)
     whole = path.read_bytes()
     lie = whole.replace(struct.pack("<I", megabytes * 10**6), struct.pack("<I", 1000))
@@ -177,7 +177,7 @@ def test_an_entry_that_is_larger_than_it_says_is_not_unpacked_further(folder, pa
     assert not list(folder.glob("unzippedData/**/*.mp4"))
 
 
-def test_a_damaged_name_loses_no_clip_without_a_word():
+def test_damaged_name_in_a_zip_is_refused():
     for name in ("a.002", "a.003"):
         make_clip(f"{name}.mp4", [90] * 3)
     path = make_zip("data/training80_01.zip", ["a.002", "a.003"])
@@ -190,7 +190,7 @@ def test_a_damaged_name_loses_no_clip_without_a_word():
 
 
 @pytest.mark.slow
-def test_no_file_name_reaches_a_shell():
+def test_file_names_reach_no_shell():
     harmful = [f"$(touch {HARM})", f"`touch {HARM}`", f"a; touch {HARM};", f"a|touch {HARM}"]
     names = {*harmful, "-y", "%d", "'\"", "a\nb"}
     whole = make_clip("made.mp4", [90] * 12).read_bytes()

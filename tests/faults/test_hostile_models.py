@@ -1,4 +1,4 @@
-"""Models, checkpoints and records made to do harm: code, foreign parts, sizes that fill the memory."""
+"""Hostile models, checkpoints and records: code in them, foreign parts, sizes that would fill the memory."""
 
 import base64
 import io
@@ -34,7 +34,7 @@ def sound_model(*parts):
 
 
 def repack(path, change, name="config.json", packing=zipfile.ZIP_STORED):
-    """Write the .keras file anew, its `name` as `change` makes it, the file's checksums right."""
+    """Rewrite a .keras file with one entry changed by `change(content)`, and with correct checksums."""
     with zipfile.ZipFile(path) as archive:
         content = {entry: archive.read(entry) for entry in archive.namelist()}
     content[name] = change(content[name])
@@ -44,7 +44,7 @@ def repack(path, change, name="config.json", packing=zipfile.ZIP_STORED):
 
 
 def layer_becomes(layer, old="traits"):
-    """A change of the configuration: the layer named `old` becomes another object."""
+    """A `change` for `repack`: replaces the layer named `old` in the configuration."""
 
     def change(config):
         config = json.loads(config)
@@ -54,8 +54,8 @@ def layer_becomes(layer, old="traits"):
     return change
 
 
-def answer_of(folder):
-    """What loading the model in `folder` says, when it is refused."""
+def refusal_of(folder):
+    """The message with which the model in `folder` is refused."""
     with pytest.raises(UserError) as refusal:
         opening.load_model(folder / saved_models.FINAL)
     assert "final.keras" in str(refusal.value) and "\n" not in str(refusal.value)
@@ -69,12 +69,12 @@ def harm(x):
 
 def test_code_in_a_lambda_does_not_run(folder):
     sound_model(keras.layers.Lambda(harm, output_shape=(audio.FEATURES,), name="a")).save("final.keras")
-    Path(HARM).unlink(missing_ok=True)  # Keras has called it
-    assert "keras.layers.Lambda" in answer_of(folder)
+    Path(HARM).unlink(missing_ok=True)  # Keras calls it while it builds the model
+    assert "keras.layers.Lambda" in refusal_of(folder)
     code = {"code": base64.b64encode(marshal.dumps(harm.__code__)).decode(), "defaults": None, "closure": None}
     function = {"class_name": "__lambda__", "config": code}
     repack("final.keras", layer_becomes({"config": {"name": "a", "function": function}}, old="a"))
-    assert "keras.layers.Lambda" in answer_of(folder)
+    assert "keras.layers.Lambda" in refusal_of(folder)
 
 
 HOSTILE_PARTS = {
@@ -102,11 +102,11 @@ HOSTILE_PARTS = {
 
 
 @pytest.mark.parametrize("part", HOSTILE_PARTS)
-def test_no_foreign_part_of_a_model_is_made(folder, part):
+def test_foreign_part_of_a_model_is_not_built(folder, part):
     sound_model().save("final.keras")
     repack("final.keras", layer_becomes(HOSTILE_PARTS[part]))
-    assert "it has a part that none of our models has" in answer_of(folder)
-    # the same as the architecture of a checkpoint
+    assert "it has a part that none of our models has" in refusal_of(folder)
+    # The same part in the architecture of a checkpoint
     with zipfile.ZipFile("final.keras") as archive:
         about = {"architecture": archive.read("config.json").decode(), "progress": {}}
     np.savez("checkpoint.npz", about=np.array(json.dumps(about)))
@@ -114,36 +114,36 @@ def test_no_foreign_part_of_a_model_is_made(folder, part):
         checkpoint.read(folder)
 
 
-def test_no_object_in_a_checkpoint_is_unpickled(folder):
+def test_object_in_a_checkpoint_is_not_unpickled(folder):
     np.savez("checkpoint.npz", about=np.array([TOUCHES], object))
     with pytest.raises(UserError, match="checkpoint.npz is damaged"):
         checkpoint.read(folder)
 
 
-def test_a_model_that_would_fill_the_memory_is_not_built(folder):
+def test_model_that_would_fill_the_memory_is_not_built(folder):
     sound_model().save("final.keras")
     repack("final.keras", lambda config: config.replace(b'"units": 5', b'"units": 1000000000'))
-    assert "weights" in answer_of(folder)
-    # small numbers that grow: each joins what the one before gives with itself
+    assert "weights" in refusal_of(folder)
+    # small numbers that grow: each layer doubles the width
     doubles = [keras.layers.Concatenate() for _ in range(12)]
     model = sound_model(
-        lambda value: value[:, :1], *(lambda value, each=each: each([value, value]) for each in doubles)
+        lambda value: value[:, :1], *(lambda value, join=join: join([value, value]) for join in doubles)
     )
     with pytest.raises(ValueError, match="weights|part"):
         opening.check_architecture(json.loads(model.to_json()))
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
-def test_a_model_or_checkpoint_that_unpacks_to_more_than_it_is_is_not_read(folder, name):
+def test_compressed_model_or_checkpoint_is_not_read(folder, name):
     sound_model().save("final.keras")
     repack("final.keras", lambda content: content + bytes(50_000_000), name, packing=zipfile.ZIP_DEFLATED)
-    assert "unpacks to more" in answer_of(folder)
+    assert "unpacks to more" in refusal_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
     with pytest.raises(UserError, match="checkpoint.npz .*unpacks to more"):
         checkpoint.read(folder)
 
 
-def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
+def test_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
     head = io.BytesIO()
     np.lib.format.write_array_header_1_0(head, {"descr": "<f4", "fortran_order": False, "shape": (2**40,)})
     with zipfile.ZipFile("checkpoint.npz", "w") as archive:
@@ -152,16 +152,16 @@ def test_a_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):
         checkpoint.read(folder)
 
 
-def test_a_flipped_weight_in_a_model_is_noticed(folder):
+def test_flipped_bit_in_a_weight_is_noticed(folder):
     sound_model().save("final.keras")
     content = bytearray((folder / "final.keras").read_bytes())
     content[len(content) // 2] ^= 64
     (folder / "final.keras").write_bytes(content)
-    assert "final.keras is damaged" in answer_of(folder)
+    assert "final.keras is damaged" in refusal_of(folder)
 
 
 @pytest.mark.parametrize("kind", ["external link", "soft link", "external data", "virtual"])
-def test_weights_come_from_the_model_file_alone(folder, kind):
+def test_weights_from_outside_the_model_file_are_refused(folder, kind):
     sound_model().save("final.keras")
     secret = np.full((audio.FEATURES, 5), 7, "f4")
     with h5py.File("secret.h5", "w") as file:
@@ -191,10 +191,10 @@ def test_weights_come_from_the_model_file_alone(folder, kind):
         return Path("w.h5").read_bytes()
 
     repack("final.keras", change, "model.weights.h5")
-    answer_of(folder)
+    refusal_of(folder)
 
 
-def test_predict_says_it_in_a_line(folder):
+def test_predict_refuses_a_hostile_model_in_one_line(folder):
     sound_model().save("final.keras")
     (folder / "runs/audio").mkdir(parents=True)
     os.rename("final.keras", "runs/audio/final.keras")
@@ -218,7 +218,7 @@ def write_records(path, pictures):
 
 
 @pytest.mark.slow
-def test_a_picture_that_claims_to_be_huge_fills_no_memory():
+def test_picture_that_claims_to_be_huge_fills_no_memory():
     sides = (225, 65_535)
     for side in sides:
         Path("frame1.jpg").write_bytes(jpeg_of_size(side))
@@ -239,7 +239,7 @@ def test_a_picture_that_claims_to_be_huge_fills_no_memory():
     assert peak < 2
 
 
-def test_records_that_lost_their_end_are_not_taken_for_all():
+def test_records_without_their_end_are_refused():
     write_records("t.tfrecords", [jpeg_of_size(224)] * 4)
     content = Path("t.tfrecords").read_bytes()
     Path("t.tfrecords").write_bytes(content[: len(content) // 4 * 3])  # three whole records

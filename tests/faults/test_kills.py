@@ -1,4 +1,4 @@
-"""Every step killed at random moments, and run again until it ends: as if nobody had killed it."""
+"""Steps killed at random moments and run again until they end: the result is that of an undisturbed run."""
 
 import re
 import shutil
@@ -10,48 +10,54 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import PROJECT
-from harness import STEPS, TIMES, check, finish, start, tree
+from harness import STEPS, TIMES, Running, check, finish, tree, wait_until
 
 SEED = 0
 
-
 # dan is trained by the same code as audio, and writes a hundred times as much; predict writes at its very end
 RARELY = ("dan", "predict")
-
-
-def test_enough_kills():
-    assert sum(each.kills for step, each in STEPS.items() if step not in RARELY) >= 20
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "step", [pytest.param(step, marks=pytest.mark.soak) if step in RARELY else step for step in STEPS]
 )
-def test_killed_and_run_again_a_step_does_the_same(done, step, folder):
-    chance = np.random.default_rng([SEED, list(STEPS).index(step)])
+def test_killed_step_run_again_gives_the_same_result(done, step, folder):
+    kill_and_rerun(done, step, folder, kills=1)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("step", STEPS)
+def test_step_killed_many_times_gives_the_same_result(done, step, folder):
+    kill_and_rerun(done, step, folder, kills=TIMES * STEPS[step].kills)
+
+
+def kill_and_rerun(done, step, folder, kills):
+    """Kill the step at random moments, as often as `kills` says, and start it again each time; then let it end."""
+    random = np.random.default_rng([SEED, list(STEPS).index(step)])
     place = folder / "work"
     before = done.restore(step, place)
-    wanted, struck, ended = TIMES * STEPS[step].kills, 0, 0
-    left, trained = 0.9, 0  # how much of the work is still to do; steps of the training that a run has shown
-    while struck < wanted:
-        process = start(step, place)
+    struck, too_late = 0, 0
+    left, trained = 0.9, 0  # share of the work still to do; steps of the training that a run has shown
+    while struck < kills:
+        process = Running(step, place)
         process.wait_for(STEPS[step].at_work)
-        time.sleep(chance.uniform(0, left * done.seconds[step]))
-        if process.strike(alone=chance.random() < 0.3):  # alone: its ffmpeg outlives it
+        time.sleep(random.uniform(0, left * done.seconds[step]))
+        if process.strike(alone=random.random() < 0.3):  # alone: its ffmpeg outlives it
             struck, left = struck + 1, 0.7 * left
             trained = resumed_and_shown(process.text(), trained)
-        else:  # too late: the kills before have left little to do
+        else:  # the kills before have left little to do
             assert process.end() == 0, process.text()
             check(done, step, place, before)
-            ended += 1
-            assert ended <= wanted + 2, "most kills come too late"
+            too_late += 1
+            assert too_late <= kills + 2, "most kills come too late"
             before, left, trained = done.restore(step, place), 0.9, 0
     resumed_and_shown(finish(step, place), trained)
     check(done, step, place, before)
 
 
 @pytest.mark.soak
-def test_a_kill_before_the_model_is_written_leaves_none_of_an_earlier_training(done, folder):
+def test_kill_before_the_model_is_written_leaves_no_model_of_an_earlier_training(done, folder):
     place, model = folder / "work", Path("runs/audio/final.keras")
     done.restore("audio", place)
     shutil.copytree(done.folder / "runs/audio", place / "runs/audio")
@@ -67,21 +73,20 @@ def test_a_kill_before_the_model_is_written_leaves_none_of_an_earlier_training(d
 def test_workers_end_with_a_killed_parent(folder):
     process = subprocess.Popen([sys.executable, str(PROJECT / "sample_data.py"), "--WORKERS", "2"])
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    workers, until = [], time.monotonic() + 60
-    while len(workers) < 3:  # one more watches over what they share
-        assert process.poll() is None and time.monotonic() < until
-        workers = children.read_text().split()
-        time.sleep(0.01)
-    time.sleep(2)
+    workers = []
+
+    def both_at_work():
+        assert process.poll() is None
+        workers[:] = children.read_text().split()  # one more watches over what they share
+        return len(workers) == 3 and list(Path("data").glob(".partial*"))
+
+    wait_until(both_at_work)
     process.kill()
     process.wait()
-    until = time.monotonic() + 30
-    while any(alive(worker) for worker in workers):
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    wait_until(lambda: not any(map(is_alive, workers)))
 
 
-def alive(process):
+def is_alive(process):
     try:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -89,9 +94,9 @@ def alive(process):
 
 
 def resumed_and_shown(text, trained):
-    """The last step of a training that `text` shows, having asserted that it took up all but one of `trained`.
+    """The last step of the training in `text`; asserts that it resumed after `trained` steps, or one less.
 
-    The step that is shown before it is saved is the one in flight: CHECKPOINT_MINUTES lets each one be saved.
+    CHECKPOINT_MINUTES lets each step be saved, but a step is shown before it is saved.
     """
     resumed = re.search(r"going on after epoch (\d+), step (\d+)", text)
     shown = re.findall(r"epoch (\d+)/\d+:[^\r\n]*step (\d+)/(\d+)", text)

@@ -1,6 +1,6 @@
-"""The machine's faults: a full disk, no rights, a read-only folder, too few file handles, an ffmpeg that is killed.
+"""Faults of the machine: a full disk, no rights, a read-only folder, too few file handles, an ffmpeg that is killed.
 
-Each ends a step with one line and status 1, leaves no half file under a final name, and is no clip's fault.
+Each ends a step with one line and status 1. It leaves no partial file under a final name, and no clip is blamed.
 """
 
 import os
@@ -12,7 +12,7 @@ import sys
 
 import pytest
 from conftest import PROJECT, refused
-from harness import STEPS, check, finish, inputs_of, leftovers, start, tree
+from harness import STEPS, Running, check, finish, inputs_of, leftovers, tree
 
 from first_impression.data import media
 
@@ -25,7 +25,7 @@ def can(*command):
 
 needs_mounts = pytest.mark.skipif(
     not (shutil.which("unshare") and can(*NAMESPACE, "mount", "-t", "tmpfs", "none", "/mnt")),
-    reason="this machine lets us mount nothing, not even in a namespace of our own",
+    reason="mounting is not allowed here, not even in a namespace of our own",
 )
 
 
@@ -38,22 +38,22 @@ def execute(command, place, **options):
 
 
 def no_harm(done, step, place, before):
-    """Assert that what lies there under final names is whole, and that no clip was declared unusable."""
+    """Assert that the files with final names are complete, and that no clip was declared unusable."""
     made = {path: digest for path, digest in tree(place).items() if path not in before and ".partial" not in path}
-    passing = ("checkpoint.npz", "history.csv", "curves.png", "best.keras")  # may be those of an earlier epoch
+    replaced = ("checkpoint.npz", "history.csv", "curves.png", "best.keras")  # may be of an earlier epoch
     for path, digest in made.items():
-        assert path.endswith(passing) or done.wrote[step].get(path) == digest, path
+        assert path.endswith(replaced) or done.wrote[step].get(path) == digest, path
 
 
 def soak(*values):
     return pytest.param(*values, marks=pytest.mark.soak)
 
 
-SMALL = [  # step, room in kB
+ROOM = [  # step, free kB
     soak("frames", 8),
     ("frames", 150),
     soak("frames", 400),
-    ("sound", 400),
+    soak("sound", 400),
     soak("sound", 1000),
     soak("records", 60),
     soak("records", 300),
@@ -73,7 +73,7 @@ SMALL = [  # step, room in kB
 
 @needs_mounts
 @pytest.mark.slow
-@pytest.mark.parametrize(("step", "room"), SMALL)
+@pytest.mark.parametrize(("step", "room"), ROOM)
 def test_full_disk(done, folder, step, room):
     """On a tmpfs of our own, in a namespace that ends with the test; then it is made larger."""
     for name in ("disk", "first", "last"):
@@ -108,8 +108,8 @@ def test_full_disk(done, folder, step, room):
 
 FILES = [
     ("frames", 12),  # in a clip that is unpacked
-    ("frames", 8),
-    ("sound", 100),
+    soak("frames", 8),
+    soak("sound", 100),
     ("records", 20),
     soak("features", 400),
     soak("audio", 2000),
@@ -118,7 +118,7 @@ FILES = [
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "kilobytes"), FILES)
-def test_files_may_not_be_so_large(done, folder, step, kilobytes):
+def test_file_size_limit(done, folder, step, kilobytes):
     place = folder / "work"
     before = done.restore(step, place)
     if (step, kilobytes) == ("frames", 8):  # the clips are there, so that it is a frame that is too large
@@ -137,7 +137,9 @@ def test_files_may_not_be_so_large(done, folder, step, kilobytes):
 
 @needs_mounts
 @pytest.mark.slow
-@pytest.mark.parametrize("step", ["frames", "sound", "records", "features", "audio", "evaluate", "predict"])
+@pytest.mark.parametrize(
+    "step", ["frames", soak("sound"), soak("records"), soak("features"), "audio", soak("evaluate"), soak("predict")]
+)
 def test_read_only_folder(done, folder, step):
     place = folder / "work"
     before = done.restore(step, place)
@@ -147,34 +149,36 @@ def test_read_only_folder(done, folder, step):
     assert tree(place) == before
 
 
-# Root without its privilege is held to the modes of files like anybody else
-HUMBLE = [] if os.getuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
+# Root without these capabilities has to keep to the modes of files like anybody else
+UNPRIVILEGED = [] if os.getuid() else ["setpriv", "--bounding-set=-dac_override,-dac_read_search"]
 
 
-@pytest.mark.skipif(bool(HUMBLE) and not can(*HUMBLE, "true"), reason="root, and no setpriv to put that off")
+@pytest.mark.skipif(
+    bool(UNPRIVILEGED) and not can(*UNPRIVILEGED, "true"), reason="root, and no setpriv to drop its capabilities"
+)
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("step", "closed", "mode"),
     [
         ("frames", ".", 0o500),
-        ("frames", "data/training80_01.zip", 0),
+        soak("frames", "data/training80_01.zip", 0),
         ("sound", "unzippedData/training80_01", 0),
         soak("sound", "unzippedData/training80_01/*.mp4", 0),
         ("records", "ImageData/trainingData", 0),
         soak("records", "ImageData/trainingData/*", 0),
         soak("features", "VoiceData/trainingData/*.wav", 0),
         soak("features", "Annotations/annotation_training.pkl", 0),
-        ("audio", "train_audio_full.tfrecords", 0),
+        soak("audio", "train_audio_full.tfrecords", 0),
         soak("audio", "val_audio_full.tfrecords", 0),
         soak("audio", "train_audio_full.tfrecords.json", 0),
-        ("dan", "vgg-face.mat", 0),
+        soak("dan", "vgg-face.mat", 0),
         soak("evaluate", "runs/audio/final.keras", 0),
         ("predict", "runs/audio/final.keras", 0),
         soak("evaluate", "runs/audio", 0o500),
         soak("predict", "runs/dan/training_labels.csv", 0),
     ],
 )
-def test_no_rights(done, folder, step, closed, mode):
+def test_missing_permission(done, folder, step, closed, mode):
     place = folder / "work"
     before = done.restore(step, place)
     paths = list(place.glob(closed)) if closed != "." else [place]
@@ -182,7 +186,7 @@ def test_no_rights(done, folder, step, closed, mode):
     try:
         for path in paths:
             path.chmod(mode)
-        made = execute([*HUMBLE, *command_of(step)], place)
+        made = execute([*UNPRIVILEGED, *command_of(step)], place)
     finally:
         for path in paths:
             path.chmod(modes[path])
@@ -192,7 +196,7 @@ def test_no_rights(done, folder, step, closed, mode):
 
 HANDLES = [
     ("frames", (9, 13, 16)),
-    ("sound", (9, 13, 16)),
+    soak("sound", (9, 13, 16)),
     soak("records", (6,)),
     soak("features", (7, 6)),
     soak("audio", (8,)),
@@ -202,7 +206,7 @@ HANDLES = [
 @pytest.mark.slow
 @pytest.mark.parametrize(("step", "numbers"), HANDLES)
 def test_file_handles_run_out(done, folder, step, numbers):
-    """Which number is too small, and where, is a matter of versions and of chance: some of these are."""
+    """Which number is too small depends on versions and on chance: at least one of these is."""
     place, more = folder / "work", ("--WORKERS", "4") if step in ("frames", "sound") else ()
     failed = 0
     for handles in numbers:
@@ -222,10 +226,10 @@ def test_file_handles_run_out(done, folder, step, numbers):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [9, 15, 2])
-@pytest.mark.parametrize("step", ["frames", "sound"])
-def test_a_killed_ffmpeg_is_no_clips_fault(done, folder, step, number):
-    """One that kills itself at one of the clips stands for a system that is short of memory."""
+@pytest.mark.parametrize("number", [9, soak(15), soak(2)])
+@pytest.mark.parametrize("step", ["frames", soak("sound")])
+def test_killed_ffmpeg_blames_no_clip(done, folder, step, number):
+    """An ffmpeg that kills itself at one of the clips stands for a system that is short of memory."""
     place, fake = folder / "work", folder / "ffmpeg"
     before = done.restore(step, place)
     victim = sorted(path for path in done.wrote["frames"] if path.endswith(".mp4"))[-1].rpartition("/")[2]
@@ -234,6 +238,6 @@ def test_a_killed_ffmpeg_is_no_clips_fault(done, folder, step, number):
     named = {**os.environ, "FFMPEG": str(fake)}
     refused(execute(command_of(step), place, env=named), f"ffmpeg was killed (signal {number})", "run this again")
     no_harm(done, step, place, before)
-    process = start(step, place)
+    process = Running(step, place)
     assert process.end() == 0, process.text()
     check(done, step, place, before)

@@ -1,5 +1,5 @@
 """The page opened for a test, in a process of its own, on tiny stand-ins for trained models; and a visitor without a
-browser, who speaks to it as Gradio's own script does.
+browser, who sends what Gradio's own script sends.
 """
 
 import contextlib
@@ -10,6 +10,7 @@ import secrets
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -27,27 +28,28 @@ from first_impression.page.visitors import PREFIX  # noqa: E402
 
 
 class Page:
-    """An open page: its `address`, and the folder `temporary`, below which its own for temporary files is."""
+    """An open page: its `address`, and `temporary`, the folder in which its own temporary folder lies."""
 
     def __init__(self, process, address, temporary):
         self.process, self.address, self.temporary = process, address, temporary
 
     @property
     def clips(self):
-        """The paths of all visitors' files, of any kind."""
-        return sorted(path for path in self.temporary.glob(f"{PREFIX}*/visitors/*/*"))
+        """The paths of all visitors' files, of any kind; os.walk passes over folders that are removed meanwhile."""
+        found = [Path(folder, name) for folder, _, names in os.walk(self.temporary) for name in names]
+        return sorted(path for path in found if path.match(f"{PREFIX}*/visitors/*/*"))
 
 
 @contextlib.contextmanager
 def opened(folder, *flags):
-    """A `Page` in `folder`, which gets runs where it has none; it is closed by SIGTERM."""
+    """A `Page` in `folder`, where runs are made unless it has some; it is closed by SIGTERM."""
     temporary = folder / "temporary"
     temporary.mkdir(exist_ok=True)
     if not (folder / "runs").exists():
         with contextlib.chdir(folder):
             save_run("dan", tiny_dan(seed=3), LABELS)
             save_run("audio", audio_model(), LABELS)
-    # A heartbeat tells soon that a visitor has gone; no proxy has this address
+    # With a short heartbeat the page soon notices that a visitor has left; no proxy is asked for this address
     environment = os.environ | {"TMPDIR": str(temporary), "GRADIO_HEARTBEAT_INTERVAL": "0.5", "NO_PROXY": "*"}
     command = [sys.executable, str(PROJECT / "app.py"), "--PORT=0", "--FRAMES_PER_CLIP=8", *flags]
     with open(folder / "app.log", "w+") as log:
@@ -60,6 +62,13 @@ def opened(folder, *flags):
         finally:
             process.terminate()
             process.communicate(timeout=60)
+
+
+def wait_until(condition, seconds=20):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 class Visitor:
@@ -84,34 +93,36 @@ class Visitor:
                     return
 
     def leave(self):
-        """Close the page."""
+        """Close the page. It removes the visitor's files a moment later."""
         self._left.set()
         self._here.join()
 
     def upload(self, content, name):
-        """Send bytes: the path that the server gives them."""
+        """Send bytes; returns the path that the server gives them."""
         sent = self.http.post("/upload", files={"files": (name, content)})
         assert sent.status_code == 200, sent.text
         return sent.json()[0]
 
     def give(self, clip, name=None):
-        """Have a clip answered as the page does: {part of the page: what it shows}."""
+        """Submit a clip as the page does; returns {part of the page: what it shows}."""
         name = name or Path(clip).name
         path = self.upload(Path(clip).read_bytes(), f"{secrets.token_hex(4)}{Path(name).suffix}")
         return self.happen("recorder", "submit", {"path": path, "name": name})
 
     def happen(self, part, event, data=None, values=()):
-        """What an event of a part of the page changes: {part of the page: what it shows}."""
+        """Trigger an event of a part of the page; returns {changed part: what it shows}."""
         number = self.part(part)
-        called = next(each for each in self.config["dependencies"] if [number, event] in map(list, each["targets"]))
+        called = next(
+            function for function in self.config["dependencies"] if [number, event] in map(list, function["targets"])
+        )
         return self.ask(called, data, values, trigger_id=number)
 
     def part(self, name):
         """Gradio's number of a part of the page."""
-        return next(each["id"] for each in self.config["components"] if each["props"].get("elem_id") == name)
+        return next(part["id"] for part in self.config["components"] if part["props"].get("elem_id") == name)
 
     def ask(self, called, data, values, **more):
-        """Call a function that the page's config has: {part of the page: what it shows}, or {"error": why}."""
+        """Call a function that the page's config lists; returns {part: what it shows}, or {"error": why}."""
         asked = {"data": list(values), "event_data": data, "fn_index": called["id"], "session_hash": self.session}
         joined = self.http.post("/queue/join", json=asked | more)
         assert joined.status_code == 200, joined.text
@@ -122,10 +133,10 @@ class Visitor:
                     break
         if not message["success"]:
             return {"error": message["output"]["error"]}
-        names = {each["id"]: each["props"].get("elem_id") for each in self.config["components"]}
+        names = {part["id"]: part["props"].get("elem_id") for part in self.config["components"]}
         shown = zip(called["outputs"], message["output"]["data"], strict=True)
         return {names[output]: value for output, value in shown}
 
     def get(self, path):
-        """The status of asking for a file of the server."""
+        """The HTTP status with which the server answers a request for a file."""
         return self.http.get(f"/file={path}").status_code

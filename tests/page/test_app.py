@@ -1,18 +1,16 @@
 """The page as programs and visitors meet it: the API, sessions, hostile files, starting and stopping."""
 
 import json
-import os
 import re
 import signal
 import subprocess
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import FFMPEG, PROJECT, make_clip, refused, run_alone
+from conftest import FFMPEG, PROJECT, make_clip, ok, refused, run, run_alone
 from gradio_client import Client, handle_file
-from pages import Visitor, opened
+from pages import Visitor, opened, wait_until
 
 pytestmark = pytest.mark.slow
 
@@ -28,14 +26,14 @@ def visitor(page):
     visitor = Visitor(page)
     yield visitor
     visitor.leave()
+    wait_until(lambda: not page.clips)  # the next test counts its own
 
 
 def test_a_program_gets_what_predict_writes(page, folder):
     make_clip("clip.mp4", range(20, 220, 2))
     answered = Client(page.address, verbose=False).predict(handle_file("clip.mp4"), api_name="/answer")
     runs = page.temporary.parent / "runs"
-    done = run_alone("predict.py", "clip.mp4", "--RUNS", runs, "--JSON=out.json", "--PICTURE=False")
-    assert done.returncode == 0, done.stderr
+    ok(run("predict.py", "clip.mp4", "--RUNS", runs, "--JSON=out.json", "--PICTURE=False"))
     assert answered == json.loads(Path("out.json").read_text())
 
 
@@ -52,7 +50,7 @@ def test_the_downloads_hold_what_predict_writes(page, visitor, folder):
     assert sorted(downloads) == ["CSV", "JSON", "picture"]
     runs = page.temporary.parent / "runs"
     outputs = ["--JSON=out.json", "--CSV=out.csv", "--PICTURE=False", "--FRAMES_PER_CLIP=8"]
-    assert run_alone("predict.py", "clip.mp4", "--RUNS", runs, *outputs).returncode == 0
+    ok(run("predict.py", "clip.mp4", "--RUNS", runs, *outputs))
     got = {name: visitor.http.get(f"/file={path}").content for name, path in downloads.items()}
     assert json.loads(got["JSON"]) == json.loads(Path("out.json").read_text())
     assert got["CSV"] == Path("out.csv").read_bytes()
@@ -126,31 +124,33 @@ def test_visitors_see_their_own_clips_alone_and_these_go_with_them(page, folder)
         told = ben.happen("recorder", "submit", {"path": str(path), "name": "mine.mp4"})
         assert "it is not there any more" in str(told["alert"])
     anna.leave()
-    until(lambda: not of_anna.parent.exists())
+    wait_until(lambda: not of_anna.parent.exists())
     assert len(page.clips) == 1
     ben.leave()
-    until(lambda: not page.clips)
+    wait_until(lambda: not page.clips)
 
 
-def until(condition, seconds=20):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_the_clips_go_when_the_page_is_stopped_a_kill_included(tmp_path, number):
+def test_clips_are_removed_after_a_kill_and_at_an_ordinary_end(tmp_path):
     make_clip("clip.mp4", [90] * 50)
     with opened(tmp_path) as page:
-        visitor = Visitor(page)
-        visitor.give("clip.mp4")
+        Visitor(page).give("clip.mp4")
         assert len(page.clips) == 1
-        os.kill(page.process.pid, number)
+        page.process.kill()
         page.process.wait(30)
-    if number == signal.SIGKILL:
-        with opened(tmp_path) as page:
-            assert not page.clips
+    with opened(tmp_path) as page:
+        assert not page.clips
+        Visitor(page).give("clip.mp4")
+        assert len(page.clips) == 1
+    assert not list(page.temporary.iterdir())
+
+
+@pytest.mark.soak
+def test_clips_are_removed_at_ctrl_c(tmp_path):
+    make_clip("clip.mp4", [90] * 50)
+    with opened(tmp_path) as page:
+        Visitor(page).give("clip.mp4")
+        page.process.send_signal(signal.SIGINT)
+        page.process.wait(30)
     assert not list(page.temporary.iterdir())
 
 
@@ -171,4 +171,4 @@ def test_without_runs_it_says_how_to_get_some():
 
 def test_a_port_that_is_taken_is_told(page):
     taken = page.address.rpartition(":")[2]
-    refused(run_alone("app.py", "--PORT", taken, "--RUNS", page.temporary.parent / "runs"), f"port {taken}")
+    refused(run("app.py", "--PORT", taken, "--RUNS", page.temporary.parent / "runs"), f"port {taken}")

@@ -3,12 +3,11 @@
 import json
 import shutil
 import subprocess
-import time
 
 import numpy as np
 import pytest
 from conftest import FFMPEG, make_clip
-from pages import opened
+from pages import opened, wait_until
 
 if not (shutil.which("chromium") and shutil.which("chromedriver")):
     pytest.skip("no chromium and chromedriver here: the page is not tried in a browser", allow_module_level=True)
@@ -157,7 +156,4 @@ def test_the_clips_go_when_the_page_is_closed(opened_page, page, folder):
     seen(browser, "#downloads a")
     assert page.clips
     browser.get("about:blank")
-    end = time.monotonic() + 20
-    while page.clips:
-        assert time.monotonic() < end
-        time.sleep(0.1)
+    wait_until(lambda: not page.clips)
