@@ -14,6 +14,9 @@ from first_impression.data.streams import sound_stream
 SAMPLE_RATE = 44_100  # Hz, of every WAV file
 CHANNELS = 2  # the authors' features are made of stereo files; see audio.py
 WIDTH = 2  # bytes of a sample of one channel
+SAMPLE = CHANNELS * WIDTH  # bytes of a sample of both
+# ffmpeg's options for the sound as a WAV file holds it
+STEREO = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le")
 
 LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
 LOUDNESS_STEP = 0.05  # seconds
@@ -28,23 +31,23 @@ DURATION = re.compile(rb"^\[info\] +Duration: (\d+):(\d+):([0-9.]+)", re.MULTILI
 MAY_LACK, SHARE_MAY_LACK = 0.3, 0.02  # seconds; and of the length
 
 
-def extract_sound(video, wav, seconds=None):
-    """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels.
+def extract_sound(video, wav):
+    """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels; of six hours at most.
 
-    With `seconds` only its start, that long or a second or two longer, so that an hour takes no more room than a clip.
     Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded.
     """
-    longest = seconds or LONGEST_SOUND
-    arguments = [*media.DESCRIBE, *media.opening(video), *_pcm(longest)]
+    # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
+    limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
+    arguments = [*media.DESCRIBE, *media.opening(video), *STEREO, *limit]
     ffmpeg = media.stream(arguments, lambda stream: _write_wav(stream, wav))
-    _refuse_short(ffmpeg, ffmpeg.taken, longest, lambda: sound_stream(video))
+    _refuse_short(ffmpeg, ffmpeg.taken, LONGEST_SOUND, lambda: sound_stream(video))
 
 
 class Heard(NamedTuple):
-    """The start of a clip's sound, from one decoding."""
+    """A clip's sound, from one decoding."""
 
-    samples: np.ndarray  # int16 [n, 2] at 44,100 Hz
-    loudness: np.ndarray  # as of `loudness`, of the whole sound
+    samples: np.ndarray  # of its start, int16 [n, 2] at 44,100 Hz
+    loudness: np.ndarray  # of the whole, as `loudness` gives it
     problem: BadClipError | None  # why the samples cannot be used
 
 
@@ -53,9 +56,15 @@ def hear(video, stream, seconds, until=None):
 
     `stream` is the clip's `SoundStream`. The samples are those that `extract_sound` writes.
     """
+
+    def start_of(pcm):
+        samples = _as_samples(pcm.read(math.ceil(seconds * SAMPLE_RATE) * SAMPLE))
+        while pcm.read(1 << 20):  # the rest: the loudness is not complete yet
+            pass
+        return samples
+
     opened = [*media.DESCRIBE, *media.opening(video)]
-    outputs = (_pcm(seconds), lambda pcm: _as_samples(pcm.read())), (_mono(0.0, until or LONGEST_SOUND), _levels)
-    ffmpeg = media.stream_two(opened, *outputs)
+    ffmpeg = media.stream_two(opened, (STEREO, start_of), (_mono(0.0, until or LONGEST_SOUND), _levels))
     samples, levels = ffmpeg.taken
     try:
         _refuse_short(ffmpeg, len(samples), seconds, lambda: stream)
@@ -64,18 +73,10 @@ def hear(video, stream, seconds, until=None):
     return Heard(samples, levels, None)
 
 
-def _pcm(longest):
-    """The options of an output of at most so many seconds, as a WAV file holds it."""
-    # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
-    size = math.ceil(longest * SAMPLE_RATE) * CHANNELS * WIDTH
-    form = ["-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le"]
-    return ["-map", "0:a:0", "-fs", str(size), *form]
-
-
 def _refuse_short(ffmpeg, decoded, longest, find_stream):
-    """Raise `BadClipError` if the `decoded` samples are not the sound, or its first `longest` seconds.
+    """Raise `BadClipError` if the `decoded` samples are not the whole sound, nor its first `longest` seconds.
 
-    `find_stream` gives the `SoundStream`, which is needed only where the clip as a whole lasts longer.
+    `find_stream` gives the `SoundStream`, which is needed only if the clip as a whole lasts longer.
     """
     media.refuse_cut(ffmpeg, "sound")
     if not decoded:
@@ -109,20 +110,19 @@ def _listed_seconds(packets):
 
 def _write_wav(stream, wav):
     """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
-    written, sample = 0, CHANNELS * WIDTH
+    written = 0
     # opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
     with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
-        while chunk := stream.read(sample << 14):
-            written += len(chunk) // sample
-            file.writeframesraw(chunk[: len(chunk) // sample * sample])
+        while chunk := stream.read(SAMPLE << 14):
+            written += len(chunk) // SAMPLE
+            file.writeframesraw(chunk[: len(chunk) // SAMPLE * SAMPLE])
     return written
 
 
 def _as_samples(pcm):
     """Samples int16 [n, 2] of bytes that may end within one."""
-    sample = CHANNELS * WIDTH
-    return np.frombuffer(pcm[: len(pcm) // sample * sample], "<i2").reshape(-1, CHANNELS)
+    return np.frombuffer(pcm[: len(pcm) // SAMPLE * SAMPLE], "<i2").reshape(-1, CHANNELS)
 
 
 def samples_from(video, start=0.0):
@@ -136,7 +136,7 @@ def samples_from(video, start=0.0):
         even = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,atrim=start={start - entered_at:.6f}"
         form = ["-ac", str(CHANNELS), "-f", "s16le", "-"]
         with media.streaming([*opened, "-map", "0:a:0", "-af", even, *form]) as ffmpeg:
-            while chunk := ffmpeg.stdout.read(SAMPLE_RATE * CHANNELS * WIDTH):
+            while chunk := ffmpeg.stdout.read(SAMPLE_RATE * SAMPLE):
                 yield _as_samples(chunk)
         media.refuse_cut(ffmpeg, "sound")
 

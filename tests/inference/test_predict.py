@@ -81,9 +81,6 @@ def test_long_sound_is_cut_to_what_the_model_takes(folder, runs):
     assert answer["sound_seconds"] == pytest.approx(15.296, abs=0.001)
     np.testing.assert_allclose(values(answer["models"]["ear"]), by_hand_ear(runs[1], "long.mp4"), atol=1e-6)
     assert len(wavfile.read("hand.wav")[1]) > 28 * 44_100
-    extract_sound("long.mp4", "cut.wav", seconds=2)
-    cut, whole = wavfile.read("cut.wav")[1], wavfile.read("hand.wav")[1]
-    assert 2 * 44_100 <= len(cut) < 5 * 44_100 and (cut == whole[: len(cut)]).all()
 
 
 @pytest.mark.slow
