@@ -39,7 +39,7 @@ def test_a_clip_is_answered_alike_by_runs_folder_zip_and_address(published, serv
     shutil.move("clip.mp4", "elsewhere")
     monkeypatch.chdir("elsewhere")
     assert answers("--RUNS", address) == of_runs
-    refused(run("predict.py", "clip.mp4", "--RUNS", address, "--EPOCHS", "1"), "is published, and has the epochs")
+    refused(run("predict.py", "clip.mp4", "--RUNS", address, "--EPOCHS", "1"), "is published")
 
 
 @pytest.mark.slow
@@ -60,7 +60,7 @@ def test_published_runs_are_scored_but_not_on_what_they_were_trained_on(publishe
     assert tables[0] == tables[1]
     assert Path("scores/scores_validation.json").exists() and Path("scores/ear/predictions_validation.csv").exists()
     assert {path: path.read_bytes() for path in Path(published).rglob("*") if path.is_file()} == before
-    refused(run("evaluate.py", "--RUNS", published, "--SPLIT", "test"), "share 2 clips", "scores on clips trained on")
+    refused(run("evaluate.py", "--RUNS", published, "--SPLIT", "test"), "share 2 clips")
     write_annotation("Annotations/annotation_training.pkl", dict(list(LABELS.items())[1:]))
     told = ok(run("evaluate.py", "--RUNS", published))
     assert "ear: it was trained on 40 clips, the baselines know 39, of which 39 are its own" in told
