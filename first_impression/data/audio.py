@@ -13,7 +13,7 @@ from scipy.io import wavfile
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.data.sound import CHANNELS, SAMPLE_RATE
 
-# SciPy warns of what it cannot make sense of, and goes on; `read_wav` refuses that
+# SciPy warns about chunks it does not understand and reads on; `read_wav` refuses such files
 warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
 
 CLIP_SECONDS = 15.3  # what ChaLearn's clips last; the audio model hears that much
@@ -27,7 +27,7 @@ FEATURES = WINDOWS * FILTERS  # 79,534
 WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
 STEP = 441  # samples: 10 ms
 PRE_EMPHASIS = 0.97  # the library's default
-HEADER = 1024  # bytes of a WAV file that are no samples, at most: step 2 writes 44, other programs their name
+HEADER = 1024  # most bytes of a WAV file besides its samples: step 2 writes 44, other programs add their name
 
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
 
@@ -35,7 +35,7 @@ REMAKE = "move it away and run vid_to_wav.py again"
 
 
 def count_windows(samples):
-    """How many windows the library cuts out of a stereo sound [n, 2], before ours are cut to 3059 or repeated."""
+    """How many windows the library cuts a stereo sound [n, 2] into, before ours are cut to 3059 or repeated."""
     return 1 + max(0, math.ceil((samples.size - WINDOW) / STEP))
 
 
@@ -48,7 +48,7 @@ def log_filterbank(samples):
     """
     windows = min(count_windows(samples), WINDOWS)
     length = (windows - 1) * STEP + FFT
-    # Given the stereo array the library's filter works along each channel, and interleaves the two
+    # Given the stereo array, the library filters each channel and interleaves the two
     signal = sigproc.preemphasis(samples[: math.ceil(length / CHANNELS)], PRE_EMPHASIS)[:length]
     signal = np.pad(signal, (0, length - len(signal)))
     # As the library cuts them, which copies each window; and without their ends, which its FFT drops
