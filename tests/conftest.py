@@ -1,4 +1,4 @@
-"""What the tests share: clips whose content says which frame it is, datasets made of them, scripts run."""
+"""What the tests share: clips whose frames carry their number, datasets made of them, and running the scripts."""
 
 import contextlib
 import io
@@ -33,7 +33,7 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """What is for a soak is slow: -m "not slow" on the command line takes the place of -m "not soak"."""
+    """Mark soak tests as slow too, since -m "not slow" on the command line replaces -m "not soak"."""
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
@@ -41,8 +41,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def done(tmp_path_factory):
-    """Every step done once, without a fault, for the tests of faults; of several workers, the first to ask does it."""
-    from harness import done_once  # which lies beside those
+    """Every step run once undisturbed, for the tests of faults, by the first pytest worker that asks for it."""
+    from harness import done_once  # in tests/faults
 
     own = tmp_path_factory.getbasetemp()
     return done_once((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "done")
@@ -50,7 +50,7 @@ def done(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
-    """Every test works in a folder of its own, as the scripts do."""
+    """Every test works in an empty folder of its own, since the scripts work in the current one."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("CHALEARN_ZIP_PASSWORD", raising=False)
     return tmp_path
@@ -58,17 +58,17 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_harm(folder):
-    """For tests of hostile files, which would write `HARM` somewhere: after each, nothing of that name is there."""
+    """For tests of hostile files, which would write `HARM`: asserts after the test that no such file exists."""
     outside = set(folder.parent.iterdir())
     yield
-    assert not [path for path in folder.rglob("*") if path.name in (HARM, f"{HARM}.mp4")], "it did its harm"
-    assert set(folder.parent.iterdir()) == outside, "something left the folder"
+    assert not [path for path in folder.rglob("*") if path.name in (HARM, f"{HARM}.mp4")], "hostile code ran"
+    assert set(folder.parent.iterdir()) == outside, "something was written outside the folder"
 
 
 def run(name, *arguments):
-    """Run a script with this command line, in this process; returns what `run_alone` does, and nearly as much.
+    """Run a script with this command line in this process; returns a completed process, as `run_alone` does.
 
-    What a process of its own adds, at 4 s each, is the start of Python and TensorFlow, signals, and a fresh memory.
+    It saves the 4 s that Python and TensorFlow take to start. `run_alone` is for signals and for a fresh memory.
     """
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2)]
     handlers, path, status = {number: signal.getsignal(number) for number in signals.STOPPING}, list(sys.path), 0
@@ -78,7 +78,7 @@ def run(name, *arguments):
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             runpy.run_path(str(PROJECT / name), run_name="__main__")
-    except SystemExit as end:  # whose code may be a text, which Python prints
+    except SystemExit as end:  # its code may be text, which Python would print
         status = end.code if isinstance(end.code, int) else 1
         streams[1].write("" if isinstance(end.code, int) else f"{end.code}\n")
     finally:
@@ -109,7 +109,7 @@ def ok(done):
 
 
 def refused(done, *words):
-    """Assert that a run ended as a run should that the user can mend: status 1, one or two lines, no traceback."""
+    """Assert that a run ended with an error that the user can fix: status 1, one or two lines, no traceback."""
     assert done.returncode == 1, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip() and "%|" not in line]  # "%|": a bar
     assert "Traceback" not in done.stderr and 1 <= len(lines) <= 2, done.stderr

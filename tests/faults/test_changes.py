@@ -1,4 +1,4 @@
-"""Steps in any order with changes between them: what stands is what a fresh run makes, or a line names the change."""
+"""Steps in any order with changes in between: the outputs are those of a fresh run, or one line names the change."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ SCRIPTS = {
     "train": "train.py",
     "evaluate": "evaluate.py",
 }
-NEEDS = {  # patterns of what a step reads, without the notes that other steps left there
+NEEDS = {  # patterns of what a step reads, without the logs of other steps
     "frames": ["data", "Annotations"],
     "sound": ["data", "Annotations"],
     "records": ["ImageData/*Data", "Annotations"],
@@ -39,7 +39,7 @@ NEEDS = {  # patterns of what a step reads, without the notes that other steps l
         *(f"runs/*/{name}" for name in ("final.keras", "settings.json", "training_labels.csv")),
     ],
 }
-WRITES = {  # patterns of the files that a step writes, but for its notes
+WRITES = {  # patterns of the files that a step writes, without its log
     "frames": ["ImageData/*Data/*/*", "ImageData/unusable.csv"],
     "sound": ["VoiceData/*Data/*", "VoiceData/unusable.csv"],
     "records": ["train_full.tfrecords*", "val_full.tfrecords*"],
@@ -59,7 +59,7 @@ FIXED = {
     "train": ("--MODEL", "audio", "--BATCH_SIZE", "2"),
     "evaluate": ("--RESAMPLES", "10"),
 }
-SIZE = 20_000  # bytes of every video: nothing shall be told by its size
+SIZE = 20_000  # bytes of every video: no step can tell a change by the size
 
 
 @pytest.fixture(scope="session")
@@ -315,7 +315,7 @@ class World:
         return [*FIXED.get(step, ()), *(f"--{name}={value}" for name, value in constants.items())]
 
     def command(self, step, **other):
-        """Run a step, and compare what stands then with what it makes afresh; returns what it said, if refused."""
+        """Run a step and compare its outputs with those of a fresh run; returns its message if it refuses to run."""
         self.counts["commands"] += 1
         arguments = self.arguments(step, **other)
         with contextlib.chdir(self.folder):
@@ -333,7 +333,7 @@ class World:
         return ""
 
     def remove_missing(self):
-        """Remove what was made of clips that are gone from their source: no log and no table knows them any more."""
+        """Remove the outputs of clips that left their source; no log and no table mentions them afterwards."""
         with contextlib.chdir(self.folder):
             done = run("remove_clips.py", "--MISSING", "True")
             print(f"remove_clips.py: {done.stderr.strip() or done.stdout.splitlines()[-1]}")
@@ -347,7 +347,7 @@ class World:
         if already := re.search(r"trained, all (\d+) epochs", said):
             other = {**other, "N_EPOCHS": already[1]}
         here, afresh = self.written(step, self.folder), self.made_afresh(step, other)
-        assert afresh is not None, "a fresh run is refused, this one was not"
+        assert afresh is not None, "a fresh run is refused, but this one was not"
         folder = {"frames": IMAGES, "sound": VOICES}.get(step)
         missing = ClipLog(self.folder / folder).missing if folder else ()
         for path in here.keys() - afresh.keys():
@@ -356,7 +356,7 @@ class World:
                 f"{path} is left over"
             )
         for path, digest in afresh.items():
-            removed = step == "train" and path not in here and "final" not in path  # which a user may do
+            removed = step == "train" and path not in here and "final" not in path  # users may remove these
             assert removed or here.get(path) == digest, f"{path} is not what a fresh run makes"
         if step in ("frames", "sound"):
             self.made[step] = here
@@ -364,7 +364,7 @@ class World:
         if maker in self.made:
             now, made = self.packed(self.written(maker, self.folder)), self.packed(self.made[maker])
             other = [clip for clip in now.keys() & made.keys() if now[clip] != made[clip]]
-            assert not other, f"{other} are not as they were made, and were packed all the same"
+            assert not other, f"{other} have changed since they were made, and were packed all the same"
 
     def written(self, step, folder):
         """{path: digest} of what the step has written in `folder`, without tables that lost their records."""
@@ -386,7 +386,7 @@ class World:
         return found
 
     def made_afresh(self, step, other):
-        """What the step writes in an empty folder with the inputs as they are; None where it refuses them."""
+        """What the step writes in an empty folder from the present inputs; None where it refuses them."""
         shutil.rmtree(self.fresh, ignore_errors=True)
         self.fresh.mkdir()
         for pattern in NEEDS[step]:
@@ -403,7 +403,7 @@ class World:
         return self.known[inputs]
 
     def kill(self):
-        """A step in a process of its own, killed before its end, or nearly so."""
+        """Start a step in a process of its own and kill it, mostly before its end."""
         step = self.random.choice(["frames", "sound"])
         process = self.start(step)
         time.sleep(self.random.uniform(0.2, 0.5))
@@ -415,15 +415,15 @@ class World:
         print(f"{SCRIPTS[step]}, killed: {process.returncode}")
 
     def at_once(self):
-        """Two steps at a time that share their zips."""
+        """Run two steps at once that share their zips."""
         self.counts["at once"] += 1
         steps = self.random.choice([("frames", "sound"), ("frames", "frames"), ("sound", "frames")])
         processes = []
         for step in steps:
             processes.append(self.start(step))
             time.sleep(self.random.uniform(0, 0.1))
-        said = [process.communicate() for process in processes]
-        for step, process, (out, error) in zip(steps, processes, said, strict=True):
+        outputs = [process.communicate() for process in processes]
+        for step, process, (out, error) in zip(steps, processes, outputs, strict=True):
             print(f"{SCRIPTS[step]}, at once: {error.splitlines()[-1] if process.returncode else 'done'}")
             if process.returncode:
                 refused(subprocess.CompletedProcess([], process.returncode, out, error), SCRIPTS[step])
@@ -438,7 +438,7 @@ class World:
     # ------------------------------------------------------------------------------------------------ a user
 
     def obey(self, line):
-        """Do what a refusal says; returns whether that could be done."""
+        """Do what a refusal asks for; returns whether that was possible."""
         path = self.folder / re.sub(r"^(both )?([^ :,]+).*", r"\2", line.partition(": ")[2])
         if was := re.findall(r"([A-Z_]+) = '?([^ ']+)'? \(now", line):
             for step in SCRIPTS:
@@ -463,8 +463,8 @@ class World:
         return True
 
     def settle(self):
-        """Without what is missing, steps 1 to 4 make what they make in an empty folder."""
-        print("all is run to its end")
+        """Assert that steps 1 to 4, once nothing is missing, make what they make in an empty folder."""
+        print("settling")
         self.remove_missing()
         for step in list(SCRIPTS)[:4]:
             for _ in range(12):
@@ -473,12 +473,12 @@ class World:
                     break
                 assert self.obey(line), line
             assert not line, line
-            for name in re.findall(r"(\S+\.tfrecords\S*) stays", self.said):  # which has lost its table
+            for name in re.findall(r"(\S+\.tfrecords\S*) stays", self.said):  # it has lost its table
                 (self.folder / name).unlink()
         before = self.times()
         for step in list(SCRIPTS)[:4]:
             assert not self.command(step)
-        assert self.times() == before, "a rerun with nothing changed has changed something"
+        assert self.times() == before, "a rerun without any change wrote something"
         shutil.rmtree(self.fresh)
         self.fresh.mkdir()
         for name in ("data", "Annotations"):
@@ -499,7 +499,7 @@ class World:
 
 
 def live(world, length):
-    """A random sequence of commands and changes."""
+    """Make random changes and run random commands in turn, and settle."""
     steps, weights = list(SCRIPTS), [4, 4, 3, 3, 2, 1]
     for step in steps[: world.random.randrange(6)]:
         world.command(step)
