@@ -19,6 +19,7 @@ from first_impression.data import media
 from first_impression.inference import document, models
 from first_impression.page import visitors
 from first_impression.sharing.fetching import published_folder
+from first_impression.training import number_format
 from first_impression.training.runs import find_runs
 from first_impression.training.saved_models import FINAL
 
@@ -29,6 +30,7 @@ PORT = 7860  # 0: any that is free
 # Who answers
 RUNS = ""  # trained runs: their folder, or a published one, its zip or its address; empty: runs, else sample/runs
 MODELS = ""  # the runs to ask, by name, commas between them; empty: all that are trained
+MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
 
 # What is taken
 FRAMES_PER_CLIP = 25  # frames looked at, spread over the clip, or over each window of 15.3 s; fewer answer sooner
@@ -39,6 +41,7 @@ MOST_MEGABYTES = 200  # of a clip's file
 TAKES = 6  # that stay, of each visitor; the oldest one goes
 
 RULES = {
+    "MIXED_PRECISION": number_format.RULE,
     "PORT": rules.whole(0, 65535),
     "FRAMES_PER_CLIP": rules.whole(1, 1000),
     "API_FRAMES_PER_CLIP": rules.whole(1, 1000),
@@ -51,7 +54,11 @@ RULES = {
 
 def main(settings):
     require_gradio()
-    runs = find_runs(published_folder(settings.RUNS) if settings.RUNS else runs_here(), settings.MODELS)
+    runs = find_runs(
+        published_folder(settings.RUNS) if settings.RUNS else runs_here(),
+        settings.MODELS,
+        precision=settings.MIXED_PRECISION,
+    )
     media.require_ffmpeg()
     with visitors.workplace() as folder:
         keep_inside(folder)

@@ -22,6 +22,7 @@ from first_impression.data import chalearn, label_table
 from first_impression.evaluation import comparison, fusion, results, summary
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
+from first_impression.training import number_format
 from first_impression.training.runs import PublishedRun, epochs_rule, find_runs
 
 # What to score
@@ -44,6 +45,7 @@ FUSION_WEIGHTS = ""  # one number per fused run, in the order of FUSE or else of
 RUNS = "runs"  # the folder of the runs; or a published folder, a zip of one, or the https address of its manifest.json
 OUT = "scores"  # the folder for the results of PREDICTIONS, and of published runs
 BATCH_SIZE = 0  # records at a time; 0: 256 on a GPU, 25 on a CPU
+MIXED_PRECISION = "float32"  # as in train.py; scores in float32 do not depend on the machine (docs/reproducing.md)
 
 RULES = {
     "EPOCHS": epochs_rule,
@@ -51,6 +53,7 @@ RULES = {
     "RESAMPLES": rules.whole(1, 10**5),
     "SEED": rules.whole(0),
     "BATCH_SIZE": rules.whole(0, 10**6),
+    "MIXED_PRECISION": number_format.RULE,
 }
 
 
@@ -68,7 +71,7 @@ def main(settings):
         folders = {fusion.NAME: out} if len(answered) > 1 else dict.fromkeys(answered, out)
     else:
         place = published_folder(settings.RUNS)
-        runs = find_runs(place, settings.MODELS, settings.EPOCHS)
+        runs = find_runs(place, settings.MODELS, settings.EPOCHS, settings.MIXED_PRECISION)
         models = {run.name: run.model or run.name for run in runs}
         published = isinstance(runs[0], PublishedRun)  # such a folder stays as it is
         folders = {name: (out if published else place) / name for name in (*models, fusion.NAME)}

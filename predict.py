@@ -27,6 +27,7 @@ from first_impression.inference import document, models, tables, windows
 from first_impression.inference.answer import answer_clip
 from first_impression.inference.clip import open_clip
 from first_impression.sharing.fetching import published_folder
+from first_impression.training import number_format
 from first_impression.training.runs import epochs_rule, find_runs
 
 # Who answers
@@ -38,11 +39,10 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 RECURSIVE = False  # True: the folders' subfolders are searched too
 START = 0.0  # seconds of each clip to pass over
 SECONDS = 0.0  # how much of it to answer then; 0: to its end
-WINDOW = (
-    audio.CLIP_SECONDS
-)  # seconds that the models answer at a time, as long as the clips of the training; a longer clip in parts
+WINDOW = audio.CLIP_SECONDS  # seconds that the models answer at a time; a longer clip in parts of that length
 FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip, or over each window; a shorter one gives all it has
 BATCH_SIZE = 25  # frames at a time
+MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
 
 # What comes out besides the table
 JSON = ""  # file for everything that is known about the answers
@@ -60,6 +60,7 @@ RULES = {
     "WINDOW": rules.between(windows.LEAST_SOUND, audio.CLIP_SECONDS),
     "FRAMES_PER_CLIP": rules.whole(1, 10**6),
     "BATCH_SIZE": rules.whole(1, 10**6),
+    "MIXED_PRECISION": number_format.RULE,
 }
 
 # Of the files in a folder that are taken for clips
@@ -72,7 +73,7 @@ def main(settings):
     remove_earlier([settings.JSON, settings.CSV, settings.TIMES_CSV], pictures.values(), clips.values())
     if not clips:
         raise UserError(complaint(unusable, len(unusable)))
-    runs = find_runs(published_folder(settings.RUNS), settings.MODELS, settings.EPOCHS)
+    runs = find_runs(published_folder(settings.RUNS), settings.MODELS, settings.EPOCHS, settings.MIXED_PRECISION)
     media.require_ffmpeg()
     part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
     answers, paths = {}, iter(clips.values())

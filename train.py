@@ -31,6 +31,7 @@ from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import summary
+from first_impression.training import number_format
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
@@ -66,7 +67,7 @@ KEEP_EPOCHS = True  # keep the model of every epoch: epoch-1.keras, epoch-2.kera
 
 # The machine
 CHECKPOINT_MINUTES = 10.0  # minutes of training that a crash costs at most
-MIXED_PRECISION = "auto"  # "auto": bfloat16 on GPUs that have it; "bfloat16"; "float32"
+MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
 DETERMINISTIC = False  # True: same seed, same weights on a GPU too, but slower; on a CPU that always holds
 
 RULES = {
@@ -88,7 +89,7 @@ RULES = {
     "HEAD_STDDEV": rules.more_than(0),
     "SEED": rules.whole(0, 2**32 - 1),
     "CHECKPOINT_MINUTES": rules.more_than(0),
-    "MIXED_PRECISION": rules.one_of("auto", "bfloat16", "float32"),
+    "MIXED_PRECISION": number_format.RULE,
 }
 FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a run is resumed
 
@@ -123,11 +124,11 @@ def main(settings):
     with run_writer.open_run(folder, devices.writes) as writer, devices.worker_failures():
         keras.utils.set_random_seed(settings.SEED)
         with devices.strategy.scope():
-            model, optimizer, state = begin_or_resume(folder, settings, training, validation, devices)
+            model, optimizer, state = begin_or_resume(folder, settings, training, validation)
             loss_fn, penalties = LOSSES[settings.LOSS], (settings.WEIGHT_DECAY, settings.REG_PENALTY)
             step = TrainingStep(devices, train_step, model, optimizer, loss_fn, *penalties)
         writer.begin(model, optimizer, state, training.labels)
-        print(f"first weights: {state.about['start']['words']}")
+        print(f"first weights: {state.about['start']['words']}; {number_format.describe(model)}")
 
         while state.epoch < settings.N_EPOCHS:
             writer.remove_final()
@@ -239,7 +240,7 @@ def run_name(settings):
     return settings.NAME or Path(settings.recipe).stem or settings.MODEL
 
 
-def begin_or_resume(folder, settings, training, validation, devices):
+def begin_or_resume(folder, settings, training, validation):
     """(model, optimizer, `TrainingState`): new ones, or as a stopped run left them.
 
     Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
@@ -254,8 +255,10 @@ def begin_or_resume(folder, settings, training, validation, devices):
                 f"{folder} holds models ({name_some(path.name for path in models)}) without the checkpoint of their "
                 "training, so it can be neither resumed nor begun: train under another NAME, or move them away"
             )
-        model, start = new_model(settings, training, devices)
-        about = {"records": records, "start": start, "made_by": saved_models.made_by()}
+        model, start = new_model(settings, training)
+        model = number_format.in_format(model, number_format.choose(settings.MIXED_PRECISION))
+        made_by = saved_models.made_by(number_format.format_of(model))
+        about = {"records": records, "start": start, "made_by": made_by}
         optimizer = optimizers.make_optimizer(settings, model, steps_per_epoch)
         state = checkpoint.TrainingState(about=about)
     else:
@@ -274,19 +277,15 @@ def begin_or_resume(folder, settings, training, validation, devices):
     return model, optimizer, state
 
 
-def new_model(settings, training, devices):
+def new_model(settings, training):
     """(a model with its first weights, what these are).
 
     The latter is a dict: "words"; the "file" they were read from and its "md5"; "published": whether they are the
     published VGG-Face or ImageNet weights. The audio model starts from no file: its "published" is None.
     """
-    import keras
-
     from first_impression.data import batching
     from model import build_audio, build_model, build_resnet, load_resnet, load_vggface
 
-    if settings.MIXED_PRECISION == "bfloat16" or (settings.MIXED_PRECISION == "auto" and devices.have_bfloat16):
-        keras.config.set_dtype_policy("mixed_bfloat16")
     if settings.MODEL == "audio":
         mean, stddev = batching.mean_and_stddev(training)
         words = f"random; energies have mean {mean:.4f}, standard deviation {stddev:.4f}"

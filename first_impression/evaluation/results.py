@@ -21,6 +21,7 @@ class Answered:
     made_from: dict  # {file: its MD5}
     model: str | None = None  # the run's MODEL
     settings: dict = field(default_factory=dict)  # the run's settings.json; empty for others
+    numbers: str | None = None  # the run's number format, see number_format.py
     by_frame: dict | None = None  # accuracy by frame, {"mean" and each trait: number}, for models of images
     remarks: list = field(default_factory=list)  # what to bear in mind with the scores, as texts
 
@@ -42,6 +43,7 @@ def collect(answered, weights, reference):
         name: {
             "model": model.model,
             "made_from": model.made_from,
+            "numbers": model.numbers,
             "remarks": model.remarks,
             "groups": comparison.score(model.answers, reference),
             "by_frame": model.by_frame,

@@ -7,6 +7,7 @@ import numpy as np
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
+from first_impression.training import number_format
 from first_impression.training.saved_models import made_by
 
 SCHEMA = 1  # raised when a field changes its meaning
@@ -38,6 +39,7 @@ def about_models(ensemble, with_evidence=False):
                 "kind": model.kind,
                 "started_from": model.run.start["words"],
                 "caution": model.caution,
+                "numbers": number_format.format_of(model.run.networks[0]),
                 "files": {file.name: md5 for file, md5 in model.run.md5s.items()},
             }
             for model in models

@@ -10,6 +10,7 @@ from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import metrics
 from first_impression.evaluation.results import Answered
+from first_impression.training import number_format
 
 
 def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
@@ -29,7 +30,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
     for run in runs:
         with devices.strategy.scope():
             kind = run.kind  # loads the networks, onto these devices
-        print(f"{run.name}: first weights: {run.start['words']}")
+        print(f"{run.name}: first weights: {run.start['words']}; {number_format.describe(run.networks[0])}")
         remarks[run.name] = _remarks_on(run, split, epochs, reference.training_labels)
         if kind not in records:
             records[kind] = record_reader.open_split(split, kind, annotation=annotation)
@@ -52,6 +53,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
             made_from={str(file): md5 for file, md5 in run.md5s.items()},
             model=run.model,
             settings=run.settings,
+            numbers=number_format.format_of(run.networks[0]),
             by_frame=metrics.by_column(metrics.accuracy(predicted[labelled], true[labelled])) if by_frame else None,
             remarks=remarks[run.name],
         )

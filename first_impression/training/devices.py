@@ -39,8 +39,6 @@ class Devices:
         self.replicas = self.strategy.num_replicas_in_sync
         self.inference_batch = GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-        capabilities = [detail.get("compute_capability") or (0, 0) for detail in details]
-        self.have_bfloat16 = bool(gpus) and min(capabilities) >= (8, 0)  # whether all are GPUs that calculate in it
         self._sum = tf.function(self._sum_over_replicas)
         self._votes = 0
         names = [detail.get("device_name", gpu.name) for detail, gpu in zip(details, gpus, strict=True)]

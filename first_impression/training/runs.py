@@ -13,7 +13,7 @@ from first_impression.common.files import digests
 from first_impression.data import label_table
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import baselines
-from first_impression.training import manifest, saved_models
+from first_impression.training import manifest, number_format, saved_models
 from first_impression.training.opening import load_model
 from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
 
@@ -24,6 +24,7 @@ class Run:
 
     folder: Path
     epochs: str = ""  # a text that `epochs_rule` takes, which chooses the models
+    precision: str = "float32"  # MIXED_PRECISION of the script that asks it, see number_format.py
 
     @property
     def name(self):
@@ -49,7 +50,8 @@ class Run:
         kinds = {kind for _, kind in loaded}
         if len(kinds) > 1:
             raise UserError(f"{self.folder} holds models of images and of sound: they are of different runs")
-        return [network for network, _ in loaded], kinds.pop()
+        wanted = number_format.choose(self.precision)
+        return [number_format.in_format(network, wanted) for network, _ in loaded], kinds.pop()
 
     @property
     def networks(self):
@@ -170,11 +172,12 @@ class PublishedRun(Run):
         )
 
 
-def find_runs(folder, models="", epochs=""):
+def find_runs(folder, models="", epochs="", precision="float32"):
     """The trained runs in `folder`, or those that `models` names, with commas between: a list of `Run`.
 
     A folder that publish.py has made holds the runs that its manifest names. `epochs`, a text that `epochs_rule` takes,
-    chooses the models of each run. Without `models`, runs whose training has not ended are named in a printed line.
+    chooses the models of each run, and `precision` their number format. Without `models`, runs whose training has not
+    ended are named in a printed line.
     Raises `UserError` where there is none, where a run or a model of the chosen epochs is missing, and for epochs of
     published runs, whose publisher has chosen them.
     """
@@ -194,7 +197,10 @@ def find_runs(folder, models="", epochs=""):
         raise UserError(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
     if published and epochs:
         raise UserError(f"EPOCHS = {epochs!r}: {folder} is published, with the epochs that its publisher chose")
-    runs = [PublishedRun(folder / name, "", published) if published else Run(folder / name, epochs) for name in wanted]
+    if published:
+        runs = [PublishedRun(folder / name, "", precision, published) for name in wanted]
+    else:
+        runs = [Run(folder / name, epochs, precision) for name in wanted]
     remedy = "fetch it again" if published else "train.py keeps every epoch's model with KEEP_EPOCHS = True"
     for run in runs:
         if absent := [file.name for file in run.files if not file.exists()]:

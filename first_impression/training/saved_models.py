@@ -15,6 +15,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.common.files import md5, whole_file, write_json
+from first_impression.training.number_format import FLOAT32, in_format
 
 FINAL = "final.keras"
 BEST = "best.keras"
@@ -30,7 +31,7 @@ def save(model, path, made_from):
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
-        in_float32(model).save(tmp)
+        in_format(model, FLOAT32).save(tmp)
         # Put on record before the file gets its name: what a kill between the two leaves there is refused
         record = _recorded(path.parent) | {path.name: {"md5": md5(tmp), "made_from": made_from}}
         write_json(path.parent / RECORD, record)
@@ -92,21 +93,7 @@ def nonfinite(model):
     return name_some(bad)
 
 
-def in_float32(model):
-    """`model` itself where all its layers calculate in float32, else a copy in which they do."""
-    import keras
-
-    def same(layer):
-        return layer.from_config({**layer.get_config(), "dtype": "float32"})
-
-    if all(layer.dtype_policy.name == "float32" for layer in model.layers):
-        return model
-    copy = keras.models.clone_model(model, clone_function=same)
-    copy.set_weights(model.get_weights())
-    return copy
-
-
-def made_by():
+def made_by(number_format=FLOAT32):
     """The versions of Python and the libraries, this project's revision, if git knows it, and the number format."""
     import keras
     import tensorflow
@@ -117,5 +104,9 @@ def made_by():
         revision = subprocess.run(git, capture_output=True, text=True).stdout.strip()
     except OSError:  # no git
         revision = ""
-    numbers = keras.config.dtype_policy().name  # what MIXED_PRECISION = "auto" has come to
-    return {"python": platform.python_version(), **found, "revision": revision or "not known", "numbers": numbers}
+    return {
+        "python": platform.python_version(),
+        **found,
+        "revision": revision or "not known",
+        "numbers": number_format,  # what MIXED_PRECISION = "auto" has come to
+    }
