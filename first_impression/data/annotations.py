@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, counted, is_machine_fault, name_some, short_message
+from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
 from first_impression.data import label_table
 from first_impression.data.chalearn import ALL_SPLITS, SPLITS, TRAITS, in_shard, name_of_video
 
@@ -27,20 +27,8 @@ def read_annotation(path, split=""):
         raise UserError(f"{path} is missing: put ChaLearn's annotation files into {path.parent.absolute()}")
     if path.suffix.lower() == ".csv":
         return _labels_of_table(path, split)
-    try:
+    with damage_as_user_error(f"{path} is not a readable pickle", "fetch it again"):
         traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    except UserError as problem:
-        raise UserError(f"{path}: {problem}") from None
-    except Exception as error:  # a damaged pickle can raise nearly anything
-        if is_machine_fault(error):
-            raise
-        raise UserError(
-            f"{path} is not a readable pickle ({type(error).__name__}: {short_message(error)}): fetch it again"
-        ) from None
-    return _labels(path, traits)
-
-
-def _labels(path, traits):
     if not isinstance(traits, dict) or not all(isinstance(values, dict) for values in traits.values()):
         raise UserError(f"{path} is not an annotation: a dict of traits, each a dict of clips, was expected")
     missing = [trait for trait in TRAITS if not traits.get(trait)]
@@ -97,13 +85,12 @@ def pair(labels, found, folder, shard=""):
     Raises `UserError` where nothing pairs; a shard may have no clip, or none with a label.
     """
     found, labelled = set(found), {name for name in labels if in_shard(name, shard)}
-    paired = sorted(labelled & found)
-    if not paired and not shard:
+    if not (shard or labelled & found):
         raise UserError(f"no clip in {folder} has a label: are these the annotations of these clips?")
     for names, what in ((found - labelled, "without a label"), (labelled - found, "not there")):
         if names:
             print(f"{folder}: {counted(len(names), 'clip')} {what}, passed over: {name_some(names)}")
-    return paired
+    return sorted(labelled & found)
 
 
 def refuse_other_labels(labels, annotation, file):
@@ -111,16 +98,14 @@ def refuse_other_labels(labels, annotation, file):
 
     `labels` is {clip: [5]}; clips that the annotation does not know are passed over.
     """
-    if not annotation.exists():
-        return
-    annotated = read_annotation(annotation)
+    annotated = read_annotation(annotation) if annotation.exists() else {}
     other = [clip for clip in labels.keys() & annotated if not np.allclose(labels[clip], annotated[clip], atol=1e-6)]
     if other:
-        order = ", perhaps in another order of the traits"
         permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
+        order = ", perhaps in another order of the traits" if permuted else ""
         raise UserError(
-            f"{file} has other labels than {annotation}{order if permuted else ''}, for {name_some(other)}: "
-            "run its step again, or bring back the labels that it was made with"
+            f"{file} has other labels than {annotation}{order}, for {name_some(other)}: run its step again, or bring "
+            "back the labels that it was made with"
         )
 
 
@@ -145,7 +130,9 @@ class _AnnotationUnpickler(pickle._Unpickler):
             return _number
         if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
             return _latin1_bytes
-        raise UserError(f"refused: it asks for {module}.{name}, which no annotation needs; do not open it elsewhere")
+        raise pickle.UnpicklingError(
+            f"refused: it asks for {module}.{name}, never needed; do not open it elsewhere"
+        )
 
 
 class _NumberType:
@@ -164,5 +151,5 @@ def _number(kind, content):
 
 def _latin1_bytes(text, encoding):
     if encoding != "latin1":
-        raise UserError(f"refused: it asks for the codec {encoding!r}, which no annotation needs")
+        raise pickle.UnpicklingError(f"refused: it asks for the codec {encoding!r}, never needed")
     return text.encode("latin1")

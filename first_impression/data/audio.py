@@ -1,6 +1,5 @@
 """The sound features of the paper's audio model: 3059 x 26 log filterbank energies of a stereo file."""
 
-import functools
 import math
 import struct
 import warnings
@@ -19,7 +18,7 @@ warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
 CLIP_SECONDS = 15.3  # what ChaLearn's clips last; the audio model hears that much
 
 # Windows of a clip that long. The authors call `logfbank` on the stereo array, which it flattens: left and right
-# samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529.
+# samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529
 WINDOWS = 3059
 FILTERS = 26  # mel filters, the library's default
 FEATURES = WINDOWS * FILTERS  # 79,534
@@ -27,9 +26,9 @@ FEATURES = WINDOWS * FILTERS  # 79,534
 WINDOW = 1103  # samples: the library's 25 ms at 44,100 Hz, rounded
 STEP = 441  # samples: 10 ms
 PRE_EMPHASIS = 0.97  # the library's default
-HEADER = 1024  # most bytes of a WAV file besides its samples: step 2 writes 44, other programs add their name
-
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
+
+HEADER = 1024  # most bytes of a WAV file besides its samples: step 2 writes 44, other programs add their name
 
 REMAKE = "move it away and run vid_to_wav.py again"
 
@@ -53,14 +52,9 @@ def log_filterbank(samples):
     signal = np.pad(signal, (0, length - len(signal)))
     # As the library cuts them, which copies each window; and without their ends, which its FFT drops
     power = sigproc.powspec(np.lib.stride_tricks.sliding_window_view(signal, FFT)[::STEP], FFT)
-    energies = power @ _filterbanks().T
+    energies = power @ get_filterbanks(FILTERS, FFT, SAMPLE_RATE).T
     energies[energies == 0] = np.finfo(float).eps  # as the library, before the logarithm
     return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
-
-
-@functools.cache
-def _filterbanks():
-    return get_filterbanks(FILTERS, FFT, SAMPLE_RATE)
 
 
 def read_wav(wav):

@@ -90,7 +90,6 @@ def _all_files_stream(record_set, files, batch_size, shuffle_seed, skip, context
 
 
 def _ceil_div(number, divisor):
-    """The quotient of two integers or integer tensors, rounded up."""
     return (number + divisor - 1) // divisor
 
 
@@ -116,9 +115,8 @@ def _stream(record_set, files, shuffle_seed):
         streams.append(stream)
     if len(streams) == 1:
         return streams[0]
-    return tf.data.Dataset.choose_from_datasets(
-        streams, tf.data.Dataset.range(len(streams)).repeat(), stop_on_empty_dataset=False
-    )
+    turns = tf.data.Dataset.range(len(streams)).repeat()
+    return tf.data.Dataset.choose_from_datasets(streams, turns, stop_on_empty_dataset=False)
 
 
 def mean_and_stddev(record_set):

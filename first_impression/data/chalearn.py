@@ -101,9 +101,7 @@ def in_shard(name, shard):
 
     The name alone decides, so that every step has the same clips in a shard, whatever other clips are there.
     """
-    if not shard:
-        return True
-    number, count = map(int, shard.split("/"))
+    number, count = map(int, (shard or "1/1").split("/"))
     return zlib.crc32(name.encode(errors="surrogateescape")) % count == number - 1
 
 

@@ -11,15 +11,15 @@ from first_impression.data import media, streams
 
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command line
 
-JPEG_QUALITY = 2  # ffmpeg's scale, 2 is its best: about 7 kB a frame, nearer to the source than OpenCV's default
+# At ffmpeg's best quality: about 7 kB a frame, nearer to the source than OpenCV's default
+AS_JPEG = ("-c:v", "mjpeg", "-q:v", "2")
 JPEG_END = b"\xff\xd9"  # found nowhere else in what ffmpeg's encoder writes: in its data, \xff is followed by \0
 
 
 def frame_indices(total, count, sampling):
-    """Which of a clip's `total` frames to keep: a sorted list of distinct indices, at most `count` of them.
+    """Which of a clip's `total` frames to keep: a sorted list of distinct indices, `count` or all of them.
 
-    "even" spreads them from the first frame to the last; "first" takes the first `count`, as the original
-    TensorFlow code does. A clip with fewer than `count` frames gives them all.
+    "even" spreads them from the first frame to the last; "first" takes the first, as the original TensorFlow code does.
     """
     count = min(count, total)
     if sampling == "first":
@@ -30,9 +30,9 @@ def frame_indices(total, count, sampling):
 def extract_frames(video, folder, count, sampling, size, packets=None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
-    Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased
-    bicubic filter, and turned upright where the file says so. `packets` are the `Packets` of its pictures; without
-    them, they are listed first, in the way that makes decoding fastest.
+    Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased bicubic
+    filter, and turned upright where the file says so. `packets` are the `Packets` of its pictures; without them they
+    are listed first, in the way that makes decoding fastest.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
     packets, referred = (packets, None) if packets else _list_frames(video)
@@ -40,8 +40,7 @@ def extract_frames(video, folder, count, sampling, size, packets=None):
     written = _write_jpegs(video, folder, wanted, size, _needless(packets, referred, wanted))
     if written < len(wanted):
         # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes.
-        total = _decodable_frames(video)
-        wanted = frame_indices(total, count, sampling)
+        wanted = frame_indices(_decodable_frames(video), count, sampling)
         written = _write_jpegs(video, folder, wanted, size)
     if not wanted or written < len(wanted):
         raise BadClipError(f"only {written} of {len(wanted)} frames could be decoded")
@@ -51,14 +50,14 @@ def extract_frames(video, folder, count, sampling, size, packets=None):
 def frames_from(video, size, start=0.0):
     """Yield (when it is shown, in seconds, its JPEG as bytes) for each frame from `start` (seconds) on, in time order.
 
-    The JPEGs are those that `extract_frames` writes. They are read as they are decoded, so that an hour takes no more
-    memory than a second. Raises `BadClipError` for a video that cannot be decoded.
+    The JPEGs are those that `extract_frames` writes; an hour takes no more memory than a second.
+    Raises `BadClipError` for a video that cannot be decoded.
     """
 
     def read(opened, entered_at):
         filters = f"trim=start={start - entered_at:.6f},{_resized(size)}"
-        form = [*_as_they_come(media.ffmpeg()), "-enc_time_base", "1/1000", "-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY)]
-        form += ["-map_metadata", "-1", "-fflags", "+bitexact", "-flush_packets", "1", "-f", "smjpeg", "-"]
+        form = [*_as_they_come(media.ffmpeg()), *AS_JPEG, "-enc_time_base", "1/1000", "-map_metadata", "-1"]
+        form += ["-fflags", "+bitexact", "-flush_packets", "1", "-f", "smjpeg", "-"]
         with media.streaming([*opened, "-map", "0:V:0", "-vf", filters, *form]) as ffmpeg:
             for milliseconds, picture in _timed_jpegs(ffmpeg.stdout):
                 yield entered_at + milliseconds / 1000, picture
@@ -68,10 +67,7 @@ def frames_from(video, size, start=0.0):
 
 
 def _timed_jpegs(smjpeg):
-    """Yield (time in milliseconds, JPEG) of each picture in a stream of the format SMJPEG.
-
-    Each picture is preceded by its time and its length, which MJPEG alone does not give.
-    """
+    """Yield (milliseconds, JPEG) of each picture in a stream of the format SMJPEG, which unlike MJPEG gives times."""
     smjpeg.read(16)  # its name, its version, and a duration that was not known
     while smjpeg.read(4) not in (b"HEND", b""):
         smjpeg.read(struct.unpack(">I", smjpeg.read(4))[0])
@@ -124,10 +120,9 @@ def _write_jpegs(video, folder, indices, size, needless=((), ())):
     dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"] if len(places) else []
     indices = np.array(indices) - np.searchsorted(missing, indices)
     filters = f"select='{_one_of(indices)}',{_resized(size)}"
-    form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(len(indices))]
-    form += ["-c:v", "mjpeg", "-q:v", str(JPEG_QUALITY), "-threads", "1", "-f", "image2pipe"]
-    # one thread each: the clips run side by side
-    opening = ["-threads", "1", *dropped, *media.opening(video)]
+    form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(len(indices)), *AS_JPEG, "-f", "image2pipe"]
+    one_thread = ["-threads", "1"]  # for decoder and encoder: the clips run side by side
+    opened = [*one_thread, *dropped, *media.opening(video)]
 
     def write(stream):
         number = 0
@@ -135,12 +130,12 @@ def _write_jpegs(video, folder, indices, size, needless=((), ())):
             (Path(folder) / f"frame{number}.jpg").write_bytes(picture)
         return number
 
-    ffmpeg = media.stream([*opening, "-map", "0:V:0", "-vf", filters, *form], write)
-    if ffmpeg.returncode:
-        if dropped:  # an old ffmpeg cannot leave them out: the caller tries without
-            return 0
-        raise media.failure(ffmpeg.stderr)
-    return ffmpeg.taken
+    ffmpeg = media.stream([*opened, "-map", "0:V:0", "-vf", filters, *one_thread, *form], write)
+    if not ffmpeg.returncode:
+        return ffmpeg.taken
+    if dropped:  # an old ffmpeg cannot leave them out: the caller tries without
+        return 0
+    raise media.failure(ffmpeg.stderr)
 
 
 def _resized(size):
@@ -169,5 +164,6 @@ def _one_of(numbers):
 @functools.cache
 def _as_they_come(_ffmpeg):
     """The option that keeps this ffmpeg from repeating frames to fill time: its name changed with version 5.1."""
-    new, old = ["-fps_mode", "passthrough"], ["-vsync", "passthrough"]
-    return old if media.run([*new, "-version"]).returncode else new
+    new = ["-fps_mode", "passthrough"]
+    trial = media.stream([*new, "-version"], lambda output: output.read())
+    return ["-vsync", "passthrough"] if trial.returncode else new

@@ -50,17 +50,15 @@ def describe_clips(clips):
 
 def missing_files(clips, weights, password):
     """What later steps need and is not here, as a list of texts. `weights` are paths of weights files."""
-    splits = {clip.split for clip in clips} | {chalearn.TRAINING, chalearn.VALIDATION}
-    missing = [str(split.annotation) for split in chalearn.SPLITS if split in splits and not split.annotation.exists()]
-    for split in (chalearn.TRAINING, chalearn.VALIDATION):
-        if not any(clip.split is split for clip in clips):
-            missing.append(f"the {split.name} clips")
+    here, needed = {clip.split for clip in clips}, (chalearn.TRAINING, chalearn.VALIDATION)
+    splits = [split for split in chalearn.SPLITS if split in here.union(needed)]
+    missing = [str(split.annotation) for split in splits if not split.annotation.exists()]
+    missing += [f"the {split.name} clips" for split in needed if split not in here]
     missing += [path for path in weights if not Path(path).exists()]
-    archives = sorted({clip.archive for clip in clips if clip.archive})
     if not (password or os.environ.get(PASSWORD_VARIABLE)):
-        encrypted = [archive for archive in archives if is_encrypted(archive)]
-        if encrypted:
-            missing.append(f"the password of {encrypted[0]}, in {PASSWORD_VARIABLE}")
+        archives = sorted({clip.archive for clip in clips if clip.archive})
+        if encrypted := next(filter(is_encrypted, archives), None):
+            missing.append(f"the password of {encrypted}, in {PASSWORD_VARIABLE}")
     return missing
 
 
@@ -68,16 +66,15 @@ def disk_needs(clips, frames_per_clip, visual_models):
     """The disk space that steps 1 to 5 take for these clips: a list of `DiskNeed`."""
     packed = [clip for clip in clips if clip.archive]
     count = len(clips)
-    frames, wavs = (
-        [chalearn.output_path(folder, clip.key) for clip in clips] for folder in (chalearn.IMAGES, chalearn.VOICES)
+    made_frames, made_wavs = (
+        len(_present([chalearn.output_path(folder, clip.key) for clip in clips]))
+        for folder in (chalearn.IMAGES, chalearn.VOICES)
     )
-    made_frames, made_wavs = (sum(map(_listing(paths), paths)) for paths in (frames, wavs))
-    unpacked = _listing([clip.video for clip in packed])
+    unpacked = _present([clip.video for clip in packed])
     images = frames_per_clip * FRAME_BYTES
     records, of_sound = (sum(map(os.path.getsize, listed(".", f"*{key}_full.tfrecords*"))) for key in ("", "_audio"))
-    unpacked_bytes = sum(_size(clip) for clip in packed if unpacked(clip.video))
     return [
-        DiskNeed("unpacked videos", sum(map(_size, packed)), unpacked_bytes),
+        DiskNeed("unpacked videos", _size(packed), _size(clip for clip in packed if clip.video in unpacked)),
         DiskNeed("frames", count * images, made_frames * images),
         DiskNeed("sound", count * SOUND_BYTES, made_wavs * SOUND_BYTES),
         DiskNeed("image records", count * images, records - of_sound),
@@ -86,14 +83,13 @@ def disk_needs(clips, frames_per_clip, visual_models):
     ]
 
 
-def _listing(paths):
-    """A function that tells whether a path is there, of the folders of `paths` listed once."""
-    there = {path for folder in {path.parent for path in paths} for path in listed(folder, "*")}
-    return there.__contains__
+def _present(paths):
+    """Which of these paths are there, from one listing of each folder."""
+    return {path for folder in {path.parent for path in paths} for path in listed(folder, "*")} & set(paths)
 
 
-def _size(clip):
-    return int(clip.checksum.partition("-")[0])
+def _size(packed):
+    return sum(int(clip.checksum.partition("-")[0]) for clip in packed)
 
 
 def refuse_missing(missing, needs, folder="."):

@@ -25,11 +25,8 @@ STABILITY = "emotionalstability"  # another name for what the dataset calls neur
 CLIP_NAMES = ("videoname", "video", "clip", "clipname", "file", "filename", "name")
 SOURCE_NAMES = ("source", "speaker")  # of which video, or of which person, a clip is
 SPLIT_NAMES = ("split", "set", "subset")
-SPLIT_WORDS = {
-    **dict.fromkeys(("train", "training"), "training"),
-    **dict.fromkeys(("val", "valid", "validation", "dev"), "validation"),
-    "test": "test",
-}
+SPLIT_WORDS = dict.fromkeys(("val", "valid", "validation", "dev"), "validation")
+SPLIT_WORDS |= {"train": "training", "training": "training", "test": "test"}
 SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
 
 
@@ -50,7 +47,7 @@ def read(path):
     length than the header, a value that is not a number from 0 to 1, a split of another name, and a clip of two
     sources or splits or of none.
     """
-    header, rows = _read_rows(path)
+    header, rows = _read_rows(Path(path))
     at = _columns(path, header)
     values, doubled, sources, splits = {}, [], {}, {}
     for number, row in rows:
@@ -58,11 +55,9 @@ def read(path):
         traits = np.array([_number(row[at[trait]]) for trait in TRAITS])
         for trait, value in zip(TRAITS, traits, strict=True):
             if not 0 <= value <= 1:
-                cell = row[at[trait]][:40]
-                raise UserError(
-                    f"{path}, row {number}, {trait} of {clip[:80]!r}: {cell!r} is not a number from 0 to 1"
-                    + _scaling([_number(row[at[trait]]) for _, row in rows for trait in TRAITS])
-                )
+                scaling = _scaling([_number(row[at[trait]]) for _, row in rows for trait in TRAITS])
+                of_clip, cell = f"{path}, row {number}, {trait} of {clip[:80]!r}", row[at[trait]][:40]
+                raise UserError(f"{of_clip}: {cell!r} is not a number from 0 to 1{scaling}")
         for kind, found in (("source", sources), ("split", splits)):
             if kind in at:
                 word = row[at[kind]].strip()
@@ -75,7 +70,7 @@ def read(path):
             doubled.append(clip)
         values.setdefault(clip, traits)
     column = header[at["neuroticism"]]
-    known = _plain(column) in (STABILITY, _plain("ValueNeurotisicm"))
+    known = _plain(column) in (STABILITY, "neurotisicm")
     return Table(values, doubled, sources, splits, "" if known else column)
 
 
@@ -89,10 +84,8 @@ def _columns(path, header):
     at = {name: [place for place, column in enumerate(plain) if column in known] for name, known in names.items()}
     missing = [name for name in ("clip", *TRAITS) if not at[name]]
     if missing:
-        raise UserError(
-            f"{path} has no column for {', '.join(missing)}: its columns should be {','.join([CLIP, *COLUMNS])}, or "
-            "clip and the traits by name"
-        )
+        expected = f"{','.join([CLIP, *COLUMNS])}, or clip and the traits by name"
+        raise UserError(f"{path} has no column for {', '.join(missing)}: its columns should be {expected}")
     for name, places in at.items():
         if len(places) > 1:
             columns = " and ".join(header[place] for place in places)
@@ -112,23 +105,20 @@ def _scaling(values):
 
 def _read_rows(path):
     """(header, [(row number, cells)]) of a CSV file. Rows are numbered as in a spreadsheet; empty ones are left out."""
-    path = Path(path)
     if not path.exists():
         raise UserError(f"{path.absolute()} is missing")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             table = [row for row in enumerate(csv.reader(file, skipinitialspace=True), 1) if row[1]]
+        if not table:
+            raise csv.Error("it is empty")
     except (csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"{path} is not a readable CSV file: {short_message(error)}") from None
-    if not table:
-        raise UserError(f"{path} is not a readable CSV file: it is empty")
     (_, header), *rows = table
     for number, row in rows:
         if len(row) != len(header):
-            raise UserError(
-                f"{path}, row {number}: {len(row)} cells under {len(header)} columns. Decimals take a point, 0.5, "
-                "since commas divide the cells"
-            )
+            counts = f"{len(row)} cells under {len(header)} columns"
+            raise UserError(f"{path}, row {number}: {counts}. Decimals take a point, 0.5: commas divide the cells")
     return header, rows
 
 

@@ -16,7 +16,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import NamedTuple
 
 from first_impression.common.errors import BadClipError, UserError
 
@@ -47,25 +46,18 @@ DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
 ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")
 
 
-class Ffmpeg(NamedTuple):
-    """An ffmpeg that starts."""
-
-    path: str
-    version: str  # as ffmpeg prints it: "5.1.9-0+deb12u1"
-
-
 def ffmpeg():
     """Path of the ffmpeg to use: the pinned one of the imageio-ffmpeg wheel, or the one that FFMPEG names.
 
     The PATH is ignored: another version decodes to other bytes, and the records would differ.
     Raises `UserError` if there is none, it does not start, or is older than 4.2.
     """
-    return _find(os.environ.get(VARIABLE, "")).path
+    return _find(os.environ.get(VARIABLE, ""))[0]
 
 
 def ffmpeg_version():
     """The version of the ffmpeg to use, as it prints it: "5.1.9-0+deb12u1". Raises as `ffmpeg` does."""
-    return _find(os.environ.get(VARIABLE, "")).version
+    return _find(os.environ.get(VARIABLE, ""))[1]
 
 
 def require_ffmpeg():
@@ -76,50 +68,38 @@ def require_ffmpeg():
 
 
 @functools.cache
-def _find(named):
-    path = shutil.which(named) if named else _pinned()
-    if path is None and named:
-        raise UserError(f"{VARIABLE} = {named}: there is no such command; unset {VARIABLE} to use the pinned ffmpeg")
-    if path is None:
-        raise UserError(f"imageio-ffmpeg has no ffmpeg for this machine: install one and name it in {VARIABLE}")
+def _find(name):
+    """(path, version) of the ffmpeg of this name or path; of the pinned one for ""."""
+    if name:
+        path = shutil.which(name)
+        if path is None:
+            raise UserError(f"{VARIABLE} = {name}: there is no such command; unset {VARIABLE} to use the pinned ffmpeg")
+    else:  # not imageio_ffmpeg.get_ffmpeg_exe, which may give one from the PATH
+        path = min(Path(str(resources.files("imageio_ffmpeg"))).glob("binaries/ffmpeg-*"), default=None)
+        if path is None:
+            raise UserError(f"imageio-ffmpeg has no ffmpeg for this machine: install one and name it in {VARIABLE}")
     path, remedy = os.path.abspath(path), f"name another one in the environment variable {VARIABLE}, or unset it"
     try:
-        started = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        started = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True)
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):  # no ffmpeg would start
             raise
         raise UserError(f"{path} does not start ({error.strerror}): {remedy}") from None
     if started.returncode:
         raise UserError(f"{path} does not start ({_last_line(started.stderr)}): {remedy}")
-    version = re.match(r"ffmpeg version (\S+)", started.stdout)
+    version = re.match(r"ffmpeg version (\S+)", started.stdout.decode(errors="replace"))
     if not version:
         raise UserError(f"{path} is not ffmpeg: {remedy}")
     number = re.match(r"n?(\d+)\.(\d+)", version[1])  # a development version has none, and counts as new
     if number and (int(number[1]), int(number[2])) < OLDEST:
         raise UserError(f"{path} is ffmpeg {version[1]}, and 4.2 is the oldest that works: {remedy}")
-    return Ffmpeg(path, version[1])
-
-
-def _pinned():
-    # not imageio_ffmpeg.get_ffmpeg_exe, which may give one from the PATH
-    found = sorted(Path(str(resources.files("imageio_ffmpeg"))).glob("binaries/ffmpeg-*"))
-    return str(found[0]) if found else None
+    return path, version[1]
 
 
 def opening(video):
     """The ffmpeg arguments that open the file `video`, and no other file or address."""
     guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
     return [*guard, "-i", f"file:{Path(video).absolute()}"]
-
-
-def run(arguments):
-    """Run ffmpeg to its end; returns a `CompletedProcess` whose `stdout`, as bytes, is what ffmpeg wrote to `-`.
-
-    Raises `UserError` if ffmpeg was killed; the caller judges any other status.
-    """
-    done = subprocess.run(_command(arguments), stdin=subprocess.DEVNULL, capture_output=True)
-    _refuse_killed(done.returncode, done.stderr)
-    return done
 
 
 @dataclass
@@ -132,35 +112,40 @@ class Streaming:
     log: bytes = b""  # everything it said
     taken: object = None  # what the reader given to `stream` returned
 
+    @property
+    def found_damage(self):
+        """Whether ffmpeg failed, or the file ended too early: between two packets ffmpeg says so, but succeeds."""
+        return self.returncode != 0 or b"partial file" in self.stderr
+
 
 @contextlib.contextmanager
 def streaming(arguments, pass_fds=()):
     """Run ffmpeg while the block reads its output: gives a `Streaming`. If the block is left early, ffmpeg is killed.
 
-    Raises `UserError` if something else killed it; the caller judges any other status.
+    Raises `UserError` if something else killed it, as a system short of memory does: not the clip's fault. The caller
+    judges any other status.
     """
+    command = [ffmpeg(), "-nostdin", "-v", "error", *arguments]
     with contextlib.ExitStack() as stack:
         log_reader = stack.enter_context(ThreadPoolExecutor(1))
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = stack.enter_context(subprocess.Popen(_command(arguments), **pipes, pass_fds=pass_fds))
+        process = stack.enter_context(subprocess.Popen(command, **pipes, pass_fds=pass_fds))
         stack.callback(process.kill)  # for a block that fails; no effect once ffmpeg has ended
         log = log_reader.submit(process.stderr.read)
         running = Streaming(process.stdout)
         yield running
-        process.wait()
-        running.returncode, running.log = process.returncode, log.result()
-        running.stderr = _errors(running.log) if DESCRIBE[-1] in arguments else running.log
-        _refuse_killed(running.returncode, running.stderr)
-
-
-def _errors(log):
-    return b"\n".join(line for line in log.splitlines() if ERROR_LINE.match(line))
+        running.returncode = status = process.wait()
+        running.log = running.stderr = log.result()
+        if DESCRIBE[-1] in arguments:
+            running.stderr = b"\n".join(line for line in running.log.splitlines() if ERROR_LINE.match(line))
+    if status == STOPPED and ERROR_1 not in running.stderr or status < 0 and -status not in CRASHES:
+        how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
+        raise UserError(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
 
 
 def stream(arguments, take):
-    """Run ffmpeg, have `take(stdout)` read all that it writes, and return the ended `Streaming`.
+    """Run ffmpeg with the output `-`, have `take(stdout)` read all that it writes, and return the ended `Streaming`.
 
-    `-`, the name of the output, is added to the arguments.
     Raises as `streaming` does, and whatever `take` raises.
     """
     with streaming([*arguments, "-"]) as running:
@@ -208,29 +193,13 @@ def entered(video, start, read):
         yield from read(opening(video), 0.0)
 
 
-def _command(arguments):
-    return [ffmpeg(), "-nostdin", "-v", "error", *arguments]
-
-
-def is_partial(done):
-    """Whether ffmpeg came to the end of a file that was cut: between two packets it says so, but succeeds."""
-    return b"partial file" in done.stderr
-
-
 def refuse_cut(done, stream):
     """Raise what fits an ffmpeg that failed, found no such `stream`, or came to the end of a file that was cut."""
     if b"matches no streams" in done.stderr:
         raise BadClipError(f"no {stream}")
-    if done.returncode or is_partial(done):
+    if done.found_damage:
         reason = failure(done.stderr)
         raise BadClipError(f"cut short or damaged: {reason}") if isinstance(reason, BadClipError) else reason
-
-
-def _refuse_killed(status, stderr):
-    """Raise `UserError` if ffmpeg was killed from outside, as a system short of memory does: not the clip's fault."""
-    if status == STOPPED and ERROR_1 not in stderr or status < 0 and -status not in CRASHES:
-        how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
-        raise UserError(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
 
 
 def failure(stderr):
@@ -246,7 +215,6 @@ def failure(stderr):
 
 def _last_line(stderr):
     """The last line of ffmpeg's log, without the bracketed address of the object that wrote it."""
-    text = stderr if isinstance(stderr, str) else stderr.decode(errors="replace")
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
     lines = [line for line in lines if not line.startswith("Error opening output")] or lines  # that is a pipe
     return lines[-1].split("] ")[-1].strip() if lines else "ffmpeg gave no reason"

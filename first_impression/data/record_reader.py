@@ -1,5 +1,6 @@
 """Record files: finding, checking and decoding them."""
 
+import contextlib
 import hashlib
 import re
 from dataclasses import dataclass
@@ -17,8 +18,11 @@ from first_impression.data.records import checksum_with_progress, files_here, re
 
 MAKERS = {"image": "Write_Into_TFRecords.py", "audio": "feat_extraction_from_wav.py"}  # by kind of records
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
+_BYTES = tf.io.FixedLenFeature([], tf.string)
 
 MACHINE_FAULTS = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError)  # not of the files
+# Another worker has ended, see Devices.worker_failures
+WORKER_FAULTS = tuple(getattr(tf.errors, f"{n}Error") for n in ("Unavailable", "Aborted", "Cancelled", "Internal"))
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,7 @@ def open_records(path, key, kind):
     Raises `UserError` where they are missing, empty, cut short, or not records of this split and kind.
     """
     files = _files(Path(path), kind)
-    stats = {file: stat_key(file) for file in files}
-    tables = {file: read_table(file) for file in files}
+    stats, tables = {file: stat_key(file) for file in files}, {file: read_table(file) for file in files}
     for file in files:
         if not file.stat().st_size and tables[file].get("records") != 0:  # a shard may have no clip
             raise UserError(f"{file} is empty: run {MAKERS[kind]} again")
@@ -67,30 +70,20 @@ def open_records(path, key, kind):
         raise UserError(f"{path}-*: some shards are of NUM_SHARDS, some of SHARD: move them all away and make one set")
     files = [file for file in files if file.stat().st_size]
     if not files:
-        raise UserError(
-            f"{path} and its shards hold no records: if these clips have no labels yet, give their annotation"
-        )
+        raise UserError(f"{path} and its shards hold no records: if these clips have no labels yet, give an annotation")
     encodings = {_check_first(file, key, kind) for file in files}
     if len(encodings) > 1:
         raise UserError(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
     tables = [tables[file] or _read_through(file, key, kind) for file in files]
-    counts = [table["records"] for table in tables]
+    counts, checksums = [[table[entry] for table in tables] for entry in ("records", "checksum")]
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
     if labels:
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
         label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
-    return RecordSet(
-        files=[str(file) for file in files],
-        counts=counts,
-        key=key,
-        kind=kind,
-        encoding=encodings.pop(),
-        labels=labels,
-        label_mean=label_mean,
-        checksums=[table["checksum"] for table in tables],
-        stats=[stats[file] for file in files],
-    )
+    stats = [stats[file] for file in files]
+    files = [str(file) for file in files]
+    return RecordSet(files, counts, key, kind, encodings.pop(), labels, label_mean, checksums, stats)
 
 
 def open_split(split, kind, path="", annotation=None):
@@ -113,9 +106,8 @@ def _files(path, kind):
     if not files:
         raise UserError(f"{path.absolute()} is missing: make it with {MAKERS[kind]}")
     if len({shard.name[-5:] for shard in shards}) > 1:
-        raise UserError(
-            f"{path}-*: shards of several sets are here ({name_some(s.name for s in shards)}): keep one set"
-        )
+        names = name_some(shard.name for shard in shards)
+        raise UserError(f"{path}-*: shards of several sets are here ({names}): keep one set")
     if shards and shards != shard_paths(path, count := int(shards[0].name[-5:])):
         raise UserError(f"{path}-*: {len(shards)} shards are here, of {count}: run {MAKERS[kind]} again")
     return files
@@ -126,13 +118,9 @@ def _check_first(file, key, kind):
 
     Raises `UserError` for records of another split or kind, and for pictures of another size.
     """
-    try:
-        record = next(iter(tf.data.TFRecordDataset(str(file)))).numpy()
+    with _damage_as_user_error(f"{file} does not hold TFRecords, or its start is damaged"):
+        record = next(iter(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()), b"")
         example = tf.train.Example.FromString(record)
-    except MACHINE_FAULTS:
-        raise
-    except (tf.errors.OpError, ValueError, StopIteration, tf.errors.OutOfRangeError) as error:
-        raise UserError(f"{file} does not hold TFRecords, or its start is damaged ({short_message(error)})") from None
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
         raise UserError(
@@ -145,26 +133,19 @@ def _check_first(file, key, kind):
         encoding = "raw" if len(inputs[0]) == RAW_BYTES else "jpeg"
     else:
         encoding = "float64" if len(inputs[0]) == FEATURES * 8 else "float32"
-    try:
+    with _damage_as_user_error(f"{file}: its first record cannot be decoded"):
         DECODERS[encoding](tf.constant(inputs))
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(f"{file}: its first record cannot be decoded: {_tensorflow_message(error)}") from None
     return encoding
 
 
 def _read_through(file, key, kind):
     """What a table of contents would hold, from the records themselves; and the sum of their labels."""
     labels, label_sum, records = {}, np.zeros(len(TRAITS)), 0
-    try:
-        for names, decoded in _without_inputs([str(file)], key, kind):
+    with _damage_as_user_error(f"{file} is damaged, or not of this kind", "; run its step again"):
+        for names, decoded in _without_inputs([str(file)], key):
             labels.update((name, label) for name, label in zip(names, decoded, strict=True) if name)
             label_sum += decoded.sum(axis=0, dtype=np.float64)
             records += len(names)
-    except MACHINE_FAULTS:
-        raise
-    except tf.errors.OpError as error:
-        message = _tensorflow_message(error)
-        raise UserError(f"{file} is damaged, or not of this kind: {message}; run its step again") from None
     table = read_table(file, of_any_file=True)  # which may be of other records that were in the file's place
     if table and labels and labels.keys() <= table["labels"].keys() and records < table["records"]:
         raise UserError(f"{file} has lost {table['records'] - records} of its records: run its step again")
@@ -173,10 +154,9 @@ def _read_through(file, key, kind):
     return {"records": records, "labels": labels, "label_sum": label_sum, "checksum": checksum_with_progress(file)}
 
 
-def _without_inputs(files, key, kind):
+def _without_inputs(files, key):
     """The clips' names (list of str, "" where there is none) and labels (float32 [n, 5]) of many records at a time."""
-    spec = _features(key, kind)
-    del spec[f"{key}/{kind}"]
+    spec = {f"{key}/label": _BYTES, f"{key}/video": tf.io.FixedLenFeature([], tf.string, default_value="")}
     for batch in tf.data.TFRecordDataset(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
         names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
         yield names, _decode_label(batch[f"{key}/label"]).numpy()
@@ -184,9 +164,9 @@ def _without_inputs(files, key, kind):
 
 def read_names(record_set):
     """The clips' names (str [n], "" where there is none) and labels (float32 [n, 5]), by index."""
-    batches_of_names = _without_inputs(record_set.files, record_set.key, record_set.kind)
-    parts = list(translate_read_errors(batches_of_names, record_set))
-    return np.concatenate([names for names, _ in parts]), np.concatenate([labels for _, labels in parts])
+    parts = translate_read_errors(_without_inputs(record_set.files, record_set.key), record_set)
+    names, labels = zip(*parts, strict=True)
+    return np.concatenate(names), np.concatenate(labels)
 
 
 def translate_read_errors(dataset, record_set):
@@ -194,19 +174,23 @@ def translate_read_errors(dataset, record_set):
 
     Raises `UserError` also where a file has changed by the end of the pass, because its step ran meanwhile.
     """
-    try:
+    with _damage_as_user_error(f"{', '.join(record_set.files)}: damaged, or not of this kind"):
         yield from dataset
-    except (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError):
-        raise  # another worker has ended, see Devices.worker_failures
-    except MACHINE_FAULTS:
-        raise
-    except tf.errors.OpError as error:
-        raise UserError(
-            f"{', '.join(record_set.files)}: damaged, or not of this kind: {_tensorflow_message(error)}"
-        ) from None
     changed = [file for file, stat in zip(record_set.files, record_set.stats, strict=True) if stat_key(file) != stat]
     if changed:
         raise UserError(f"{name_some(changed)}: changed while it was read: let its step end, and run this again")
+
+
+@contextlib.contextmanager
+def _damage_as_user_error(verdict, remedy=""):
+    """Turn what TensorFlow raises over a file's bytes in the block into a `UserError`."""
+    try:
+        yield
+    except (*MACHINE_FAULTS, *WORKER_FAULTS):
+        raise
+    except (tf.errors.OpError, ValueError) as error:
+        message = re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", short_message(error))  # without the names of a graph's nodes
+        raise UserError(f"{verdict}: {message}{remedy}") from None
 
 
 def decode(record_set, records):
@@ -215,16 +199,8 @@ def decode(record_set, records):
     Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound.
     """
     key, kind = record_set.key, record_set.kind
-    values = tf.io.parse_example(records, _features(key, kind))
+    values = tf.io.parse_example(records, dict.fromkeys((f"{key}/{kind}", f"{key}/label"), _BYTES))
     return DECODERS[record_set.encoding](values[f"{key}/{kind}"]), _decode_label(values[f"{key}/label"])
-
-
-def _features(key, kind):
-    return {
-        f"{key}/{kind}": tf.io.FixedLenFeature([], tf.string),
-        f"{key}/label": tf.io.FixedLenFeature([], tf.string),
-        f"{key}/video": tf.io.FixedLenFeature([], tf.string, default_value=""),
-    }
 
 
 def _decode_jpegs(jpegs):
@@ -245,8 +221,3 @@ DECODERS = {  # from byte strings [n] to inputs
 def _decode_label(data):
     labels = tf.io.decode_raw(data, tf.float32)
     return tf.ensure_shape(labels, labels.shape[:-1] + [len(TRAITS)])
-
-
-def _tensorflow_message(error):
-    """TensorFlow's message without the names of its graph's nodes."""
-    return re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", str(error.message).partition("\n")[0])

@@ -59,37 +59,28 @@ def write(path, key, kind, examples, payloads, made_with):
     try:
         with whole_file(path) as tmp:
             with tf.io.TFRecordWriter(str(tmp)) as writer, progress(len(examples), path.name, "record") as bar:
-                for example, payload in zip(examples, payloads([each.source for each in examples]), strict=True):
+                for example, payload in zip(examples, payloads([example.source for example in examples]), strict=True):
                     writer.write(_serialize(key, kind, example, payload))
                     bar.update()
             size, stat, checksum = tmp.stat().st_size, stat_key(tmp), checksum_with_progress(tmp)
             table_path(path).unlink(missing_ok=True)  # or, after a kill, an old one would stand beside the new file
     except tf.errors.OpError as error:
         raise UserError(f"{path} could not be written ({error.message}): mend that, and run this again") from None
-    table = {
-        "made_from": fingerprint,
-        "stat": stat,
-        "checksum": checksum,
-        "records": len(examples),
-        "shard": made_with.get("shard", ""),
-        "labels": {example.clip: example.label.tolist() for example in examples},
-    }
+    table = {"made_from": fingerprint, "stat": stat, "checksum": checksum, "records": len(examples)}
+    table["shard"] = made_with.get("shard", "")
+    table["labels"] = {example.clip: example.label.tolist() for example in examples}
     write_json(table_path(path), table)
-    of = f"{len(examples)} records of {len(table['labels'])} clips"
-    print(f"{path}: {of}, {size / 1e6:.1f} MB, {time.monotonic() - start:.0f} s")
+    counts = f"{len(examples)} records of {len(table['labels'])} clips"
+    print(f"{path}: {counts}, {size / 1e6:.1f} MB, {time.monotonic() - start:.0f} s")
 
 
 def _serialize(key, kind, example, payload):
     import tensorflow as tf
 
-    values = {
-        kind: payload,
-        "label": example.label.astype("<f4").tobytes(),
-        "video": example.clip.encode(errors="surrogateescape"),
-    }
+    video, label = example.clip.encode(errors="surrogateescape"), example.label.astype("<f4").tobytes()
     features = {
         f"{key}/{name}": tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-        for name, value in values.items()
+        for name, value in ((kind, payload), ("label", label), ("video", video))
     }
     return tf.train.Example(features=tf.train.Features(feature=features)).SerializeToString(deterministic=True)
 

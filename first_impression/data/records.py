@@ -31,7 +31,7 @@ def shard_paths(path, count):
 
 
 def files_here(path):
-    """The files of the record set `path` that are here: that one, and the shards `path`-00000-of-00016 and so on."""
+    """The files of the record set `path` that are here: that one, and its shards."""
     return [*filter(Path.exists, [path]), *listed(path.parent, f"{path.name}-?????-of-?????")]
 
 

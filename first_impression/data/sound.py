@@ -3,7 +3,6 @@
 import math
 import re
 import wave
-from typing import NamedTuple
 
 import numpy as np
 
@@ -43,18 +42,11 @@ def extract_sound(video, wav):
     _refuse_short(ffmpeg, ffmpeg.taken, LONGEST_SOUND, lambda: sound_stream(video))
 
 
-class Heard(NamedTuple):
-    """A clip's sound, from one decoding."""
-
-    samples: np.ndarray  # of its start, int16 [n, 2] at 44,100 Hz
-    loudness: np.ndarray  # of the whole, as `loudness` gives it
-    problem: BadClipError | None  # why the samples cannot be used
-
-
 def hear(video, stream, seconds, until=None):
-    """The first `seconds` of a clip's sound, and its loudness up to `until` seconds, by one ffmpeg: `Heard`.
+    """The first `seconds` of a clip's sound, and its loudness up to `until` seconds, from one decoding.
 
-    `stream` is the clip's `SoundStream`. The samples are those that `extract_sound` writes.
+    `stream` is the clip's `SoundStream`. Returns (the samples that `extract_sound` writes, int16 [n, 2]; what
+    `loudness` gives; None, or the `BadClipError` that says why the samples cannot be used).
     """
 
     def start_of(pcm):
@@ -69,8 +61,8 @@ def hear(video, stream, seconds, until=None):
     try:
         _refuse_short(ffmpeg, len(samples), seconds, lambda: stream)
     except BadClipError as problem:
-        return Heard(samples, levels, problem)
-    return Heard(samples, levels, None)
+        return samples, levels, problem
+    return samples, levels, None
 
 
 def _refuse_short(ffmpeg, decoded, longest, find_stream):
@@ -82,7 +74,9 @@ def _refuse_short(ffmpeg, decoded, longest, find_stream):
     if not decoded:
         raise BadClipError("its sound is empty")
     seconds = decoded / SAMPLE_RATE
-    if _is_cut(seconds, min(longest, _described_seconds(ffmpeg.log))):
+    found = DURATION.search(ffmpeg.log)  # of the whole clip
+    described = np.dot([3600, 60, 1], [*map(float, found.groups())]) if found else math.inf
+    if _is_cut(seconds, min(longest, described)):
         # Or the pictures last longer, or gaps and edit lists shorten the sound
         listed = _listed_seconds(find_stream().packets)
         if _is_cut(seconds, min(longest, listed)):
@@ -93,14 +87,8 @@ def _is_cut(decoded, expected):
     return decoded < expected * (1 - SHARE_MAY_LACK) - MAY_LACK
 
 
-def _described_seconds(log):
-    """How long the whole clip is, as ffmpeg describes it; infinity where it does not say."""
-    found = DURATION.search(log)
-    return float(np.dot([3600, 60, 1], [float(part) for part in found.groups()])) if found else math.inf
-
-
 def _listed_seconds(packets):
-    """How long the sound in these packets lasts at least, without those that an edit list hides, in seconds.
+    """How long the sound in these packets lasts at least, without those that an edit list hides.
 
     Where times have a gap, MP4 adds all of it to the packet before: so none counts as longer than most are.
     """
@@ -111,12 +99,13 @@ def _listed_seconds(packets):
 def _write_wav(stream, wav):
     """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
     written = 0
-    # opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
+    # Opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
     with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
         while chunk := stream.read(SAMPLE << 14):
-            written += len(chunk) // SAMPLE
-            file.writeframesraw(chunk[: len(chunk) // SAMPLE * SAMPLE])
+            samples = _as_samples(chunk)
+            written += len(samples)
+            file.writeframesraw(samples.tobytes())
     return written
 
 
@@ -128,8 +117,7 @@ def _as_samples(pcm):
 def samples_from(video, start=0.0):
     """Yield the sound from `start` (seconds) on, a second at a time: int16 [n, 2] at 44,100 Hz, gaps filled.
 
-    It is read as it is decoded, so that an hour takes no more memory than a second. Raises `BadClipError` for a sound
-    that cannot be decoded.
+    An hour takes no more memory than a second. Raises `BadClipError` for a sound that cannot be decoded.
     """
 
     def read(opened, entered_at):
@@ -146,8 +134,7 @@ def samples_from(video, start=0.0):
 def loudness(video, start=0.0, seconds=None):
     """The level of the sound from `start` on, for so many seconds or to its end: float64 [n], one per LOUDNESS_STEP.
 
-    In dB below full scale, 0 down to -100. It is read as it is decoded, so that an hour takes no more memory than a
-    second. Empty where there is no sound.
+    In dB below full scale, 0 down to -100; empty where there is no sound. An hour takes no more memory than a second.
     """
     options = _mono(start, start + (seconds or LONGEST_SOUND))
     return media.stream([*media.opening(video), *options], _levels).taken

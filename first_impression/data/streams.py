@@ -37,12 +37,10 @@ class Packets:
 
     @property
     def unit(self):
-        """Seconds."""
         return float(Fraction(self.facts["tb"]))
 
     @property
     def seconds_shown(self):
-        """When each is shown or heard, float64 [n], seconds."""
         # AVI gives no times of showing, only those of decoding: a few frames off, at most
         return (self.decoded if NO_TIME in self.shown else self.shown) * self.unit
 
@@ -57,11 +55,6 @@ class VideoStream:
     height: int
     rotation: float  # degrees by which the file says to turn the stored pictures, counterclockwise, -180 to 180
     packets: Packets = field(repr=False)
-
-    @property
-    def aspect(self):
-        """Width by height."""
-        return self.width / self.height
 
     @property
     def frame_rate(self):
@@ -97,19 +90,16 @@ def probe(video):
     both = [*media.opening(video), *media.opening(video), "-map", "0:V:0?", "-map", "1:a:0?"]
     listed, ffmpeg = list_packets(["-xerror", *media.DESCRIBE, *both])
     found = {packets.facts["media_type"]: packets for packets in listed}
-    reads = {
-        "image": lambda: _as_video_stream(found.get("video"), ffmpeg.log),
-        "audio": lambda: _as_sound_stream(found.get("audio")),
-    }
-    if ffmpeg.returncode or media.is_partial(ffmpeg):
-        reads = {"image": lambda: video_stream(video), "audio": lambda: sound_stream(video)}
-    streams, missing = dict.fromkeys(reads), {}
-    for kind, read in reads.items():
+    damaged, streams, missing = ffmpeg.found_damage, {}, {}
+    for kind in ("image", "audio"):
         try:
-            streams[kind] = read()
+            if kind == "image":
+                streams[kind] = video_stream(video) if damaged else _as_video_stream(found.get("video"), ffmpeg.log)
+            else:
+                streams[kind] = sound_stream(video) if damaged else _as_sound_stream(found.get("audio"))
         except BadClipError as reason:
             missing[kind] = str(reason)
-    return Probe(streams["image"], streams["audio"], missing)
+    return Probe(streams.get("image"), streams.get("audio"), missing)
 
 
 def video_stream(video):

@@ -7,6 +7,7 @@ published file is read in this process. Any other is read in a child process wit
 """
 
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -24,24 +25,13 @@ from first_impression.common.files import md5
 BYTES, MD5 = 1_086_058_494, "3d6cd504bf9c98af4a561aad059565d1"  # of vgg-face.mat, as MatConvNet's pages have it
 MEAN_COLOUR = (129.1863, 104.7624, 93.5940)  # RGB, 0..255, as vgg-face.mat has it
 
-# VGG-16's convolutions: the shapes of the kernels [height, width, in, out] (Simonyan and Zisserman 2014,
-# configuration D). 2 x 2 max pooling follows each block
-CONVOLUTIONS = {
-    "conv1_1": (3, 3, 3, 64),
-    "conv1_2": (3, 3, 64, 64),
-    "conv2_1": (3, 3, 64, 128),
-    "conv2_2": (3, 3, 128, 128),
-    "conv3_1": (3, 3, 128, 256),
-    "conv3_2": (3, 3, 256, 256),
-    "conv3_3": (3, 3, 256, 256),
-    "conv4_1": (3, 3, 256, 512),
-    "conv4_2": (3, 3, 512, 512),
-    "conv4_3": (3, 3, 512, 512),
-    "conv5_1": (3, 3, 512, 512),
-    "conv5_2": (3, 3, 512, 512),
-    "conv5_3": (3, 3, 512, 512),
-}
-BLOCKS = [[name for name in CONVOLUTIONS if name.startswith(f"conv{block}_")] for block in range(1, 6)]
+# VGG-16's convolutions (Simonyan and Zisserman 2014, configuration D), block by block: their numbers of filters.
+# 2 x 2 max pooling follows each block
+FILTERS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+BLOCKS = [[f"conv{block}_{number + 1}" for number in range(len(FILTERS[block - 1]))] for block in range(1, 6)]
+_CHANNELS = itertools.pairwise([3, *itertools.chain(*FILTERS)])
+# The shapes of their kernels: [height, width, in, out]
+CONVOLUTIONS = {name: (3, 3, *pair) for name, pair in zip(itertools.chain(*BLOCKS), _CHANNELS, strict=True)}
 
 READER = (sys.executable, "-m", "first_impression.data.vggface")
 READER_LIMITS = {
@@ -66,10 +56,9 @@ class Weights(NamedTuple):
 def read(path):
     """Read the 13 convolutions and the mean colour from a MatConvNet file; returns `Weights`.
 
-    Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters`
-    and `biases`, `normalization` beside them) and the Oxford release (all under `net`). Layers are matched by
-    name and shape; fully connected ones are ignored. A warning is printed for a file other than the published one,
-    before it is parsed.
+    Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters` and
+    `biases`, `normalization` beside them) and the Oxford release (all under `net`). Fully connected layers are ignored.
+    A warning is printed for a file other than the published one, before it is parsed.
     Raises `UserError` for a missing or unreadable file, and for one whose convolutions are not VGG-16's, naming all
     the missing, misshapen and unknown ones.
     """
@@ -139,9 +128,9 @@ def _main():
 
 
 def _parse(file):
-    """The contents of an open MAT file as {name: array}.
+    """The arrays in an open MAT file, by name.
 
-    The arrays are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
+    They are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
     "mean_colour" (float64 [3], RGB, 0..255; or [0] where the file has none) and "note" (a text).
     Raises `UserError`, without the file's name, for other contents, and whatever SciPy raises for a damaged file.
     """
@@ -164,9 +153,10 @@ def _parse(file):
     mean = _field(root, "meta", "normalization", "averageImage")
     if mean is None:
         mean = _field(root, "normalization", "averageImage")
+    is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
     if mean is None:
         arrays["mean_colour"] = np.empty(0)
-    elif _is_colour(mean):
+    elif is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all():
         arrays["mean_colour"] = mean.reshape(-1, 3).mean(axis=0, dtype=np.float64)
     else:
         complaints.append("averageImage is not an array of finite numbers [1, 1, 3] or [height, width, 3]")
@@ -191,12 +181,6 @@ def _convolutions(root):
     except (KeyError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise UserError(f"is not laid out like vgg-face.mat ({type(error).__name__}: {short_message(error)})") from None
     return found
-
-
-def _is_colour(mean):
-    """Whether `mean` is an RGB colour or an RGB image."""
-    is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
-    return is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all()
 
 
 def _field(struct, *names):

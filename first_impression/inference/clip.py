@@ -87,12 +87,11 @@ def _whole(opened, count, with_faces, until):
         shown = np.linspace(0, len(opened.video.times) - 1, len(window.frames)).round().astype(int)
         window.times = opened.video.times[shown]
     if opened.sound:
-        heard = hear(opened.path, opened.sound, windows.HEARD_SECONDS + 1, until)
-        opened.loudness = heard.loudness
-        if heard.problem:
-            opened.missing["audio"] = str(heard.problem)
+        samples, opened.loudness, problem = hear(opened.path, opened.sound, windows.HEARD_SECONDS + 1, until)
+        if problem:
+            opened.missing["audio"] = str(problem)
         else:
-            window.hear(heard.samples)
+            window.hear(samples)
     return _looked_at(opened, window, with_faces)
 
 
@@ -139,5 +138,5 @@ def _note_undecoded(opened, frames):
 
 def _looked_at(opened, window, with_faces):
     if window.frames:
-        window.look = look_at(window.frames, opened.video.aspect, with_faces)
+        window.look = look_at(window.frames, opened.video.width / opened.video.height, with_faces)
     return window

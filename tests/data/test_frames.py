@@ -153,7 +153,7 @@ def test_old_ffmpeg_gives_the_same_frames(folder, monkeypatch):
     clip = make_clip("a.mp4", numbered(160), options=["-bf", "2"])
     frames.extract_frames(clip, folder, 100, "even", 32)
     before = [(folder / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]
-    ours = media.ffmpeg() if media.run(["-fps_mode", "passthrough", "-version"]).returncode == 0 else FFMPEG
+    ours = media.ffmpeg() if media.stream(["-fps_mode", "passthrough", "-version"], list).returncode == 0 else FFMPEG
     monkeypatch.setenv("FFMPEG", program("old", OLD, f'exec {ours} "$@"'))
     assert extract(clip, folder) == np.round(np.arange(100) * 159 / 99).astype(int).tolist()
     after = [(folder / "out" / f"frame{n}.jpg").read_bytes() for n in range(1, 101)]

@@ -150,7 +150,7 @@ def test_full_disk_is_not_blamed_on_the_clip(folder):
     (folder / "frame3.jpg").symlink_to("/dev/full")
     with pytest.raises(OSError, match="No space left"):
         extract_frames(clip, folder, 5, "even", 32)
-    assert media.run(["-version"]).returncode == 0  # and the next run is not affected
+    assert media.stream(["-version"], list).returncode == 0  # and the next run is not affected
 
 
 def test_missing_rights_are_not_blamed_on_the_clip():
