@@ -103,20 +103,16 @@ def refuse_other_labels(labels, annotation, file):
     if other:
         permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
         order = ", perhaps in another order of the traits" if permuted else ""
-        raise UserError(
-            f"{file} has other labels than {annotation}{order}, for {name_some(other)}: run its step again, or bring "
-            "back the labels that it was made with"
-        )
+        difference = f"{file} has other labels than {annotation}{order}, for {name_some(other)}"
+        raise UserError(f"{difference}: run its step again, or bring back the labels that it was made with")
 
 
 def refuse_shared(training_clips, other_clips, where):
     """Raises `UserError` where clips to be scored are among those trained on; `where` says of what."""
     shared = set(training_clips) & set(other_clips)
     if shared:
-        raise UserError(
-            f"{where} share {counted(len(shared), 'clip')} ({name_some(shared)}): scores on training clips mean "
-            "nothing; keep the splits apart"
-        )
+        names = f"{counted(len(shared), 'clip')} ({name_some(shared)})"
+        raise UserError(f"{where} share {names}: scores on training clips mean nothing; keep the splits apart")
 
 
 # pickle's twin in Python: the one in C fills the memory where damage, or malice, makes an object's number large
@@ -130,9 +126,7 @@ class _AnnotationUnpickler(pickle._Unpickler):
             return _number
         if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
             return _latin1_bytes
-        raise pickle.UnpicklingError(
-            f"refused: it asks for {module}.{name}, never needed; do not open it elsewhere"
-        )
+        raise pickle.UnpicklingError(f"refused: it asks for {module}.{name}, never needed; do not open it elsewhere")
 
 
 class _NumberType:
@@ -145,8 +139,8 @@ class _NumberType:
         self.type = {"<": "<", ">": ">"}[state[1]] + self.type
 
 
-def _number(kind, content):
-    return float(np.frombuffer(content.encode("latin1") if isinstance(content, str) else content, kind.type)[0])
+def _number(kind, data):
+    return float(np.frombuffer(data.encode("latin1") if isinstance(data, str) else data, kind.type)[0])
 
 
 def _latin1_bytes(text, encoding):

@@ -19,12 +19,9 @@ def batches(record_set, batch_size, shuffle_seed=None, skip=0, context=None, pad
     Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound; an index is the record's number in
     the files, one after the other. Without a seed the order is that of the file, several files taking turns; with one
     it follows from the seed alone. `skip` leaves out that many batches at the start, undecoded.
-
     With `pad` all batches have one size: the last one is padded with other records of its own, with the index -1
     and the weight 0. The weight of every real record is 1 / the number of real records in the batch.
-
     With `flip` one coin flip per batch, which follows from the seed and the batch's number, mirrors all its images.
-
     `context`, a `tf.distribute.InputContext`, splits each batch among replicas: the dataset gives those of this worker
     their parts in turn, all of one size. Together they are the batches of a single device.
     """
@@ -43,7 +40,10 @@ def batches(record_set, batch_size, shuffle_seed=None, skip=0, context=None, pad
             inputs = tf.cond(coin < 0.5, lambda: tf.reverse(inputs, [2]), lambda: inputs)
         return inputs, labels, indices, weights
 
-    files = _order(record_set, shuffle_seed)
+    files = list(range(len(record_set.files)))  # their numbers, in the order in which they take turns
+    if shuffle_seed is not None:
+        files = np.random.default_rng(shuffle_seed).permutation(len(files)).tolist()
+        files.sort(key=lambda file: -record_set.counts[file])  # longer ones come first, which keeps the turns even
     if pad and _files_can_be_split(record_set, files, batch_size, context):
         parts = _own_files_stream(record_set, files, batch_size, shuffle_seed, skip, context)
     else:
@@ -91,14 +91,6 @@ def _all_files_stream(record_set, files, batch_size, shuffle_seed, skip, context
 
 def _ceil_div(number, divisor):
     return (number + divisor - 1) // divisor
-
-
-def _order(record_set, shuffle_seed):
-    """The numbers of the files in the order in which they take turns; longer ones come first, which keeps them even."""
-    if shuffle_seed is None:
-        return list(range(len(record_set.files)))
-    order = np.random.default_rng(shuffle_seed).permutation(len(record_set.files)).tolist()
-    return sorted(order, key=lambda file: -record_set.counts[file])
 
 
 def _stream(record_set, files, shuffle_seed):

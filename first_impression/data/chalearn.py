@@ -28,7 +28,6 @@ class Split:
 
     name: str
     key: str  # first part of the record file's name and of the feature names inside it
-    zip_prefix: str
     folder: str
 
     @property
@@ -52,9 +51,9 @@ class Split:
         return Path(f"{self.key}_audio_full.tfrecords")
 
 
-TRAINING = Split("training", "train", "training80_", "trainingData")
-VALIDATION = Split("validation", "val", "validation80_", "validationData")
-TEST = Split("test", "test", "test80_", "testData")
+TRAINING = Split("training", "train", "trainingData")
+VALIDATION = Split("validation", "val", "validationData")
+TEST = Split("test", "test", "testData")
 SPLITS = (TRAINING, VALIDATION, TEST)
 SPLIT_NAMED = {split.name: split for split in SPLITS}
 

@@ -39,8 +39,12 @@ def extract_frames(video, folder, count, sampling, size, packets=None):
     wanted = frame_indices(len(packets.shown), count, sampling)
     written = _write_jpegs(video, folder, wanted, size, _needless(packets, referred, wanted))
     if written < len(wanted):
-        # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes.
-        wanted = frame_indices(_decodable_frames(video), count, sampling)
+        # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes
+        listing = [*media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg()), "-f", "framecrc"]
+        decoded = media.stream(listing, lambda lines: sum(not line.startswith(b"#") for line in lines))
+        if decoded.returncode:  # it has counted too few
+            raise media.failure(decoded.stderr)
+        wanted = frame_indices(decoded.taken, count, sampling)
         written = _write_jpegs(video, folder, wanted, size)
     if not wanted or written < len(wanted):
         raise BadClipError(f"only {written} of {len(wanted)} frames could be decoded")
@@ -59,21 +63,16 @@ def frames_from(video, size, start=0.0):
         form = [*_as_they_come(media.ffmpeg()), *AS_JPEG, "-enc_time_base", "1/1000", "-map_metadata", "-1"]
         form += ["-fflags", "+bitexact", "-flush_packets", "1", "-f", "smjpeg", "-"]
         with media.streaming([*opened, "-map", "0:V:0", "-vf", filters, *form]) as ffmpeg:
-            for milliseconds, picture in _timed_jpegs(ffmpeg.stdout):
-                yield entered_at + milliseconds / 1000, picture
+            smjpeg = ffmpeg.stdout  # a format that unlike MJPEG gives each picture's time
+            smjpeg.read(16)  # its name, its version, and a duration that was not known
+            while smjpeg.read(4) not in (b"HEND", b""):
+                smjpeg.read(struct.unpack(">I", smjpeg.read(4))[0])
+            while len(head := smjpeg.read(12)) == 12:
+                _, milliseconds, length = struct.unpack(">4sII", head)
+                yield entered_at + milliseconds / 1000, smjpeg.read(length)
         media.refuse_cut(ffmpeg, "video stream")
 
     return media.entered(video, start, read)
-
-
-def _timed_jpegs(smjpeg):
-    """Yield (milliseconds, JPEG) of each picture in a stream of the format SMJPEG, which unlike MJPEG gives times."""
-    smjpeg.read(16)  # its name, its version, and a duration that was not known
-    while smjpeg.read(4) not in (b"HEND", b""):
-        smjpeg.read(struct.unpack(">I", smjpeg.read(4))[0])
-    while len(head := smjpeg.read(12)) == 12:
-        _, milliseconds, length = struct.unpack(">4sII", head)
-        yield milliseconds, smjpeg.read(length)
 
 
 def _list_frames(video):
@@ -104,14 +103,6 @@ def _needless(packets, referred, wanted):
     return np.sort(in_time[unwanted]), unwanted
 
 
-def _decodable_frames(video):
-    listing = [*media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg()), "-f", "framecrc"]
-    ffmpeg = media.stream(listing, lambda lines: sum(not line.startswith(b"#") for line in lines))
-    if ffmpeg.returncode:  # it has counted too few
-        raise media.failure(ffmpeg.stderr)
-    return ffmpeg.taken
-
-
 def _write_jpegs(video, folder, indices, size, needless=((), ())):
     """Write the frames with these sorted indices, without decoding the `needless`; returns how many came out."""
     if not indices:
@@ -125,10 +116,13 @@ def _write_jpegs(video, folder, indices, size, needless=((), ())):
     opened = [*one_thread, *dropped, *media.opening(video)]
 
     def write(stream):
-        number = 0
-        for number, picture in enumerate(_whole_jpegs(stream), 1):
-            (Path(folder) / f"frame{number}.jpg").write_bytes(picture)
-        return number
+        written, rest = 0, b""  # a last picture that is incomplete stays in the rest
+        while chunk := stream.read(1 << 16):
+            *pictures, rest = (rest + chunk).split(JPEG_END)
+            for picture in pictures:
+                written += 1
+                (Path(folder) / f"frame{written}.jpg").write_bytes(picture + JPEG_END)
+        return written
 
     ffmpeg = media.stream([*opened, "-map", "0:V:0", "-vf", filters, *one_thread, *form], write)
     if not ffmpeg.returncode:
@@ -142,14 +136,6 @@ def _resized(size):
     """The filters that make frames `size` x `size` pixels, in the colours of JPEG."""
     # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
     return f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
-
-
-def _whole_jpegs(stream):
-    """Yield the JPEG files that follow each other in `stream`, as bytes, without a last one that is incomplete."""
-    rest = b""
-    while chunk := stream.read(1 << 16):
-        *pictures, rest = (rest + chunk).split(JPEG_END)
-        yield from (picture + JPEG_END for picture in pictures)
 
 
 def _one_of(numbers):

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -32,15 +31,12 @@ class DiskNeed(NamedTuple):
 
 def describe_clips(clips):
     """Lines on each split: its clips, how many have labels, and how many labels have no clip."""
-    lines, by_split = [], Counter(clip.split for clip in clips)
+    lines = []
     for split in chalearn.SPLITS:
-        if not by_split[split]:
-            lines.append(f"{split.name}: no clips")
-            continue
-        line = f"{split.name}: {counted(by_split[split], 'clip')}"
-        if split.annotation.exists():
+        names = {clip.name for clip in clips if clip.split is split}
+        line = f"{split.name}: {counted(len(names), 'clip') if names else 'no clips'}"
+        if names and split.annotation.exists():
             labels = annotations.read_annotation(split.annotation, split.name)
-            names = {clip.name for clip in clips if clip.split is split}
             line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
             if without := labels.keys() - names:
                 line += f", which also has labels for {counted(len(without), 'clip')} that are not here"

@@ -44,20 +44,19 @@ def read(path):
     """Read a CSV file: `Table`. Columns are found by name, in any order and case; others are ignored.
 
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
-    length than the header, a value that is not a number from 0 to 1, a split of another name, and a clip of two
-    sources or splits or of none.
+    length than the header, a value that is not a number from 0 to 1, an unknown split, and a clip of two sources or
+    splits or of none.
     """
     header, rows = _read_rows(Path(path))
     at = _columns(path, header)
+    numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows])
     values, doubled, sources, splits = {}, [], {}, {}
-    for number, row in rows:
+    for (number, row), traits in zip(rows, numbers, strict=True):
         clip = name_of_video(row[at["clip"]].strip())
-        traits = np.array([_number(row[at[trait]]) for trait in TRAITS])
         for trait, value in zip(TRAITS, traits, strict=True):
             if not 0 <= value <= 1:
-                scaling = _scaling([_number(row[at[trait]]) for _, row in rows for trait in TRAITS])
                 of_clip, cell = f"{path}, row {number}, {trait} of {clip[:80]!r}", row[at[trait]][:40]
-                raise UserError(f"{of_clip}: {cell!r} is not a number from 0 to 1{scaling}")
+                raise UserError(f"{of_clip}: {cell!r} is not a number from 0 to 1{_scaling(numbers)}")
         for kind, found in (("source", sources), ("split", splits)):
             if kind in at:
                 word = row[at[kind]].strip()
@@ -66,9 +65,8 @@ def read(path):
                     cell = row[at[kind]][:80]
                     allowed = f", one of {', '.join(split.name for split in SPLITS)}" if kind == "split" else ""
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
-        if clip in values:
+        if values.setdefault(clip, traits) is not traits:
             doubled.append(clip)
-        values.setdefault(clip, traits)
     column = header[at["neuroticism"]]
     known = _plain(column) in (STABILITY, "neurotisicm")
     return Table(values, doubled, sources, splits, "" if known else column)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
+from google.protobuf.message import DecodeError
 
 from first_impression.common.checksums import stat_key
 from first_impression.common.errors import UserError, name_some, short_message
@@ -22,7 +23,7 @@ _BYTES = tf.io.FixedLenFeature([], tf.string)
 
 MACHINE_FAULTS = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError)  # not of the files
 # Another worker has ended, see Devices.worker_failures
-WORKER_FAULTS = tuple(getattr(tf.errors, f"{n}Error") for n in ("Unavailable", "Aborted", "Cancelled", "Internal"))
+WORKER_FAULTS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,7 @@ def open_records(path, key, kind):
         label_mean = np.mean(list(labels.values()), axis=0, dtype=np.float64)
     else:
         label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
-    stats = [stats[file] for file in files]
-    files = [str(file) for file in files]
+    stats, files = [stats[file] for file in files], [str(file) for file in files]
     return RecordSet(files, counts, key, kind, encodings.pop(), labels, label_mean, checksums, stats)
 
 
@@ -114,18 +114,14 @@ def _files(path, kind):
 
 
 def _check_first(file, key, kind):
-    """The encoding of the inputs, from the file's first record.
-
-    Raises `UserError` for records of another split or kind, and for pictures of another size.
-    """
+    """The encoding of the inputs, by the file's first record, which has to be of this split and kind."""
     with _damage_as_user_error(f"{file} does not hold TFRecords, or its start is damaged"):
         record = next(iter(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()), b"")
         example = tf.train.Example.FromString(record)
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
-        raise UserError(
-            f"{file} holds {', '.join(features) or 'nothing'}, not {key}/{kind} and {key}/label: is it another file?"
-        )
+        found = ", ".join(features) or "nothing"
+        raise UserError(f"{file} holds {found}, not {key}/{kind} and {key}/label: is it another file?")
     inputs = list(example.features.feature[f"{key}/{kind}"].bytes_list.value)
     if len(inputs) != 1:
         raise UserError(f"{file}: {key}/{kind} of its first record is not a byte string: did another program write it?")
@@ -188,7 +184,7 @@ def _damage_as_user_error(verdict, remedy=""):
         yield
     except (*MACHINE_FAULTS, *WORKER_FAULTS):
         raise
-    except (tf.errors.OpError, ValueError) as error:
+    except (tf.errors.OpError, DecodeError) as error:
         message = re.sub(r"\{\{.*?\}\} ?| \[Op:.*", "", short_message(error))  # without the names of a graph's nodes
         raise UserError(f"{verdict}: {message}{remedy}") from None
 

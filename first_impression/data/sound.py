@@ -136,8 +136,7 @@ def loudness(video, start=0.0, seconds=None):
 
     In dB below full scale, 0 down to -100; empty where there is no sound. An hour takes no more memory than a second.
     """
-    options = _mono(start, start + (seconds or LONGEST_SOUND))
-    return media.stream([*media.opening(video), *options], _levels).taken
+    return media.stream([*media.opening(video), *_mono(start, start + (seconds or LONGEST_SOUND))], _levels).taken
 
 
 def _mono(start, end):

@@ -1,8 +1,8 @@
 """What the streams of a clip are, without decoding them: how long, how large, how fine.
 
-ffmpeg lists the packets of a stream, a line each, in its format framecrc. They are read as they come, and one takes 25
-bytes, so that hours fit into memory. The listing is a process of its own: where decoding stops early, a listing by
-the same process would stop there too, and would not show what is missing.
+ffmpeg lists the packets of a stream in its format framecrc. They are read as they come, 25 bytes each, so that hours
+fit into memory. The listing is a process of its own: where decoding stops early, a listing by the same process would
+stop there too, and would not show what is missing.
 """
 
 import re
@@ -10,7 +10,6 @@ from array import array
 from collections import defaultdict
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import NamedTuple
 
 import numpy as np
 
@@ -73,33 +72,26 @@ class SoundStream:
     packets: Packets = field(repr=False)
 
 
-class Probe(NamedTuple):
-    """The streams of a clip that are used."""
-
-    video: VideoStream | None
-    sound: SoundStream | None
-    missing: dict  # why one is None: {"image" or "audio": reason}
-
-
 def probe(video):
-    """Read both streams of the file `video` through, undecoded, by one ffmpeg: `Probe`.
+    """Read both streams of the file `video` through, undecoded, by one ffmpeg.
 
-    Only if that finds damage is each stream read once more by itself, to see which of them can be used.
+    Returns (`VideoStream` or None, `SoundStream` or None, why one is None: {"image" or "audio": reason}).
+    Only if damage is found is each stream read once more by itself, to see which of them can be used.
     """
     # Opened once for each stream: a transport stream's clock starts with the first stream in use, as when decoding
     both = [*media.opening(video), *media.opening(video), "-map", "0:V:0?", "-map", "1:a:0?"]
     listed, ffmpeg = list_packets(["-xerror", *media.DESCRIBE, *both])
     found = {packets.facts["media_type"]: packets for packets in listed}
-    damaged, streams, missing = ffmpeg.found_damage, {}, {}
-    for kind in ("image", "audio"):
-        try:
-            if kind == "image":
-                streams[kind] = video_stream(video) if damaged else _as_video_stream(found.get("video"), ffmpeg.log)
-            else:
-                streams[kind] = sound_stream(video) if damaged else _as_sound_stream(found.get("audio"))
-        except BadClipError as reason:
-            missing[kind] = str(reason)
-    return Probe(streams.get("image"), streams.get("audio"), missing)
+    picture, sound, missing, damaged = None, None, {}, ffmpeg.found_damage
+    try:
+        picture = video_stream(video) if damaged else _as_video_stream(found.get("video"), ffmpeg.log)
+    except BadClipError as reason:
+        missing["image"] = str(reason)
+    try:
+        sound = sound_stream(video) if damaged else _as_sound_stream(found.get("audio"))
+    except BadClipError as reason:
+        missing["audio"] = str(reason)
+    return picture, sound, missing
 
 
 def video_stream(video):

@@ -64,10 +64,8 @@ def read(path):
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(
-            f"{path.absolute()} is missing: fetch it from www.vlfeat.org/matconvnet/models/vgg-face.mat "
-            f"({BYTES:,} bytes, MD5 {MD5})"
-        )
+        source = f"www.vlfeat.org/matconvnet/models/vgg-face.mat ({BYTES:,} bytes, MD5 {MD5})"
+        raise UserError(f"{path.absolute()} is missing: fetch it from {source}")
     checksum = md5(path)
     published = (path.stat().st_size, checksum) == (BYTES, MD5)
     if not published:
@@ -86,16 +84,10 @@ def read(path):
 def _parse_in_child(file):
     """`_parse` in a child process, so that a crash or a lack of memory does not end this one."""
     with tempfile.TemporaryFile() as arrays:  # has no name, so nothing is left of it however this process ends
-        child = subprocess.run(
-            READER,
-            stdin=file,
-            stdout=arrays,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="replace",
-            cwd=Path(__file__).parents[2],  # where Python finds the package
-            env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},  # each thread takes 40 MB of the memory limit
-        )
+        pipes = {"stdin": file, "stdout": arrays, "stderr": subprocess.PIPE, "text": True, "errors": "replace"}
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}  # each thread takes 40 MB of the memory limit
+        root = Path(__file__).parents[2]  # where Python finds the package
+        child = subprocess.run(READER, **pipes, cwd=root, env=environment)
         if child.returncode == 0:
             arrays.seek(0)
             with np.load(arrays, allow_pickle=False) as content:

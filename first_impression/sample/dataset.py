@@ -26,7 +26,7 @@ ANNOTATED = (*TRAITS[:-1], "interview", TRAITS[-1])  # the keys of ChaLearn's an
 def zips_of(splits):
     """The zips that hold the clips of {split: list of clips}: {path: list of clips}, in data/."""
     return {
-        Path("data") / f"{split.zip_prefix}{number:02d}.zip": clips[start : start + CLIPS_PER_ZIP]
+        Path("data") / f"{split.name}80_{number:02d}.zip": clips[start : start + CLIPS_PER_ZIP]
         for split, clips in splits.items()
         for number, start in enumerate(range(0, len(clips), CLIPS_PER_ZIP), 1)
     }

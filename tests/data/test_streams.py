@@ -80,18 +80,18 @@ def test_probe_finds_what_each_stream_gives_by_itself(folder, name, monkeypatch)
     sound = None if name == "mute.mp4" else sound_stream(name)
     started, popen = [], subprocess.Popen
     monkeypatch.setattr(subprocess, "Popen", lambda *a, **k: started.append(a) or popen(*a, **k))
-    found = probe(name)
+    found_video, found_sound, missing = probe(name)
     assert len(started) == 1
-    assert (comparable(found.video), comparable(found.sound)) == (comparable(video), comparable(sound))
-    assert found.missing == {"mute.mp4": {"audio": "no sound"}, "blind.wav": {"image": "no video stream"}}.get(name, {})
+    assert (comparable(found_video), comparable(found_sound)) == (comparable(video), comparable(sound))
+    assert missing == {"mute.mp4": {"audio": "no sound"}, "blind.wav": {"image": "no video stream"}}.get(name, {})
 
 
 def test_probe_finds_which_stream_is_damaged(folder):
     whole = make_clip("a.mp4", numbered(200), options=["-movflags", "+faststart"]).read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
-    found = probe("cut.mp4")
-    assert (found.video, found.sound, list(found.missing)) == (None, None, ["image", "audio"])
-    assert all(reason.startswith("cut short or damaged") for reason in found.missing.values())
+    found_video, found_sound, missing = probe("cut.mp4")
+    assert (found_video, found_sound, list(missing)) == (None, None, ["image", "audio"])
+    assert all(reason.startswith("cut short or damaged") for reason in missing.values())
     with pytest.raises(BadClipError) as reason:
         video_stream("cut.mp4")
-    assert str(reason.value) == found.missing["image"]
+    assert str(reason.value) == missing["image"]
