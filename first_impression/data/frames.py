@@ -79,7 +79,6 @@ def _list_frames(video):
     """The `Packets` of a clip's pictures, and which of them others may need for their decoding, bool [n].
 
     Only for H.264, and by an ffmpeg of version 6 or later, some are known not to be needed.
-    Raises `BadClipError` for a video that is cut short or has no pictures.
     """
     opened = ["-xerror", *media.opening(video), "-map", "0:V:0"]
     # The second copy of the stream lacks the frames that no other frame refers to

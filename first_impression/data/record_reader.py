@@ -41,8 +41,7 @@ class RecordSet:
     stats: list  # of the files, see checksums.stat_key
 
     @property
-    def size(self):
-        """The number of records."""
+    def size(self):  # in records
         return sum(self.counts)
 
     @property

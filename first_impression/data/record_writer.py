@@ -34,7 +34,7 @@ def paths_to_write(path, count, shard):
     paths = shard_paths(path, count)
     others = {file.name for file in files_here(path) if file not in paths}
     if others:
-        raise UserError(f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here; move it away or keep to it")
+        raise UserError(f"{name_some(others)}: a set of another NUM_SHARDS or SHARD is here: move it away or keep it")
     return paths[number - 1 : number] if shard else paths
 
 

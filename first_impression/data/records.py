@@ -1,15 +1,15 @@
 """TFRecords: the schema of image and audio records, and the table of contents beside each file.
 
-A record is a `tf.train.Example` of byte strings. The split's key ("train", "val") is part of the feature
-names: the original's habit, kept so that each reads the other's files.
+A record is a `tf.train.Example` of byte strings. The split's key ("train", "val") is part of the feature names: the
+original's habit, kept so that each reads the other's files.
 
     <key>/image   JPEG of one frame as it is on disk; or raw RGB, 224 x 224 x 3 uint8, as the original writes
     <key>/audio   79,534 x float32, little-endian, see audio.py; the reader takes the original's float64 too
     <key>/label   5 x float32, little-endian, in the order of chalearn.TRAITS
     <key>/video   clip name; the original's records have none
 
-Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves reading the records to know
-how many there are and of which clips. Records without it are read through instead.
+Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves reading the records to know how many
+there are and of which clips. Records without it are read through instead.
 """
 
 import json
@@ -36,7 +36,7 @@ def files_here(path):
 
 
 def table_path(path):
-    """The table of contents of the record file `path`."""
+    """The path of a record file's table of contents."""
     return path.with_name(f"{path.name}.json")
 
 

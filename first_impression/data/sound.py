@@ -38,7 +38,7 @@ def extract_sound(video, wav):
     # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
     limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
     arguments = [*media.DESCRIBE, *media.opening(video), *STEREO, *limit]
-    ffmpeg = media.stream(arguments, lambda stream: _write_wav(stream, wav))
+    ffmpeg = media.stream(arguments, lambda pcm: _write_wav(pcm, wav))
     _refuse_short(ffmpeg, ffmpeg.taken, LONGEST_SOUND, lambda: sound_stream(video))
 
 

@@ -137,10 +137,7 @@ def _refuse_empty(packets, name):
 
 
 def list_packets(arguments):
-    """The packets of each stream that these arguments of ffmpeg map: ([`Packets`], the ended `Streaming`).
-
-    There are none of a stream that ffmpeg did not find. Raises as `media.streaming` does.
-    """
+    """([`Packets`] of each stream that these arguments of ffmpeg map and it finds, the ended `Streaming`)."""
     facts, columns = defaultdict(dict), defaultdict(lambda: [array(kind) for kind in "qqqb"])
     with media.streaming([*arguments, *LISTING]) as ffmpeg:
         for line in ffmpeg.stdout:

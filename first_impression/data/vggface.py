@@ -120,10 +120,9 @@ def _main():
 
 
 def _parse(file):
-    """The arrays in an open MAT file, by name.
+    """{name: array} of an open MAT file, as `_parse_in_child` hands them over.
 
-    They are "<name>_kernel" (float32 [3, 3, in, out]) and "<name>_bias" (float32 [out]) of each convolution,
-    "mean_colour" (float64 [3], RGB, 0..255; or [0] where the file has none) and "note" (a text).
+    Those of a convolution are "<name>_kernel" and "<name>_bias"; "mean_colour" is empty where the file has none.
     Raises `UserError`, without the file's name, for other contents, and whatever SciPy raises for a damaged file.
     """
     root = loadmat(file, simplify_cells=True, variable_names=["layers", "meta", "normalization", "net"])
