@@ -1,8 +1,7 @@
 """A published folder from wherever it is: a folder, a zip of one, or the address of its manifest.
 
 What comes from an address or a zip is kept in the user's cache folder, under the SHA-256 of the address or of the zip's
-manifest. manifest.json is written there last: a folder that has one is complete, and is used without the network. A
-fetch that was interrupted is resumed with the file in which it was.
+manifest. manifest.json is written there last: a folder that has one is complete, and is used without the network.
 """
 
 import hashlib
@@ -37,8 +36,8 @@ REASONS = {  # the more specific errors first: they are ConnectionErrors too
 def published_folder(place):
     """The folder with the runs at `place`: a folder as it is, else one in the cache; a `Path`.
 
-    Raises `UserError` for a zip or an address that is not of a published folder or cannot be fetched, and for files
-    other than those that the manifest names.
+    Raises `UserError` for a zip or an address that is not of a published folder or cannot be fetched, and for a file
+    that is not the one the manifest names.
     """
     if "://" in str(place):
         return _from_address(str(place))
@@ -79,9 +78,9 @@ def _from_zip(path):
 
 
 def _fill(folder, content, where, chunks_of):
-    """Put the models that the manifest `content` (bytes) names into `folder`, then the manifest.
+    """Put the models that the manifest `content` (bytes) names into `folder`, each from `chunks_of(name)`; then itself.
 
-    `chunks_of(name)` yields the bytes of a file in pieces. `where` says in messages where the manifest comes from.
+    Models that are there already, since a fetch was interrupted, are not fetched again.
     """
     models = manifest.models_of(manifest.parse(content, where))
     size = sum(model["bytes"] for model in models.values())
@@ -90,15 +89,14 @@ def _fill(folder, content, where, chunks_of):
     print(f"{where}: copying {len(models)} files, {size / 1e6:,.1f} MB, to {folder}")
     with files.locked(folder.with_suffix(".lock"), f"a fetch of {where}"):
         for name, model in models.items():
-            _fetch(folder / name, model, f"{where}: {name}", chunks_of(name))
+            path = folder / name
+            if not path.exists() or files.sha256(path) != model["sha256"]:
+                _fetch(path, model, f"{where}: {name}", chunks_of(name))
         with files.whole_file(folder / manifest.NAME) as tmp:
             tmp.write_bytes(content)
 
 
 def _fetch(path, model, where, chunks):
-    """Write the `chunks` of the model, of {"bytes", "sha256"}, to `path`, unless it is there."""
-    if path.exists() and files.sha256(path) == model["sha256"]:
-        return
     with files.whole_file(path) as tmp:
         with open(tmp, "wb") as file, progress(model["bytes"], path.name, "B", unit_scale=True) as bar:
             for chunk in _bounded(chunks, model["bytes"], where):
@@ -119,8 +117,7 @@ def _bounded(chunks, most, where):
 
 def _unpack(archive, name):
     with archive.open(name) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+        yield from iter(lambda: file.read(CHUNK), b"")
 
 
 def _download(address):
@@ -128,7 +125,10 @@ def _download(address):
     for _ in range(MOST_REDIRECTS + 1):
         options = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT}
         try:
-            _refuse_unsafe(address)
+            parts = urlsplit(address)
+            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+                what = "only https:// addresses are taken, and http:// ones of this machine itself"
+                raise UserError(f"{address}: {what}")
             with requests.get(address, stream=True, allow_redirects=False, **options) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
@@ -139,10 +139,3 @@ def _download(address):
             reason = next((words for kind, words in REASONS.items() if isinstance(error, kind)), short_message(error))
             raise UserError(f"{address}: {reason}") from None
     raise UserError(f"{address}: redirected more than {MOST_REDIRECTS} times")
-
-
-def _refuse_unsafe(address):
-    """Raises `UserError` for an address other than https, or http on this very machine."""
-    parts = urlsplit(address)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise UserError(f"{address}: only https:// addresses are taken, and http:// ones of this machine itself")

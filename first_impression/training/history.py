@@ -11,10 +11,9 @@ NAMES = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}  
 
 
 def score(clips, predicted, true, label_mean):
-    """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}.
+    """Accuracies {"frame": as the original counts, "clip": as the paper does, "constant": of a guess}, each float [5].
 
-    By frame, as the original counts, and by clip, as the paper does, beside a guess that ignores the clip. Without
-    "frame" where each clip is one record, as for sound.
+    Without "frame" where each clip is one record, as for sound, and without "clip" where the records do not name them.
     """
     scores = {} if len(set(clips)) == len(clips) > 1 else {"frame": metrics.accuracy(predicted, true)}
     if len(clips) and all(clips):
@@ -34,10 +33,7 @@ def row(epoch, loss, scores):
 
 
 def write(folder, state, board):
-    """Write history.csv and curves.png into `folder`, and the last epoch's scores to `board`.
-
-    `state` is the `checkpoint.TrainingState`, `board` a `tf.summary` writer.
-    """
+    """Write history.csv and curves.png of a `TrainingState`, and the last epoch's scores to a `tf.summary` writer."""
     import tensorflow as tf
 
     from first_impression.evaluation import plots  # here, since Matplotlib takes seconds

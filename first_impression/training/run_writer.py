@@ -12,17 +12,25 @@ from first_impression.training import checkpoint, history, saved_models
 def open_run(folder, writes):
     """The `RunWriter` of the run in `folder`; a second training is kept out in the block.
 
-    A worker that does not write, since another one does, gets a `NoWriter`.
+    A worker that does not write, since another one does, gets a `NoWriter`. Where nothing came of the run, not even the
+    folder above it stays.
     """
     if not writes:
         yield NoWriter()
         return
-    with checkpoint.lock(folder):
-        yield RunWriter(folder)
+    runs = folder.parent
+    new = not runs.exists()
+    try:
+        with files.locked(runs / f".{folder.name}.lock", f"a training of {folder}"):
+            yield RunWriter(folder)
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # it holds a run
+                runs.rmdir()
 
 
 class RunWriter:
-    """Writes one run's files, from what `begin` is given."""
+    """Writes one run's files, from what `begin` is given. A weight that is not finite raises `UserError`."""
 
     def __init__(self, folder):
         self._folder = folder
@@ -41,16 +49,21 @@ class RunWriter:
         files.remove(self._folder / saved_models.FINAL)
 
     def save_checkpoint(self):
-        """Write what a stopped training resumes from. Raises `UserError` where a weight is not finite."""
+        """Write what a stopped training resumes from."""
         checkpoint.save(self._folder, self._model, self._optimizer, self._state)
 
     def end_epoch(self, keep, made_from):
-        """Write the history, the curves and a checkpoint; and the epoch's model, if it is to `keep` or the best so far.
+        """Write the history, the curves, a checkpoint, and the epoch's model if it is to `keep` or the best so far.
 
-        `made_from` is noted beside the model. Raises `UserError` where a weight is not finite.
+        `made_from` is noted beside the model.
         """
+        rows = self._state.history
         history.write(self._folder, self._state, self._board)
-        saved_models.save_epoch(self._model, self._folder, self._state.history, keep, made_from)
+        if keep:
+            saved_models.save(self._model, self._folder / f"epoch-{self._state.epoch}.keras", made_from)
+        by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy
+        if max(rows, key=lambda row: row[by]) is rows[-1]:  # the first of equals wins
+            saved_models.save(self._model, self._folder / saved_models.BEST, made_from)
         self.save_checkpoint()
 
     def finish(self, made_from):
@@ -61,7 +74,7 @@ class RunWriter:
 
     @functools.cached_property
     def _board(self):
-        """The run's TensorBoard log, a `tf.summary` writer, which makes its file at once."""
+        # of TensorBoard; makes its file at once
         import tensorflow as tf
 
         return tf.summary.create_file_writer(str(self._folder / "logs"))

@@ -139,9 +139,8 @@ class PublishedRun(Run):
             named = self.published["files"][f"{self.name}/{file.name}"]
             found[file], sha256 = digests(file, "md5", "sha256")
             if file.stat().st_size != named["bytes"] or sha256 != named["sha256"]:
-                raise UserError(
-                    f"{file} is not the file that {manifest.NAME} names (its SHA-256 differs): fetch the folder again"
-                )
+                what = f"{file} is not the file that {manifest.NAME} names (its SHA-256 differs)"
+                raise UserError(f"{what}: fetch the folder again")
         return found
 
     @property
@@ -161,22 +160,19 @@ class PublishedRun(Run):
         return {names[known] for known in names.keys() & set(self._about["training"]["names"])}
 
     def other_training(self, labels):
-        known = len(self.trained_on(labels))
-        if self.training_clips == known == len(labels):
+        clips, known = self.training_clips, len(self.trained_on(labels))
+        if clips == known == len(labels):
             return ""
-        return (
-            f"it was trained on {counted(self.training_clips, 'clip')}, the baselines know {len(labels):,}, "
-            f"of which {known:,} are its own"
-        )
+        known_labels = f"{len(labels):,}, of which {known:,} are its own"
+        return f"it was trained on {counted(clips, 'clip')}, the baselines know {known_labels}"
 
 
 def find_runs(folder, models="", epochs=""):
     """The trained runs in `folder`, or those that `models` names, with commas between: a list of `Run`.
 
-    A folder that publish.py has made holds the runs that its manifest names. `epochs`, a text that `epochs_rule` takes,
-    chooses the models of each run. Without `models`, runs whose training has not ended are named in a printed line.
-    Raises `UserError` where there is none, where a run or a model of the chosen epochs is missing, and for epochs of
-    published runs, whose publisher has chosen them.
+    `epochs`, a text that `epochs_rule` takes, chooses the models of each. Without `models`, the names of runs whose
+    training has not ended are printed. Raises `UserError` where there is none, where a run or a model of the chosen
+    epochs is missing, and for epochs of published runs, whose publisher has chosen them.
     """
     published = manifest.read(folder)
     trained = sorted(published["runs"] if published else (path.parent.name for path in folder.glob(f"*/{FINAL}")))
@@ -189,8 +185,7 @@ def find_runs(folder, models="", epochs=""):
     if unfinished and not models:
         print(f"{folder}: skipped, since their training has not ended: {name_some(unfinished)}")
     wanted = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or trained
-    missing = [name for name in wanted if name not in trained]
-    if missing:
+    if missing := [name for name in wanted if name not in trained]:
         raise UserError(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
     if published and epochs:
         raise UserError(f"EPOCHS = {epochs!r}: {folder} is published, with the epochs that its publisher chose")
