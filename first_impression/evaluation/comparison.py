@@ -60,21 +60,19 @@ def read_reference(split, annotation, training, resamples, seed):
 
 def score(answers, reference):
     """All scores of `answers`, {clip: [5]}, beside the baselines': {group: {..}}."""
-    return {group: _score_group(answers, clips, reference) for group, clips in reference.groups(answers).items()}
-
-
-def _score_group(answers, clips, reference):
-    of_baselines = reference.baselines(clips)
-    sides = _Sides([_rows(answers, clips), *of_baselines.values()], clips, reference)
-    beside = {
-        name: {"scores": sides.scores(number), "differences": sides.differences(0, number)}
-        for number, name in enumerate(of_baselines, 1)
-    }
-    # Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval
-    lows = [baseline["differences"]["accuracy"]["mean"]["low"] for baseline in beside.values()]
-    beats = min(lows) > 0 if lows and np.isfinite(lows).all() else None
-    about = {"clips": len(clips), "sources": sides.sources, "scores": sides.scores(0)}
-    return about | {"baselines": beside, "beats_baselines": beats}
+    result = {}
+    for group, clips in reference.groups(answers).items():
+        of_baselines = reference.baselines(clips)
+        sides = _Sides([_rows(answers, clips), *of_baselines.values()], clips, reference)
+        result[group] = {"clips": len(clips), "sources": sides.sources, "scores": sides.scores(0)}
+        beside = result[group]["baselines"] = {
+            name: {"scores": sides.scores(number), "differences": sides.differences(0, number)}
+            for number, name in enumerate(of_baselines, 1)
+        }
+        # Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval
+        lows = [baseline["differences"]["accuracy"]["mean"]["low"] for baseline in beside.values()]
+        result[group]["beats_baselines"] = min(lows) > 0 if lows and np.isfinite(lows).all() else None
+    return result
 
 
 def compare(first, second, reference):
@@ -99,25 +97,26 @@ class _Sides:
 
     def scores(self, number):
         """{score: {"mean" and each trait: {"value", "low", "high"}}} of one of the answers."""
-        return self._estimates(lambda scores: scores[..., number, :])
+        return {name: _estimate(*both) for name, both in self._of(number).items()}
 
     def differences(self, first, second):
         """The same of a difference. Paired: both answers are scored on the same resamples."""
-        return self._estimates(lambda scores: scores[..., first, :] - scores[..., second, :])
+        others = self._of(second)
+        return {name: _estimate(*map(np.subtract, both, others[name])) for name, both in self._of(first).items()}
 
-    def _estimates(self, select):
-        estimates = {}
-        for name, scores in self._scores.items():
-            values = metrics.with_mean(select(scores))
-            bounds = bootstrap.interval(metrics.with_mean(select(self._resampled[name])))
-            numbers = np.stack([values, *bounds], axis=1).tolist()  # a row of three for each column
-            rows = [dict(zip(("value", "low", "high"), row, strict=True)) for row in numbers]
-            estimates[name] = dict(zip(metrics.COLUMNS, rows, strict=True))
-        return estimates
+    def _of(self, number):
+        return {name: (scores[number], self._resampled[name][:, number]) for name, scores in self._scores.items()}
 
 
 def _rows(answers, clips):
     return np.array([answers[clip] for clip in clips], np.float64)
+
+
+def _estimate(values, resampled):
+    """{"mean" and each trait: {"value", "low", "high"}} of values [5] and what they are on resamples [n, 5]."""
+    low, high = bootstrap.interval(metrics.with_mean(resampled))
+    columns = zip(metrics.COLUMNS, metrics.with_mean(values), low, high, strict=True)
+    return {name: {"value": float(at), "low": float(least), "high": float(most)} for name, at, least, most in columns}
 
 
 def runs_by_seed(settings):

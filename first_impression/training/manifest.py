@@ -85,16 +85,11 @@ def models_of(manifest):
 
 def about_training(labels, salt):
     """What a manifest says of a run's training labels, {clip: [5]}: no label, and no name."""
-    quantiles = dict(zip(TRAITS, quantiles_of(labels).T.tolist(), strict=True))
+    values = np.empty((0, len(TRAITS)))
+    if labels:
+        values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)
+    quantiles = dict(zip(TRAITS, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
     return {"clips": len(labels), "quantiles": quantiles, "salt": salt, "names": sorted(hashed(labels, salt))}
-
-
-def quantiles_of(labels):
-    """The quantiles of each trait's labels, {clip: [5]}: float64 [QUANTILES, 5]; no rows where there is no clip."""
-    if not labels:
-        return np.empty((0, len(TRAITS)))
-    values = np.array(list(labels.values()), np.float64)
-    return np.quantile(values, np.linspace(0, 1, QUANTILES), axis=0).round(QUANTILE_DECIMALS)
 
 
 def hashed(clips, salt):

@@ -98,19 +98,25 @@ class Run:
         file = self.folder / saved_models.TRAINING_LABELS
         return label_table.read(file).values if file.exists() else {}
 
+    @cached_property
+    def training(self):
+        """What is known of the training clips: a dict as `manifest.about_training` gives."""
+        return manifest.about_training(self.training_labels, salt="")
+
     @property
     def training_clips(self):
         """The number of training clips; 0 where it is not known."""
-        return len(self.training_labels)
+        return self.training["clips"]
 
-    @cached_property
+    @property
     def quantiles(self):
         """The quantiles of the training labels: float64 [`manifest.QUANTILES`, 5]; no rows where they are not known."""
-        return manifest.quantiles_of(self.training_labels)
+        return np.array([self.training["quantiles"][trait] for trait in TRAITS], np.float64).T
 
     def trained_on(self, clips):
         """Those of `clips` that the run was trained on: a set of names."""
-        return self.training_labels.keys() & set(clips)
+        names = manifest.hashed(clips, self.training["salt"])
+        return {names[known] for known in names.keys() & set(self.training["names"])}
 
     def other_training(self, labels):
         """How the training clips differ from those of `labels`, {clip: [5]}, in words; "" where they do not."""
@@ -148,16 +154,8 @@ class PublishedRun(Run):
         return self._about["settings"]
 
     @property
-    def training_clips(self):
-        return self._about["training"]["clips"]
-
-    @cached_property
-    def quantiles(self):
-        return np.array([self._about["training"]["quantiles"][trait] for trait in TRAITS]).T
-
-    def trained_on(self, clips):
-        names = manifest.hashed(clips, self._about["training"]["salt"])
-        return {names[known] for known in names.keys() & set(self._about["training"]["names"])}
+    def training(self):
+        return self._about["training"]
 
     def other_training(self, labels):
         clips, known = self.training_clips, len(self.trained_on(labels))
