@@ -1,4 +1,4 @@
-"""The four models of the paper, and the loader of the VGG-Face weights.
+"""The four models of the paper, and the loaders of their first weights.
 
 "Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops): the
 Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound.
@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from first_impression.common.errors import UserError, is_machine_fault, short_message
+from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import md5
 from first_impression.data import vggface
 from first_impression.data.audio import FEATURES
@@ -108,12 +108,10 @@ def load_resnet(model, path):
     if not Path(path).exists():
         raise UserError(f"{Path(path).absolute()} is missing: name Keras's ResNet-50 file without the top (notop.h5)")
     body = keras.Model(model.input, model.get_layer("avg_pool").output)
-    try:
+    with damage_as_user_error(
+        f"{path} does not hold ResNet-50's weights without the top", "name Keras's notop.h5 file"
+    ):
         body.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
-        if is_machine_fault(error):
-            raise
-        raise UserError(f"{path} does not hold ResNet-50's weights without the top: {short_message(error)}") from None
     # Keras made these weights for colours in the order blue, green, red: turn the kernel that sees them
     kernel, *bias = body.get_layer("conv1_conv").get_weights()
     body.get_layer("conv1_conv").set_weights([kernel[:, :, ::-1], *bias])

@@ -57,13 +57,9 @@ def read_reports(folder):
 
 
 def cautions(split, report, runs):
-    """Why our scores cannot be compared with the published ones: a list of texts, empty where they can.
-
-    `report` is the dict of docs/scores.md, `runs` a list of `Run`.
-    """
+    """Why our scores cannot be compared with the published ones: a list of texts, empty where they can."""
     found, names = [], [run.name for run in runs]
-    annotation = Path(report["annotation"])
-    expected = published.ANNOTATIONS.get(split)
+    annotation, expected = Path(report["annotation"]), published.ANNOTATIONS.get(split)
     if expected and not (annotation.exists() and files.md5(annotation) == expected):
         found.append(f"{annotation} is not ChaLearn's annotation file of this split")
     found += [f"{name} was not scored" for name in (*names, fusion.NAME) if name not in report["models"]]

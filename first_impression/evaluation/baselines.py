@@ -14,10 +14,9 @@ def constant_guess(clips, training_labels):
 
 
 def same_source_lookup(clips, training_labels, sources=None):
-    """Answer the mean label of the training clips of the same source, else of all: float64 [clips, 5].
+    """Answer the mean label of the other training clips of the same source, else of all others: float64 [clips, 5].
 
-    A clip that is itself a training clip is not answered from its own label; nan where there is no other. `sources` is
-    {clip: source} for clips whose names do not give it.
+    nan where there is no other. `sources` is {clip: source} for clips whose names do not give it.
     """
     clips_by_source = {}
     for clip, source in zip(training_labels, sources_of(training_labels, sources), strict=True):

@@ -51,10 +51,9 @@ def _members_of(models, named):
 
 
 def fuse(predictions, weights):
-    """The weighted mean of several models' answers, for every clip that any of them knows.
+    """The weighted mean of several models' `predictions`, each {clip: [5]}, with a weight each: {clip: float64 [5]}.
 
-    `predictions`: one {clip: [5]} per model, `weights`: one number each. A clip that a model does not know (one
-    without sound, say) is the mean of the others. The result is {clip: float64 [5]}.
+    A clip that a model does not know (one without sound, say) is the mean of the others.
     """
     known = {}
     for answers, weight in zip(predictions, weights, strict=True):

@@ -26,8 +26,7 @@ ANNOTATIONS = {"validation": "9af44c3046278076d1df055e44f29934"}
 def table(split, report, models):
     """Our accuracies beside the published ones and the baselines', as text.
 
-    `report` is what evaluate.py has found of this split (docs/scores.md), `models` are the names of the runs; those
-    that were not scored have a row that says so.
+    `report` is the dict of docs/scores.md for this split, `models` are the names of runs, scored or not.
     """
     rows = []
     for name in (*models, fusion.NAME):

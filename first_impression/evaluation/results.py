@@ -1,7 +1,4 @@
-"""The results of evaluate.py: answers and scores, and the files that they are written to.
-
-The report of all scores is one dict that JSON can hold; docs/scores.md describes it.
-"""
+"""The results of evaluate.py: answers, the report of all scores, a dict as in docs/scores.md, and their files."""
 
 import itertools
 from dataclasses import dataclass, field

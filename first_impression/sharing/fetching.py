@@ -46,13 +46,13 @@ def published_folder(place):
     return Path(place)
 
 
-def cache():
-    """The folder for what is fetched."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("first-impression", appauthor=False))
+def _cached(key):
+    cache = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("first-impression", appauthor=False)
+    return Path(cache) / hashlib.sha256(key).hexdigest()
 
 
 def _from_address(address):
-    folder = cache() / hashlib.sha256(address.encode()).hexdigest()
+    folder = _cached(address.encode())
     if (folder / manifest.NAME).exists():
         print(f"{address}: from {folder}; to fetch it again, delete that folder")
     else:
@@ -71,7 +71,7 @@ def _from_zip(path):
             raise ValueError(f"it has {len(found)} files named {manifest.NAME}")
         root = found[0].removesuffix(manifest.NAME)
         content = b"".join(_bounded(_unpack(archive, found[0]), manifest.MOST_BYTES, path))
-        folder = cache() / hashlib.sha256(content).hexdigest()
+        folder = _cached(content)
         if not (folder / manifest.NAME).exists():
             _fill(folder, content, path, lambda name: _unpack(archive, root + name))
     return folder
@@ -82,7 +82,8 @@ def _fill(folder, content, where, chunks_of):
 
     Models that are there already, since a fetch was interrupted, are not fetched again.
     """
-    models = manifest.models_of(manifest.parse(content, where))
+    about = manifest.parse(content, where)
+    models = {name: about["files"][name] for run in about["runs"].values() for name in run["files"]}  # no .onnx
     size = sum(model["bytes"] for model in models.values())
     if size > MOST_BYTES:
         raise UserError(f"{where}: its files have {size / 1e9:,.1f} GB, more than any models of this project")

@@ -22,9 +22,8 @@ PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WE
 
 
 def copy_models(run, folder, with_onnx=False):
-    """Copy the models of a `Run` into a new `folder`, as ONNX files too on request.
+    """Copy the models of a `Run` into a new `folder`; on request as ONNX files too, which take and give float32.
 
-    An ONNX file takes inputs float32 [n, ...] as the Keras model does, and gives traits float32 [n, 5].
     Raises `UserError` for a file that is not a model of train.py's, or not as that wrote it.
     """
     folder.mkdir()
@@ -36,9 +35,9 @@ def copy_models(run, folder, with_onnx=False):
 
 
 def describe(folder, runs, epochs, license):
-    """The manifest of a `folder` that has the models of the `runs`, a list of `Run`: a dict as in training/manifest.py.
+    """The manifest of a `folder` that has the models of the `runs`, a list of `Run`, of the chosen `epochs`: a dict.
 
-    `epochs` are those that were chosen. Raises `UserError` for a run without settings.json.
+    Raises `UserError` for a run without settings.json.
     """
     note = 'A high "neuroticism" means emotionally stable, as in the dataset.'
     about = {"schema": manifest.SCHEMA, "license": license, "traits": list(TRAITS), "note": note}

@@ -43,7 +43,7 @@ def save(folder, model, optimizer, state):
 
 
 def load(folder, make_optimizer):
-    """(model, optimizer, state) as `save` was given them. `make_optimizer(model)` builds the optimizer.
+    """(model, optimizer, state) as `save` was given them; `make_optimizer(model)` builds the optimizer.
 
     Raises `UserError` for a damaged checkpoint, and for one of another model or optimizer.
     """
@@ -61,10 +61,7 @@ def load(folder, make_optimizer):
 
 
 def read(folder):
-    """(the model's architecture as JSON, its and the optimizer's arrays by path, the `TrainingState`) of a run.
-
-    Raises `UserError` for a damaged checkpoint, and for a model of other parts than ours have.
-    """
+    """(architecture as JSON, {variable's path: array}, `TrainingState`); raises `UserError` for a damaged checkpoint."""
     file = folder / CHECKPOINT
     with damage_as_user_error(f"{file} is damaged", "train under another NAME, or move its folder away"):
         with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:

@@ -1,9 +1,7 @@
-"""What is reported after every epoch of a training: scores on the validation records, a table, curves."""
+"""The validation scores of an epoch, and its row in history.csv."""
 
 import numpy as np
-import pandas as pd
 
-from first_impression.common.files import whole_file
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics
 
@@ -30,20 +28,3 @@ def row(epoch, loss, scores):
         values[f"{by}_mean"] = float(np.mean(accuracies))
         values |= {f"{by}_{trait}": float(value) for trait, value in zip(TRAITS, accuracies, strict=True)}
     return values
-
-
-def write(folder, state, board):
-    """Write history.csv and curves.png of a `TrainingState`, and the last epoch's scores to a `tf.summary` writer."""
-    import tensorflow as tf
-
-    from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
-
-    with whole_file(folder / "history.csv") as tmp:
-        pd.DataFrame(state.history).to_csv(tmp, index=False)
-    title = f"{folder.name}, from {state.about['start']['words']}"
-    plots.draw_curves(folder / "curves.png", state.losses, state.history, title)
-    last = state.history[-1]
-    with board.as_default(step=last["epoch"]):
-        for name, value in last.items():
-            if name == "training_loss" or name.endswith("_mean"):
-                tf.summary.scalar(name, value)

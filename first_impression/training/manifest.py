@@ -78,13 +78,8 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} has no names of its training clips")
 
 
-def models_of(manifest):
-    """The files that this project opens: {name: {"bytes", "sha256"}}, those in other formats left out."""
-    return {name: manifest["files"][name] for run in manifest["runs"].values() for name in run["files"]}
-
-
 def about_training(labels, salt):
-    """What a manifest says of a run's training labels, {clip: [5]}: no label, and no name."""
+    """What a manifest says of a run's training labels, {clip: [5]}: a dict without any label or name."""
     values = np.empty((0, len(TRAITS)))
     if labels:
         values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)

@@ -58,8 +58,7 @@ def open_whole_zip(path):
 def check_architecture(config):
     """Raises `ValueError` for a model of other parts than ours have, or with so many weights that they fill the memory.
 
-    `config` is Keras's configuration of the model, a dict. Keras instantiates whatever class of its own a configuration
-    names, and not all of them are safe with a foreign file.
+    Keras instantiates whatever class of its own the `config`, a dict, names; not all are safe with a foreign file.
     """
     outputs, widest, joined, rest = 0, 1, 1, [config]
     while rest:

@@ -1,11 +1,12 @@
 """Everything that a training writes into its run's folder. Of several workers only the first writes."""
 
 import contextlib
-import functools
+
+import pandas as pd
 
 from first_impression.common import files
 from first_impression.evaluation import predictions
-from first_impression.training import checkpoint, history, saved_models
+from first_impression.training import checkpoint, saved_models
 
 
 @contextlib.contextmanager
@@ -33,13 +34,10 @@ class RunWriter:
     """Writes one run's files, from what `begin` is given. A weight that is not finite raises `UserError`."""
 
     def __init__(self, folder):
-        self._folder = folder
+        self._folder, self._board = folder, None
 
     def begin(self, model, optimizer, state, labels):
-        """Note how and on what `model` is trained: settings.json and training_labels.csv.
-
-        `state` is the `checkpoint.TrainingState`, `labels` are those of the training clips, {clip: float [5]}.
-        """
+        """Note how and on what `model` is trained: settings.json, and the training `labels`, {clip: float [5]}."""
         self._model, self._optimizer, self._state = model, optimizer, state
         files.write_json(self._folder / "settings.json", state.about)
         predictions.write_csv(self._folder / saved_models.TRAINING_LABELS, labels)
@@ -58,7 +56,7 @@ class RunWriter:
         `made_from` is noted beside the model.
         """
         rows = self._state.history
-        history.write(self._folder, self._state, self._board)
+        self._write_history(rows, f"{self._folder.name}, from {self._state.about['start']['words']}")
         if keep:
             saved_models.save(self._model, self._folder / f"epoch-{self._state.epoch}.keras", made_from)
         by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy
@@ -72,12 +70,19 @@ class RunWriter:
             saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
         saved_models.verify(self._folder, files.listed(self._folder, "[!.]*.keras"))
 
-    @functools.cached_property
-    def _board(self):
-        # of TensorBoard; makes its file at once
+    def _write_history(self, rows, title):
         import tensorflow as tf
 
-        return tf.summary.create_file_writer(str(self._folder / "logs"))
+        from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
+
+        with files.whole_file(self._folder / "history.csv") as tmp:
+            pd.DataFrame(rows).to_csv(tmp, index=False)
+        plots.draw_curves(self._folder / "curves.png", self._state.losses, rows, title)
+        self._board = self._board or tf.summary.create_file_writer(str(self._folder / "logs"))  # makes its file at once
+        with self._board.as_default(step=rows[-1]["epoch"]):
+            for name, value in rows[-1].items():
+                if name == "training_loss" or name.endswith("_mean"):
+                    tf.summary.scalar(name, value)
 
 
 class NoWriter:

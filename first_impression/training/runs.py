@@ -31,10 +31,7 @@ class Run:
 
     @property
     def files(self):
-        """The models of the chosen epochs: paths.
-
-        "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs.
-        """
+        """The paths of the models of the chosen epochs: "" the last, "best" in validation, "1,2" after these."""
         numbered = [f"epoch-{number.strip()}.keras" for number in self.epochs.split(",")]
         return [self.folder / name for name in {"": [FINAL], "best": [BEST]}.get(self.epochs, numbered)]
 
@@ -53,10 +50,7 @@ class Run:
 
     @property
     def networks(self):
-        """The models in `files`, each a `keras.Model`. Loading them takes seconds.
-
-        Raises `UserError` as `md5s` and `opening.load_model` do.
-        """
+        """The models in `files`, each a `keras.Model`, loaded in seconds. Raises as `md5s` and `load_model` do."""
         return self._loaded[0]
 
     def network(self, inputs, training=False):

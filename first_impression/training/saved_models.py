@@ -2,8 +2,6 @@
 
 The record of a run, models.json beside its models, is {file name: {"md5", "made_from"}} of each as training wrote it
 last: a model that was damaged since, or has another's place, is recognised by it, in a copy of the folder as well.
-
-Keras is imported where it is needed, since that takes seconds.
 """
 
 import json
@@ -24,9 +22,9 @@ TRAINING_LABELS = "training_labels.csv"
 
 
 def save(model, path, made_from):
-    """Write a whole model, architecture and weights, for use anywhere, in float32, whatever it was trained in.
+    """Write a model in float32, whatever it was trained in, and put `made_from`, a dict for JSON, on record.
 
-    `made_from`, a dict that JSON can hold, is put on record. Raises `UserError` where a weight is not finite.
+    Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
@@ -78,7 +76,7 @@ def nonfinite(model):
 
 def in_float32(model):
     """`model` itself where all its layers calculate in float32, else a copy in which they do."""
-    import keras
+    import keras  # here, since it takes seconds
 
     if all(layer.dtype_policy.name == "float32" for layer in model.layers):
         return model
