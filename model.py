@@ -108,9 +108,7 @@ def load_resnet(model, path):
     if not Path(path).exists():
         raise UserError(f"{Path(path).absolute()} is missing: name Keras's ResNet-50 file without the top (notop.h5)")
     body = keras.Model(model.input, model.get_layer("avg_pool").output)
-    with damage_as_user_error(
-        f"{path} does not hold ResNet-50's weights without the top", "name Keras's notop.h5 file"
-    ):
+    with damage_as_user_error(f"{path} does not hold ResNet-50's weights without the top", "name Keras's notop.h5"):
         body.load_weights(path)
     # Keras made these weights for colours in the order blue, green, red: turn the kernel that sees them
     kernel, *bias = body.get_layer("conv1_conv").get_weights()

@@ -34,7 +34,7 @@ def terms(predicted, true):
 def scores(means):
     """Every score, {name: [..., 5]}, of the means of `terms` over clips [..., 7, 5].
 
-    nan are: R2 where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
+    R2 is nan where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
     """
     absolute, squared, p, t, pp, tt, pt = np.moveaxis(means, -2, 0)
     variance, variance_true, covariance = _no_rounding(pp - p**2), _no_rounding(tt - t**2), pt - p * t

@@ -78,7 +78,7 @@ def _from_zip(path):
 
 
 def _fill(folder, content, where, chunks_of):
-    """Put the models that the manifest `content` (bytes) names into `folder`, each from `chunks_of(name)`; then itself.
+    """Put the models that a manifest names into `folder`, each from `chunks_of(name)`; then its bytes, `content`.
 
     Models that are there already, since a fetch was interrupted, are not fetched again.
     """

@@ -61,7 +61,7 @@ def load(folder, make_optimizer):
 
 
 def read(folder):
-    """(architecture as JSON, {variable's path: array}, `TrainingState`); raises `UserError` for a damaged checkpoint."""
+    """(the model as JSON, {variable's path: array}, `TrainingState`). Raises `UserError` for a damaged checkpoint."""
     file = folder / CHECKPOINT
     with damage_as_user_error(f"{file} is damaged", "train under another NAME, or move its folder away"):
         with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:

@@ -31,7 +31,7 @@ class Run:
 
     @property
     def files(self):
-        """The paths of the models of the chosen epochs: "" the last, "best" in validation, "1,2" after these."""
+        """The paths of the models of the chosen epochs: "" the last, "best" in validation, "1,2" those two."""
         numbered = [f"epoch-{number.strip()}.keras" for number in self.epochs.split(",")]
         return [self.folder / name for name in {"": [FINAL], "best": [BEST]}.get(self.epochs, numbered)]
 
@@ -50,7 +50,7 @@ class Run:
 
     @property
     def networks(self):
-        """The models in `files`, each a `keras.Model`, loaded in seconds. Raises as `md5s` and `load_model` do."""
+        """The models in `files`, each a `keras.Model`. Loading takes seconds, and raises as `md5s` and `load_model`."""
         return self._loaded[0]
 
     def network(self, inputs, training=False):
