@@ -1,4 +1,4 @@
-"""The four models of the paper, and the loader of the VGG-Face weights.
+"""The four models of the paper, and the loaders of their first weights.
 
 "Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops): the
 Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound.
@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 from keras import layers
 
-from first_impression.common.errors import UserError, is_machine_fault, short_message
+from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import md5
 from first_impression.data import vggface
 from first_impression.data.audio import FEATURES
@@ -29,10 +29,9 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
     """DAN ("dan", 14,719,813 parameters) or DAN+ ("dan_plus", 14,724,933), with random weights.
 
     From RGB images [batch, image_size, image_size, 3] with values 0..255 (float or uint8) to the five traits
-    [batch, 5] in (0, 1). Each described feature map is averaged and maximised over its places to 512 values
-    each, each L2-normalised; together they feed one dense layer. Its weights are drawn with `seed` from a normal
-    distribution of `head_stddev`, or from one that is cut at twice that, and its biases start at `head_bias`.
-    Only the convolutions follow Keras's dtype policy, all else is float32.
+    [batch, 5] in (0, 1). Each described map's mean and maximum over its places, 512 values each, are L2-normalised and
+    feed one dense layer. Its weights are drawn with `seed` from a normal distribution of `head_stddev`, or one cut at
+    twice that; its biases start at `head_bias`. The convolutions follow Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
     x = _minus(vggface.MEAN_COLOUR)(images)
@@ -42,13 +41,12 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
             filters = vggface.CONVOLUTIONS[conv][-1]
             x = maps[conv] = layers.Conv2D(filters, 3, padding="same", activation="relu", name=conv)(x)
         x = maps[f"pool{block}"] = layers.MaxPooling2D(2, name=f"pool{block}")(x)  # pool5: [batch, 7, 7, 512]
-    descriptors = [
-        layers.UnitNormalization(name=f"{source}_{pooling}_l2", dtype="float32")(
-            pool(name=f"{source}_{pooling}", dtype="float32")(maps[source])
-        )
-        for source in DESCRIBED[name]
-        for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D))
-    ]  # [batch, 512] each
+    descriptors = []  # [batch, 512] each
+    for source in DESCRIBED[name]:
+        for pooling, pool in (("average", layers.GlobalAveragePooling2D), ("max", layers.GlobalMaxPooling2D)):
+            pooled = pool(name=f"{source}_{pooling}", dtype="float32")(maps[source])
+            normalise = layers.UnitNormalization(name=f"{source}_{pooling}_l2", dtype="float32")
+            descriptors.append(normalise(pooled))
     traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
     return keras.Model(images, traits(layers.Concatenate(name="descriptors")(descriptors)), name=name)
 
@@ -76,19 +74,12 @@ def build_audio(mean, stddev, seed=None):
 
 
 def _minus(colour):
-    """The layer that subtracts a colour, RGB, 0..255."""
     return layers.Rescaling(1.0, offset=[-value for value in colour], name="minus_mean", dtype="float32")
 
 
 def _head(kernel_initializer, bias):
-    return layers.Dense(
-        len(TRAITS),
-        activation="sigmoid",
-        kernel_initializer=kernel_initializer,
-        bias_initializer=keras.initializers.Constant(bias),
-        dtype="float32",
-        name="traits",
-    )
+    start = {"kernel_initializer": kernel_initializer, "bias_initializer": keras.initializers.Constant(bias)}
+    return layers.Dense(len(TRAITS), activation="sigmoid", **start, dtype="float32", name="traits")
 
 
 def load_vggface(model, path):
@@ -117,12 +108,8 @@ def load_resnet(model, path):
     if not Path(path).exists():
         raise UserError(f"{Path(path).absolute()} is missing: name Keras's ResNet-50 file without the top (notop.h5)")
     body = keras.Model(model.input, model.get_layer("avg_pool").output)
-    try:
+    with damage_as_user_error(f"{path} does not hold ResNet-50's weights without the top", "name Keras's notop.h5"):
         body.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
-        if is_machine_fault(error):
-            raise
-        raise UserError(f"{path} does not hold ResNet-50's weights without the top: {short_message(error)}") from None
     # Keras made these weights for colours in the order blue, green, red: turn the kernel that sees them
     kernel, *bias = body.get_layer("conv1_conv").get_weights()
     body.get_layer("conv1_conv").set_weights([kernel[:, :, ::-1], *bias])

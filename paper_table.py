@@ -35,8 +35,8 @@ def main(settings):
         if found := cautions(split, report, runs):
             print("NOT comparable with the published scores:", *found, sep="\n  ")
     print("\nPublished:")
-    for known in published.PUBLISHED:
-        print(f"  {known.model} on {known.split}: {known.accuracy['mean']:.4f} ({known.source})")
+    for (model, split), (accuracy, source) in published.PUBLISHED.items():
+        print(f"  {model} on {split}: {accuracy['mean']:.4f} ({source})")
     print("  No number could be read of the paper's visual models alone.")
 
 
@@ -45,10 +45,9 @@ def read_reports(folder):
 
     Raises `UserError` where there is none, or a damaged one.
     """
-    paths = {split: folder / f"scores_{split}.json" for split in ("validation", "test")}
     reports = {}
-    for split, path in paths.items():
-        if path.exists():
+    for split in ("validation", "test"):
+        if (path := folder / f"scores_{split}.json").exists():
             with damage_as_user_error(f"{path} is damaged or not evaluate.py's", "run evaluate.py again"):
                 reports[split] = json.loads(path.read_text(encoding="utf-8"))
                 reports[split]["models"], reports[split]["annotation"]  # what is read of it
@@ -58,13 +57,9 @@ def read_reports(folder):
 
 
 def cautions(split, report, runs):
-    """Why our scores cannot be compared with the published ones: a list of texts, empty where they can.
-
-    `report` is the dict of docs/scores.md, `runs` a list of `Run`.
-    """
+    """Why our scores cannot be compared with the published ones: a list of texts, empty where they can."""
     found, names = [], [run.name for run in runs]
-    annotation = Path(report["annotation"])
-    expected = published.ANNOTATIONS.get(split)
+    annotation, expected = Path(report["annotation"]), published.ANNOTATIONS.get(split)
     if expected and not (annotation.exists() and files.md5(annotation) == expected):
         found.append(f"{annotation} is not ChaLearn's annotation file of this split")
     found += [f"{name} was not scored" for name in (*names, fusion.NAME) if name not in report["models"]]
@@ -77,12 +72,10 @@ def cautions(split, report, runs):
     for run in runs:
         if run.start["published"] is False:
             found.append(f"{run.name} did not start from published weights: {run.start['words']}")
-        constants = run.settings.get("constants", {})
-        recipe = RECIPES / f"{run.name}.py"
+        constants, recipe = run.settings.get("constants", {}), RECIPES / f"{run.name}.py"
         if recipe.exists() and constants:
             numbers = read_recipe(recipe, constants)
-            other = [f"{key} = {constants[key]!r}" for key, value in numbers.items() if constants[key] != value]
-            if other:
+            if other := [f"{key} = {constants[key]!r}" for key in numbers if constants[key] != numbers[key]]:
                 found.append(f"{run.name} was trained with {', '.join(other)}, not as recipes/{run.name}.py says")
     return found
 

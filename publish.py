@@ -24,11 +24,7 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 FORMAT = "keras"  # "onnx": the same models as ONNX files too, for programs without Keras (requirements-onnx.txt)
 TITLE = ""  # of the model card; "": the name of the folder TO
 
-RULES = {
-    "EPOCHS": epochs_rule,
-    "LICENSE": card.license_rule,
-    "FORMAT": rules.one_of("keras", "onnx"),
-}
+RULES = {"EPOCHS": epochs_rule, "LICENSE": card.license_rule, "FORMAT": rules.one_of("keras", "onnx")}
 
 
 def main(settings):
@@ -54,9 +50,8 @@ def main(settings):
         (tmp / "README.md").write_text(card.write(settings.TITLE or target.name, about, scores), encoding="utf-8")
     size = sum(file["bytes"] for file in about["files"].values())
     models = counted(len(about["files"]), "model")
-    print(f"{target}: {models}, {size / 1e6:,.1f} MB, {manifest.NAME} and README.md, the model card")
-    for line in card.cautions(about, scores):
-        print(f"  {line}")
+    summary = f"{target}: {models}, {size / 1e6:,.1f} MB, {manifest.NAME} and README.md, the model card"
+    print(summary, *card.cautions(about, scores), sep="\n  ")
 
 
 if __name__ == "__main__":

@@ -230,9 +230,8 @@ def train_epoch(devices, step, training, settings, state, save_checkpoint):
 
 def made_from(state):
     """What the model of the epochs so far was made from, as noted beside it."""
-    about, constants = state.about, state.about["constants"]
-    fixed = {name: value for name, value in constants.items() if name not in FREE_TO_CHANGE}
-    return {"epoch": state.epoch, "constants": fixed, "records": about["records"], "start": about["start"]}
+    fixed = {name: value for name, value in state.about["constants"].items() if name not in FREE_TO_CHANGE}
+    return {"epoch": state.epoch, "constants": fixed} | {name: state.about[name] for name in ("records", "start")}
 
 
 def run_name(settings):
@@ -247,30 +246,27 @@ def begin_or_resume(folder, settings, training, validation):
     """
     from first_impression.training import checkpoint, optimizers, saved_models
 
-    steps_per_epoch = math.ceil(training.size / settings.BATCH_SIZE)
+    def make_optimizer(model):
+        return optimizers.make_optimizer(settings, model, math.ceil(training.size / settings.BATCH_SIZE))
+
     records = {"training": training.fingerprint, "validation": validation.fingerprint}
-    if not checkpoint.path_in(folder).exists():
+    if not (folder / saved_models.CHECKPOINT).exists():
         if models := files.listed(folder, "[!.]*.keras"):
+            names = name_some(path.name for path in models)
             raise UserError(
-                f"{folder} holds models ({name_some(path.name for path in models)}) without the checkpoint of their "
-                "training, so it can be neither resumed nor begun: train under another NAME, or move them away"
+                f"{folder} holds models ({names}) without the checkpoint of their training, so it can be neither "
+                "resumed nor begun: train under another NAME, or move them away"
             )
         model, start = new_model(settings, training)
         model = number_format.in_format(model, number_format.choose(settings.MIXED_PRECISION))
         made_by = saved_models.made_by(number_format.format_of(model))
         about = {"records": records, "start": start, "made_by": made_by}
-        optimizer = optimizers.make_optimizer(settings, model, steps_per_epoch)
-        state = checkpoint.TrainingState(about=about)
+        optimizer, state = make_optimizer(model), checkpoint.TrainingState(about=about)
     else:
-        model, optimizer, state = checkpoint.load(
-            folder, lambda model: optimizers.make_optimizer(settings, model, steps_per_epoch)
-        )
-        other = [name for name, fingerprint in records.items() if state.about["records"][name] != fingerprint]
-        if other:
-            raise UserError(
-                f"{folder} was trained on other {' and '.join(other)} records: bring those back, or train under "
-                "another NAME"
-            )
+        model, optimizer, state = checkpoint.load(folder, make_optimizer)
+        if other := [name for name in records if state.about["records"][name] != records[name]]:
+            what = f"{folder} was trained on other {' and '.join(other)} records"
+            raise UserError(f"{what}: bring those back, or train under another NAME")
         refuse_other_constants(folder, state.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
     state.about |= {"recipe": settings.recipe, "constants": settings.constants()}
@@ -278,10 +274,9 @@ def begin_or_resume(folder, settings, training, validation):
 
 
 def new_model(settings, training):
-    """(a model with its first weights, what these are).
+    """(a model with its first weights, what these are: a dict as `model.load_vggface` gives).
 
-    The latter is a dict: "words"; the "file" they were read from and its "md5"; "published": whether they are the
-    published VGG-Face or ImageNet weights. The audio model starts from no file: its "published" is None.
+    The audio model starts from no file: its "published" is None.
     """
     from first_impression.data import batching
     from model import build_audio, build_model, build_resnet, load_resnet, load_vggface

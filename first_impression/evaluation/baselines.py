@@ -14,10 +14,9 @@ def constant_guess(clips, training_labels):
 
 
 def same_source_lookup(clips, training_labels, sources=None):
-    """Answer the mean label of the training clips of the same source, else of all: float64 [clips, 5].
+    """Answer the mean label of the other training clips of the same source, else of all others: float64 [clips, 5].
 
-    A clip that is itself a training clip is not answered from its own label; nan where there is no other. `sources` is
-    {clip: source} for clips whose names do not give it.
+    nan where there is no other. `sources` is {clip: source} for clips whose names do not give it.
     """
     clips_by_source = {}
     for clip, source in zip(training_labels, sources_of(training_labels, sources), strict=True):
@@ -43,10 +42,11 @@ def other_training(trained_on, training_labels):
     missing, more = training_labels.keys() - trained_on, trained_on.keys() - training_labels
     shared = trained_on.keys() & training_labels.keys()
     relabelled = [clip for clip in shared if not np.allclose(trained_on[clip], training_labels[clip], atol=1e-6)]
-    found = (
-        (missing, "without {} of those behind the baselines"),
-        (more, "on {} that the baselines do not know"),
-        (relabelled, "with other labels for {} than those behind the baselines"),
-    )
-    parts = [f"{words.format(counted(len(clips), 'clip'))} ({name_some(clips)})" for clips, words in found if clips]
+    found = {
+        "without {} of those behind the baselines": missing,
+        "on {} that the baselines do not know": more,
+        "with other labels for {} than those behind the baselines": relabelled,
+    }
+    found = {words.format(counted(len(clips), "clip")): name_some(clips) for words, clips in found.items() if clips}
+    parts = [f"{words} ({names})" for words, names in found.items()]
     return f"it was trained {'; '.join(parts)}" if parts else ""

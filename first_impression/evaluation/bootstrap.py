@@ -15,10 +15,10 @@ DRAWS_AT_A_TIME = 2**22  # 32 MB of numbers
 
 
 def resampled_means(terms, sources, resamples=1000, seed=0):
-    """Means over the clips of each of `resamples` draws of sources: float64 [resamples, ...]; nan for one source alone.
+    """Means of `terms` [clips, ...] over each draw of sources: float64 [resamples, ...]; nan for one source alone.
 
-    `terms` is [clips, ...], `sources` the source of each clip. The draws follow from the seed and the number of
-    sources, in their alphabetical order: what is drawn once stays comparable with what is drawn again.
+    `sources` is the source of each clip. The draws follow from the seed and the number of sources, in alphabetical
+    order: what is drawn once stays comparable with what is drawn again.
     """
     names, member = np.unique(sources, return_inverse=True)
     flat = np.column_stack([np.ones(len(terms)), np.reshape(terms, (len(terms), -1))])
@@ -37,10 +37,7 @@ def resampled_means(terms, sources, resamples=1000, seed=0):
 
 
 def interval(values):
-    """The bounds (low, high), each [...], between which 95 % of `values` [resamples, ...] lie.
-
-    Draws in which a score does not exist are left out; nan where it exists in none.
-    """
+    """The bounds (low, high), each [...], of 95 % of `values` [resamples, ...], nan left out; nan where all are nan."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
         return tuple(np.nanpercentile(values, PERCENTILES, axis=0))

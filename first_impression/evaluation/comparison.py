@@ -1,9 +1,4 @@
-"""Answers compared with labels, with the baselines and with each other. The dicts are those of docs/scores.md.
-
-reference = Reference(labels, training_labels)
-{name: score(answers, reference) for name, answers in models.items()}
-compare(models["dan"], models["audio"], reference)
-"""
+"""Answers compared with labels, with the baselines and with each other. The dicts are those of docs/scores.md."""
 
 from dataclasses import dataclass, field
 
@@ -27,10 +22,7 @@ class Reference:
     seed: int = 0
 
     def groups(self, clips):
-        """Those of `clips` that have a label, {group: sorted list}: all, and if there are any those of unseen sources.
-
-        A source is seen where a training clip is of it.
-        """
+        """Those of `clips` that have a label, {group: sorted list}: all, and those of no training source, if any."""
         clips = sorted(clip for clip in clips if clip in self.labels)
         groups = {ALL: clips}
         if self.training_labels:
@@ -68,23 +60,19 @@ def read_reference(split, annotation, training, resamples, seed):
 
 def score(answers, reference):
     """All scores of `answers`, {clip: [5]}, beside the baselines': {group: {..}}."""
-    return {group: _score_group(answers, clips, reference) for group, clips in reference.groups(answers).items()}
-
-
-def _score_group(answers, clips, reference):
-    of_baselines = reference.baselines(clips)
-    sides = _Sides([_rows(answers, clips), *of_baselines.values()], clips, reference)
-    beside = {
-        name: {"scores": sides.scores(number), "differences": sides.differences(0, number)}
-        for number, name in enumerate(of_baselines, 1)
-    }
-    return {
-        "clips": len(clips),
-        "sources": sides.sources,
-        "scores": sides.scores(0),
-        "baselines": beside,
-        "beats_baselines": _beats_all(beside),
-    }
+    result = {}
+    for group, clips in reference.groups(answers).items():
+        of_baselines = reference.baselines(clips)
+        sides = _Sides([_rows(answers, clips), *of_baselines.values()], clips, reference)
+        result[group] = {"clips": len(clips), "sources": sides.sources, "scores": sides.scores(0)}
+        beside = result[group]["baselines"] = {
+            name: {"scores": sides.scores(number), "differences": sides.differences(0, number)}
+            for number, name in enumerate(of_baselines, 1)
+        }
+        # Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval
+        lows = [baseline["differences"]["accuracy"]["mean"]["low"] for baseline in beside.values()]
+        result[group]["beats_baselines"] = min(lows) > 0 if lows and np.isfinite(lows).all() else None
+    return result
 
 
 def compare(first, second, reference):
@@ -109,18 +97,15 @@ class _Sides:
 
     def scores(self, number):
         """{score: {"mean" and each trait: {"value", "low", "high"}}} of one of the answers."""
-        return {
-            name: _estimate(values[number], self._resampled[name][:, number]) for name, values in self._scores.items()
-        }
+        return {name: _estimate(*both) for name, both in self._of(number).items()}
 
     def differences(self, first, second):
         """The same of a difference. Paired: both answers are scored on the same resamples."""
-        return {
-            name: _estimate(
-                values[first] - values[second], self._resampled[name][:, first] - self._resampled[name][:, second]
-            )
-            for name, values in self._scores.items()
-        }
+        others = self._of(second)
+        return {name: _estimate(*map(np.subtract, both, others[name])) for name, both in self._of(first).items()}
+
+    def _of(self, number):
+        return {name: (scores[number], self._resampled[name][:, number]) for name, scores in self._scores.items()}
 
 
 def _rows(answers, clips):
@@ -134,12 +119,6 @@ def _estimate(values, resampled):
     return {name: {"value": float(at), "low": float(least), "high": float(most)} for name, at, least, most in columns}
 
 
-def _beats_all(of_baselines):
-    """Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval."""
-    lows = [beside["differences"]["accuracy"]["mean"]["low"] for beside in of_baselines.values()]
-    return min(lows) > 0 if lows and np.isfinite(lows).all() else None
-
-
 def runs_by_seed(settings):
     """Runs that differ in SEED only: a list of {name: seed}, two or more each. `settings`: {name: settings.json}."""
     alike = []
@@ -149,9 +128,9 @@ def runs_by_seed(settings):
             continue
         rest = {key: value for key, value in constants.items() if key not in NOT_OF_THE_RESULT}
         kind = (rest, about.get("records"), about.get("start"))
-        runs = next((runs for other, runs in alike if other == kind), None)
-        if runs is None:
-            alike.append((kind, runs := {}))
+        if kind not in [other for other, _ in alike]:
+            alike.append((kind, {}))
+        runs = next(runs for other, runs in alike if other == kind)
         if constants["SEED"] not in runs.values():  # a copy of a run adds nothing
             runs[name] = constants["SEED"]
     return [runs for _, runs in alike if len(runs) > 1]
@@ -167,8 +146,8 @@ def over_seeds(scored):
         result[group] = {}
         for name, columns in scored[0][group]["scores"].items():
             runs = [[of_run[group]["scores"][name][column]["value"] for column in columns] for of_run in scored]
+            statistics = {"mean": np.mean(runs, axis=0), "stddev": np.std(runs, axis=0, ddof=1)}
             result[group][name] = {
-                "mean": dict(zip(columns, np.mean(runs, axis=0).tolist(), strict=True)),
-                "stddev": dict(zip(columns, np.std(runs, axis=0, ddof=1).tolist(), strict=True)),
+                statistic: dict(zip(columns, values.tolist(), strict=True)) for statistic, values in statistics.items()
             }
     return result

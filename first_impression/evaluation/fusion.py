@@ -11,9 +11,9 @@ def weights_of(models, named="", weights=""):
     """{name of a model to fuse: its weight}; empty where there is nothing to fuse. `models` is {name: its MODEL}.
 
     Fused are those that the text `named` names, with commas between; else all, if no two are of one MODEL. Two that
-    are, runs with other seeds or rates, are there to be compared: a line says that there is no fusion then.
-    `weights`, numbers with commas between, has one for each, in their order; "": all weigh the same.
-    Raises `UserError` where one of the texts does not fit the models, and where one of these is called as the fusion.
+    are, with other seeds or rates, are there to be compared: it is printed that there is no fusion then.
+    `weights` has a number for each, with commas between; "": all weigh the same.
+    Raises `UserError` where one of the texts does not fit the models, and for a model with the name of the fusion.
     """
     if NAME in models:
         raise UserError(f"{NAME}: this name is reserved for the fusion; give the run another name")
@@ -34,8 +34,7 @@ def weights_of(models, named="", weights=""):
 def _members_of(models, named):
     if named:
         members = [name.strip() for name in named.split(",")]
-        unknown = [name for name in members if name not in models]
-        if unknown:
+        if unknown := [name for name in members if name not in models]:
             raise UserError(f"FUSE names {', '.join(unknown)}, but scored here are {', '.join(models)}")
         if len(set(members)) < max(2, len(members)):
             raise UserError(f"FUSE = {named!r}: name two or more, each once")
@@ -52,18 +51,14 @@ def _members_of(models, named):
 
 
 def fuse(predictions, weights):
-    """The weighted mean of several models' answers, for every clip that any of them knows.
+    """The weighted mean of several models' `predictions`, each {clip: [5]}, with a weight each: {clip: float64 [5]}.
 
-    `predictions`: one {clip: [5]} per model, `weights`: one number each. A clip that a model does not know (one
-    without sound, say) is the mean of the others. The result is {clip: float64 [5]}.
+    A clip that a model does not know (one without sound, say) is the mean of the others.
     """
     known = {}
-    for model_answers, weight in zip(predictions, weights, strict=True):
-        for clip, values in model_answers.items():
-            known.setdefault(clip, []).append((weight, values))
-    fused = {}
-    for clip, answers in known.items():
-        parts, values = zip(*answers, strict=True)
-        if sum(parts) > 0:
-            fused[clip] = np.average(values, axis=0, weights=parts)
-    return fused
+    for answers, weight in zip(predictions, weights, strict=True):
+        for clip, values in answers.items():
+            rows, parts = known.setdefault(clip, ([], []))
+            rows.append(values)
+            parts.append(weight)
+    return {clip: np.average(rows, axis=0, weights=parts) for clip, (rows, parts) in known.items() if sum(parts) > 0}

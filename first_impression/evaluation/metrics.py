@@ -21,10 +21,9 @@ def accuracy(predicted, true):
 
 
 def terms(predicted, true):
-    """What all scores are made of, per clip: float64 [clips, 7, 5]. Their means over clips are what `scores` takes.
+    """What all scores are made of, per clip: float64 [clips, 7, 5], |p - t|, (p - t)^2, p, t, p^2, t^2 and pt.
 
-    The seven are |p - t|, (p - t)^2, p, t, p^2, t^2 and pt, with p and t both less the mean of the labels: that
-    changes no variance, and leaves it more digits.
+    From the third on p and t are both less the mean of the labels: that changes no variance, and leaves more digits.
     """
     predicted, true = np.asarray(predicted, np.float64), np.asarray(true, np.float64)
     error, middle = predicted - true, true.mean(axis=0)
@@ -33,10 +32,9 @@ def terms(predicted, true):
 
 
 def scores(means):
-    """Every score, {name: [..., 5]}, of the means of `terms` [..., 7, 5].
+    """Every score, {name: [..., 5]}, of the means of `terms` over clips [..., 7, 5].
 
-    R2 is nan where all labels are equal, Pearson's correlation where either side is constant, the CCC where both
-    are the same constant.
+    R2 is nan where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
     """
     absolute, squared, p, t, pp, tt, pt = np.moveaxis(means, -2, 0)
     variance, variance_true, covariance = _no_rounding(pp - p**2), _no_rounding(tt - t**2), pt - p * t
@@ -63,10 +61,7 @@ def _ratio(above, below):
 
 
 def by_clip(clips, values):
-    """Average the rows of `values` [n, k] that belong to one clip.
-
-    Returns (the clip names in order of their first row, float64 [clips, k]).
-    """
+    """(the clips in order of their first row, the mean of each one's rows of `values` [n, k]: float64 [clips, k])."""
     means = pd.DataFrame(np.asarray(values, np.float64)).groupby(np.asarray(clips), sort=False).mean()
     return means.index.tolist(), means.to_numpy()
 

@@ -1,7 +1,5 @@
 """The paper's published scores, and ours beside them."""
 
-from typing import NamedTuple
-
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL
@@ -13,29 +11,12 @@ PAPER_FUSED = dict(zip(TRAITS, (0.9133, 0.9100, 0.9126, 0.9166, 0.9123), strict=
 PAPER_AUDIO = dict(zip(TRAITS, (0.8878, 0.8876, 0.9022, 0.8785, 0.8939), strict=True))
 
 
-class Published(NamedTuple):
-    """A published accuracy."""
-
-    model: str  # our run of the same model; "fusion": all four together
-    split: str
-    accuracy: dict  # {"mean" and each trait: number}
-    source: str
-
-
-PUBLISHED = (
-    Published(
-        "paper_audio",
-        "validation",
-        {"mean": 0.8900, **PAPER_AUDIO},
-        "computed from the authors' answers, audio/utils/y_test.csv of tzzcl/ChaLearn-APA-Code",
-    ),
-    Published(
-        fusion.NAME,
-        "test",
-        {"mean": 0.9130, **PAPER_FUSED},
-        "the challenge's results, in the paper's table",
-    ),
-)
+# {(our run of the same model, or the fusion of all four; split): ({"mean" and each trait: accuracy}, its source)}
+AUDIO_SOURCE = "computed from the authors' answers, audio/utils/y_test.csv of tzzcl/ChaLearn-APA-Code"
+PUBLISHED = {
+    ("paper_audio", "validation"): ({"mean": 0.8900, **PAPER_AUDIO}, AUDIO_SOURCE),
+    (fusion.NAME, "test"): ({"mean": 0.9130, **PAPER_FUSED}, "the challenge's results, in the paper's table"),
+}
 
 CLIPS = 2000  # of ChaLearn's validation split and of its test split
 # MD5 of ChaLearn's annotation files, as far as it is known
@@ -45,13 +26,12 @@ ANNOTATIONS = {"validation": "9af44c3046278076d1df055e44f29934"}
 def table(split, report, models):
     """Our accuracies beside the published ones and the baselines', as text.
 
-    `report` is what evaluate.py has found of this split (docs/scores.md), `models` are the names of the runs; those
-    that were not scored have a row that says so.
+    `report` is the dict of docs/scores.md for this split, `models` are the names of runs, scored or not.
     """
     rows = []
     for name in (*models, fusion.NAME):
         scored = report["models"].get(name)
-        known = next((known.accuracy for known in PUBLISHED if (known.model, known.split) == (name, split)), None)
+        known, _ = PUBLISHED.get((name, split), (None, ""))
         accuracy = scored["groups"][ALL]["scores"]["accuracy"] if scored else None
         rows.append(row_of(name, accuracy) if scored else (name, ["-"] * len(COLUMNS)))
         if known:

@@ -1,7 +1,4 @@
-"""The results of evaluate.py: answers and scores, and the files that they are written to.
-
-The report of all scores is one dict that JSON can hold; docs/scores.md describes it.
-"""
+"""The results of evaluate.py: answers, the report of all scores, a dict as in docs/scores.md, and their files."""
 
 import itertools
 from dataclasses import dataclass, field
@@ -33,31 +30,20 @@ def collect(answered, weights, reference):
     without a label or without an answer. Raises `UserError` where no clip has both.
     """
     for name, model in answered.items():
-        _compare_names(name, model.answers, reference.labels)
+        _compare_names(name, model.answers.keys(), reference.labels.keys())
     if weights:
         members = [answered[name] for name in weights]
         made_from = {file: md5 for member in members for file, md5 in member.made_from.items()}
         fused = fusion.fuse([member.answers for member in members], weights.values())
         answered[fusion.NAME] = Answered(fused, made_from)
-    models = {
-        name: {
-            "model": model.model,
-            "made_from": model.made_from,
-            "numbers": model.numbers,
-            "remarks": model.remarks,
-            "groups": comparison.score(model.answers, reference),
-            "by_frame": model.by_frame,
-        }
-        for name, model in answered.items()
-    }
-    pairs = [
-        {
-            "first": first,
-            "second": second,
-            "groups": comparison.compare(answered[first].answers, answered[second].answers, reference),
-        }
-        for first, second in itertools.combinations(answered, 2)
-    ]
+    models, pairs = {}, []
+    for name, model in answered.items():
+        models[name] = {"model": model.model, "made_from": model.made_from, "numbers": model.numbers}
+        models[name] |= {"remarks": model.remarks, "groups": comparison.score(model.answers, reference)}
+        models[name] |= {"by_frame": model.by_frame}
+    for first, second in itertools.combinations(answered, 2):
+        groups = comparison.compare(answered[first].answers, answered[second].answers, reference)
+        pairs.append({"first": first, "second": second, "groups": groups})
     seeds = [
         {"runs": runs, "groups": comparison.over_seeds([models[name]["groups"] for name in runs])}
         for runs in comparison.runs_by_seed({name: model.settings for name, model in answered.items()})
@@ -66,13 +52,10 @@ def collect(answered, weights, reference):
 
 
 def _compare_names(name, answers, labels):
-    for clips, what in (
-        (answers.keys() - labels.keys(), "without a label, ignored"),
-        (labels.keys() - answers.keys(), "missing"),
-    ):
+    for clips, what in ((answers - labels, "without a label, ignored"), (labels - answers, "missing")):
         if clips:
             print(f"{name}: {counted(len(clips), 'clip')} {what}: {name_some(clips)}")
-    if not answers.keys() & labels.keys():
+    if not answers & labels:
         raise UserError(f"{name}: none of its clips has a label; is this the annotation of these clips?")
 
 

@@ -10,6 +10,11 @@ from first_impression.training import manifest
 
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,40}")
 
+FRONT_MATTER = (
+    "---\nlicense: {license}\nlibrary_name: keras\n"
+    "tags:\n- apparent-personality\n- first-impressions\n- video\n- chalearn\nmetrics:\n- mae\n---\n"
+)
+
 USE = """## What it is
 
 Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on the "Big Five"
@@ -23,23 +28,38 @@ hiring, admission, credit, policing or dating. The labels carry the prejudices o
 sex and origin among them, and the models have learnt these too.
 """
 
+SCORES = """## Scores
+
+Accuracy is 1 minus the mean absolute error, by clip; in brackets the 95 % interval over source videos. The
+two baselines ignore the video: the training labels' mean, and the mean label of training clips of the same
+source."""
+
+TRAINING = f"""## Training
+
+{{runs}}
+
+`{manifest.NAME}` has every constant, the versions, the size and SHA-256 of each file, and quantiles of
+the training labels. Names of training clips are there as salted hashes only, so that nobody scores the
+models on clips that they were trained on. Packed by revision {{revision}}.
+"""
+
 TERMS = """## Licence
 
 {license}, as its publisher chose. What bears on it: the clips and labels of ChaLearn First Impressions V2 are
 CC BY-NC 4.0, and VGG-Face, from which the visual models start, is for non-commercial research.
 """
 
-USAGE = """## How to use it
+USAGE = f"""## How to use it
 
 With First-Impression, from a clip to a table, a picture and a JSON file:
 
-    python predict.py clip.mp4 --RUNS {place}
+    python predict.py clip.mp4 --RUNS <this folder, a zip of it, or the address of its {manifest.NAME}>
 
-With Keras alone, on {inputs}:
+With Keras alone, on {{inputs}}:
 
     import keras, numpy as np
-    model = keras.models.load_model("{file}", compile=False)
-    print(model.predict({example}))  # {traits}
+    model = keras.models.load_model("{{file}}", compile=False)
+    print(model.predict({{example}}))  # {{traits}}
 """
 
 INPUTS = {
@@ -50,9 +70,8 @@ INPUTS = {
 
 def license_rule(value):
     """A rule for publish.py's LICENSE: a licence as the Hugging Face Hub abbreviates it, or "", not chosen yet."""
-    if value == "" or isinstance(value, str) and LICENSE.fullmatch(value):
-        return None
-    return "must be a licence as the Hub abbreviates it: cc-by-nc-4.0, for example"
+    fits = value == "" or isinstance(value, str) and LICENSE.fullmatch(value)
+    return None if fits else "must be a licence as the Hub abbreviates it: cc-by-nc-4.0, for example"
 
 
 def cautions(about, scores):
@@ -63,8 +82,8 @@ def cautions(about, scores):
             words = run["settings"]["start"]["words"]
             sample = " It was trained on a drawn sample and is of no use." if "sample" in words else ""
             found.append(f"{name} did not start from published weights: {words}.{sample}".replace("..", "."))
-    unscored = [name for name in about["runs"] if not any(name in report["models"] for report in scores.values())]
-    if unscored:
+    scored = {name for report in scores.values() for name in report["models"]}
+    if unscored := [name for name in about["runs"] if name not in scored]:
         found.append(f"Scored on nothing: {', '.join(unscored)}.")
     return found
 
@@ -73,82 +92,52 @@ def write(title, about, scores):
     """The model card as Markdown text. `about` is the manifest, `scores` what `packing.scores_of` gives."""
     file, run = next((run["files"][0], run) for run in about["runs"].values())
     inputs, example = INPUTS[run["kind"]]
-    place = f"<this folder, a zip of it, or the address of its {manifest.NAME}>"
-    traits = ", ".join(about["traits"])
-    usage = USAGE.format(place=place, inputs=inputs, file=file, example=example, traits=traits)
-    parts = [_front_matter(about), f"# {title}\n"]
+    parts = [FRONT_MATTER.format(license=about["license"]), f"# {title}\n"]
     parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
-    parts += [USE, _scores(scores), _training(about), usage, TERMS.format(license=about["license"])]
-    return "\n".join(parts)
-
-
-def _front_matter(about):
-    lines = ["---", f"license: {about['license']}", "library_name: keras", "tags:"]
-    lines += [f"- {tag}" for tag in ("apparent-personality", "first-impressions", "video", "chalearn")]
-    return "\n".join([*lines, "metrics:", "- mae", "---", ""])
+    parts += [USE, _scores(scores), _training(about)]
+    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(about["traits"]))]
+    return "\n".join([*parts, TERMS.format(license=about["license"])])
 
 
 def _scores(scores):
-    lines = ["## Scores", ""]
     if not scores:
-        return "\n".join([*lines, "None: these models were scored on nothing.", ""])
-    lines += [
-        "Accuracy is 1 minus the mean absolute error, by clip; in brackets the 95 % interval over source videos. The",
-        "two baselines ignore the video: the training labels' mean, and the mean label of training clips of the same",
-        "source.",
-    ]
+        return "## Scores\n\nNone: these models were scored on nothing.\n"
+    lines = [SCORES]
     for split, report in scores.items():
         for group in (UNSEEN, ALL):
-            scored = [model["groups"][group] for model in report["models"].values() if group in model["groups"]]
+            models = report["models"].items()
+            scored = {name: model["groups"][group] for name, model in models if group in model["groups"]}
             if scored:
-                most_clips = max(model_scores["clips"] for model_scores in scored)
+                most_clips = max(model_scores["clips"] for model_scores in scored.values())
                 lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
-                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|"]
-                lines += _rows(report["models"], group)
+                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *_rows(scored)]
     return "\n".join([*lines, ""])
 
 
-def _rows(models, group):
+def _rows(scored):
     rows, baselines = [], {}
-    for name, model in models.items():
-        if group in model["groups"]:
-            scored = model["groups"][group]
-            baselines |= {baseline: beside["scores"]["accuracy"] for baseline, beside in scored["baselines"].items()}
-            title = "all fused" if name == fusion.NAME else name
-            rows.append(_row(title, scored["scores"]["accuracy"], _verdict(scored)))
+    for name, scores in scored.items():
+        baselines |= {baseline: beside["scores"]["accuracy"] for baseline, beside in scores["baselines"].items()}
+        verdicts = {True: ", beats both baselines", False: ", does not beat both baselines"}
+        title = ("all fused" if name == fusion.NAME else name) + verdicts.get(scores["beats_baselines"], "")
+        rows.append(_row(title, scores["scores"]["accuracy"]))
     return [_row(name, columns) for name, columns in baselines.items()] + rows
 
 
-def _verdict(scored):
-    return {True: ", beats both baselines", False: ", does not beat both baselines"}.get(scored["beats_baselines"], "")
-
-
-def _row(title, columns, verdict=""):
+def _row(title, columns):
     cells = []
     for column in columns.values():
         interval = f" ({column['low']:.4f} to {column['high']:.4f})" if column["low"] is not None else ""
         cells.append(f"{column['value']:.4f}{interval}")
-    return f"| {title}{verdict} | {' | '.join(cells)} |"
+    return f"| {title} | {' | '.join(cells)} |"
 
 
 def _training(about):
-    lines = ["## Training", ""]
+    lines = []
     for name, run in about["runs"].items():
-        settings = run["settings"]
+        settings, clips = run["settings"], counted(run["training"]["clips"], "training clip")
+        model = settings["constants"].get("MODEL", "model not known")
         recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
-        lines += [
-            f"- **{name}** ({settings['constants'].get('MODEL', 'model not known')}{recipe}): "
-            f"{counted(run['training']['clips'], 'training clip')}; first weights: {settings['start']['words']}; files "
-            f"{', '.join(run['files'])}"
-        ]
-    by = about["made_by"]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"`{manifest.NAME}` has every constant, the versions, the size and SHA-256 of each file, and quantiles of",
-            "the training labels. Names of training clips are there as salted hashes only, so that nobody scores the",
-            f"models on clips that they were trained on. Packed by revision {by['revision']}.",
-            "",
-        ]
-    )
+        start = f"first weights: {settings['start']['words']}; files {', '.join(run['files'])}"
+        lines.append(f"- **{name}** ({model}{recipe}): {clips}; {start}")
+    return TRAINING.format(runs="\n".join(lines), revision=about["made_by"]["revision"])

@@ -1,8 +1,7 @@
 """A published folder from wherever it is: a folder, a zip of one, or the address of its manifest.
 
 What comes from an address or a zip is kept in the user's cache folder, under the SHA-256 of the address or of the zip's
-manifest. manifest.json is written there last: a folder that has one is complete, and is used without the network. A
-fetch that was interrupted is resumed with the file in which it was.
+manifest. manifest.json is written there last: a folder that has one is complete, and is used without the network.
 """
 
 import hashlib
@@ -37,8 +36,8 @@ REASONS = {  # the more specific errors first: they are ConnectionErrors too
 def published_folder(place):
     """The folder with the runs at `place`: a folder as it is, else one in the cache; a `Path`.
 
-    Raises `UserError` for a zip or an address that is not of a published folder or cannot be fetched, and for files
-    other than those that the manifest names.
+    Raises `UserError` for a zip or an address that is not of a published folder or cannot be fetched, and for a file
+    that is not the one the manifest names.
     """
     if "://" in str(place):
         return _from_address(str(place))
@@ -47,13 +46,13 @@ def published_folder(place):
     return Path(place)
 
 
-def cache():
-    """The folder for what is fetched."""
-    return Path(os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("first-impression", appauthor=False))
+def _cached(key):
+    cache = os.environ.get(CACHE_VARIABLE) or platformdirs.user_cache_dir("first-impression", appauthor=False)
+    return Path(cache) / hashlib.sha256(key).hexdigest()
 
 
 def _from_address(address):
-    folder = cache() / hashlib.sha256(address.encode()).hexdigest()
+    folder = _cached(address.encode())
     if (folder / manifest.NAME).exists():
         print(f"{address}: from {folder}; to fetch it again, delete that folder")
     else:
@@ -72,33 +71,33 @@ def _from_zip(path):
             raise ValueError(f"it has {len(found)} files named {manifest.NAME}")
         root = found[0].removesuffix(manifest.NAME)
         content = b"".join(_bounded(_unpack(archive, found[0]), manifest.MOST_BYTES, path))
-        folder = cache() / hashlib.sha256(content).hexdigest()
+        folder = _cached(content)
         if not (folder / manifest.NAME).exists():
             _fill(folder, content, path, lambda name: _unpack(archive, root + name))
     return folder
 
 
 def _fill(folder, content, where, chunks_of):
-    """Put the models that the manifest `content` (bytes) names into `folder`, then the manifest.
+    """Put the models that a manifest names into `folder`, each from `chunks_of(name)`; then its bytes, `content`.
 
-    `chunks_of(name)` yields the bytes of a file in pieces. `where` says in messages where the manifest comes from.
+    Models that are there already, since a fetch was interrupted, are not fetched again.
     """
-    models = manifest.models_of(manifest.parse(content, where))
+    about = manifest.parse(content, where)
+    models = {name: about["files"][name] for run in about["runs"].values() for name in run["files"]}  # no .onnx
     size = sum(model["bytes"] for model in models.values())
     if size > MOST_BYTES:
         raise UserError(f"{where}: its files have {size / 1e9:,.1f} GB, more than any models of this project")
     print(f"{where}: copying {len(models)} files, {size / 1e6:,.1f} MB, to {folder}")
     with files.locked(folder.with_suffix(".lock"), f"a fetch of {where}"):
         for name, model in models.items():
-            _fetch(folder / name, model, f"{where}: {name}", chunks_of(name))
+            path = folder / name
+            if not path.exists() or files.sha256(path) != model["sha256"]:
+                _fetch(path, model, f"{where}: {name}", chunks_of(name))
         with files.whole_file(folder / manifest.NAME) as tmp:
             tmp.write_bytes(content)
 
 
 def _fetch(path, model, where, chunks):
-    """Write the `chunks` of the model, of {"bytes", "sha256"}, to `path`, unless it is there."""
-    if path.exists() and files.sha256(path) == model["sha256"]:
-        return
     with files.whole_file(path) as tmp:
         with open(tmp, "wb") as file, progress(model["bytes"], path.name, "B", unit_scale=True) as bar:
             for chunk in _bounded(chunks, model["bytes"], where):
@@ -119,8 +118,7 @@ def _bounded(chunks, most, where):
 
 def _unpack(archive, name):
     with archive.open(name) as file:
-        while chunk := file.read(CHUNK):
-            yield chunk
+        yield from iter(lambda: file.read(CHUNK), b"")
 
 
 def _download(address):
@@ -128,7 +126,10 @@ def _download(address):
     for _ in range(MOST_REDIRECTS + 1):
         options = {"headers": {"Accept-Encoding": "identity"}, "timeout": TIMEOUT}
         try:
-            _refuse_unsafe(address)
+            parts = urlsplit(address)
+            if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+                what = "only https:// addresses are taken, and http:// ones of this machine itself"
+                raise UserError(f"{address}: {what}")
             with requests.get(address, stream=True, allow_redirects=False, **options) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
@@ -139,10 +140,3 @@ def _download(address):
             reason = next((words for kind, words in REASONS.items() if isinstance(error, kind)), short_message(error))
             raise UserError(f"{address}: {reason}") from None
     raise UserError(f"{address}: redirected more than {MOST_REDIRECTS} times")
-
-
-def _refuse_unsafe(address):
-    """Raises `UserError` for an address other than https, or http on this very machine."""
-    parts = urlsplit(address)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-        raise UserError(f"{address}: only https:// addresses are taken, and http:// ones of this machine itself")

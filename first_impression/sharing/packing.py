@@ -22,9 +22,8 @@ PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WE
 
 
 def copy_models(run, folder, with_onnx=False):
-    """Copy the models of a `Run` into a new `folder`, as ONNX files too on request.
+    """Copy the models of a `Run` into a new `folder`; on request as ONNX files too, which take and give float32.
 
-    An ONNX file takes inputs float32 [n, ...] as the Keras model does, and gives traits float32 [n, 5].
     Raises `UserError` for a file that is not a model of train.py's, or not as that wrote it.
     """
     folder.mkdir()
@@ -36,21 +35,13 @@ def copy_models(run, folder, with_onnx=False):
 
 
 def describe(folder, runs, epochs, license):
-    """The manifest of a `folder` that has the models of the `runs`, a list of `Run`: a dict as in training/manifest.py.
+    """The manifest of a `folder` that has the models of the `runs`, a list of `Run`, of the chosen `epochs`: a dict.
 
-    `epochs` are those that were chosen. Raises `UserError` for a run without settings.json.
+    Raises `UserError` for a run without settings.json.
     """
-    about = {
-        "schema": manifest.SCHEMA,
-        "license": license,
-        "traits": list(TRAITS),
-        "note": 'A high "neuroticism" means emotionally stable, as in the dataset.',
-        "window_seconds": CLIP_SECONDS,
-        "epochs": epochs,
-        "made_by": made_by(),
-        "files": {},
-        "runs": {},
-    }
+    note = 'A high "neuroticism" means emotionally stable, as in the dataset.'
+    about = {"schema": manifest.SCHEMA, "license": license, "traits": list(TRAITS), "note": note}
+    about |= {"window_seconds": CLIP_SECONDS, "epochs": epochs, "made_by": made_by(), "files": {}, "runs": {}}
     for run in runs:
         for path in sorted((folder / run.name).iterdir()):
             about["files"][f"{run.name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
@@ -74,24 +65,20 @@ def _settings(run):
 
 def require_onnx():
     """Raises `UserError` where the packages that write ONNX files are not installed."""
-    missing = [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]
-    if missing:
+    if missing := [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]:
         raise UserError(f"{', '.join(missing)} not installed: {sys.executable} -m pip install -r requirements-onnx.txt")
 
 
 def scores_of(folder, runs):
     """What evaluate.py has found of these very models: {split: the dict of docs/scores.md}, with these models alone.
 
-    `folder` is that of the runs. Scores of other files under the same names, of an earlier training for example, are
-    left out.
+    `folder` is that of the runs. Scores of other files of the same names, as of an earlier training, are left out.
     """
-    found = {}
-    sums = {run.name: set(run.md5s.values()) for run in runs}
-    wanted = {**sums, fusion.NAME: set().union(*sums.values())}
+    found, wanted = {}, {run.name: set(run.md5s.values()) for run in runs}
+    wanted[fusion.NAME] = set().union(*wanted.values())
     for path in sorted((folder / fusion.NAME).glob("scores_*.json")):
         report = json.loads(path.read_text(encoding="utf-8"))
-        models = {name: model for name, model in report["models"].items() if name in wanted}
-        kept = {name: model for name, model in models.items() if set(model["made_from"].values()) == wanted[name]}
-        if kept:
-            found.setdefault(report["split"], {**report, "models": {}})["models"] |= kept
+        for name, model in report["models"].items():
+            if set(model["made_from"].values()) == wanted.get(name):
+                found.setdefault(report["split"], {**report, "models": {}})["models"][name] = model
     return found

@@ -1,13 +1,12 @@
 """The file from which a stopped training resumes: the model, the optimizer and the progress."""
 
-import contextlib
 import json
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error
-from first_impression.common.files import locked, whole_file
+from first_impression.common.files import whole_file
 from first_impression.training.opening import check_architecture, open_whole_zip
 from first_impression.training.saved_models import CHECKPOINT, refuse_nonfinite
 
@@ -31,25 +30,20 @@ class TrainingState:
         self.epoch, self.step, self.loss_sum = self.epoch + 1, 0, 0.0
 
 
-def path_in(folder):
-    """The checkpoint of the run in `folder`."""
-    return folder / CHECKPOINT
-
-
 def save(folder, model, optimizer, state):
-    """Write the checkpoint of a model, its optimizer and its `TrainingState`.
+    """Write the checkpoint of the run in `folder`: a model, its optimizer and its `TrainingState`.
 
     Raises `UserError` where a weight is not finite.
     """
-    refuse_nonfinite(model, path_in(folder))
+    refuse_nonfinite(model, folder / CHECKPOINT)
     about = {"architecture": model.to_json(), "progress": asdict(state)}
     arrays = {variable.path: np.asarray(variable) for variable in model.variables + optimizer.variables}
-    with whole_file(path_in(folder)) as tmp, open(tmp, "wb") as file:
+    with whole_file(folder / CHECKPOINT) as tmp, open(tmp, "wb") as file:
         np.savez(file, **arrays, **{ABOUT: np.array(json.dumps(about))})
 
 
 def load(folder, make_optimizer):
-    """(model, optimizer, state) as `save` was given them. `make_optimizer(model)` builds the optimizer.
+    """(model, optimizer, state) as `save` was given them; `make_optimizer(model)` builds the optimizer.
 
     Raises `UserError` for a damaged checkpoint, and for one of another model or optimizer.
     """
@@ -60,18 +54,15 @@ def load(folder, make_optimizer):
     optimizer = make_optimizer(model)
     variables = model.variables + optimizer.variables
     if {variable.path: tuple(variable.shape) for variable in variables} != {n: a.shape for n, a in arrays.items()}:
-        raise UserError(f"{path_in(folder)} is of another model or optimizer: train under another NAME")
+        raise UserError(f"{folder / CHECKPOINT} is of another model or optimizer: train under another NAME")
     for variable in variables:
         variable.assign(arrays[variable.path])
     return model, optimizer, state
 
 
 def read(folder):
-    """(the model's architecture as JSON, its and the optimizer's arrays by path, the `TrainingState`) of a run.
-
-    Raises `UserError` for a damaged checkpoint, and for a model of other parts than ours have.
-    """
-    file = path_in(folder)
+    """(the model as JSON, {variable's path: array}, `TrainingState`). Raises `UserError` for a damaged checkpoint."""
+    file = folder / CHECKPOINT
     with damage_as_user_error(f"{file} is damaged", "train under another NAME, or move its folder away"):
         with open_whole_zip(file), np.load(file, allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
@@ -82,20 +73,3 @@ def read(folder):
         if not state.about.keys() >= {"constants", "records", "start"}:
             raise ValueError("it does not say what it was made from")
         return about["architecture"], arrays, state
-
-
-@contextlib.contextmanager
-def lock(folder):
-    """Keep a second training out of the run's `folder` in the block.
-
-    Where nothing came of the run, not even the folder above it stays.
-    """
-    runs = folder.parent
-    new = not runs.exists()
-    try:
-        with locked(runs / f".{folder.name}.lock", f"a training of {folder}"):
-            yield
-    finally:
-        if new:
-            with contextlib.suppress(OSError):  # it holds a run
-                runs.rmdir()

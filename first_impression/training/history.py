@@ -1,9 +1,7 @@
-"""What is reported after every epoch of a training: scores on the validation records, a table, curves."""
+"""The validation scores of an epoch, and its row in history.csv."""
 
 import numpy as np
-import pandas as pd
 
-from first_impression.common.files import whole_file
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics
 
@@ -11,10 +9,9 @@ NAMES = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}  
 
 
 def score(clips, predicted, true, label_mean):
-    """Accuracies per trait: {"frame", "clip" (where the records name their clips), "constant": float [5]}.
+    """Accuracies {"frame": as the original counts, "clip": as the paper does, "constant": of a guess}, each float [5].
 
-    By frame, as the original counts, and by clip, as the paper does, beside a guess that ignores the clip. Without
-    "frame" where each clip is one record, as for sound.
+    Without "frame" where each clip is one record, as for sound, and without "clip" where the records do not name them.
     """
     scores = {} if len(set(clips)) == len(clips) > 1 else {"frame": metrics.accuracy(predicted, true)}
     if len(clips) and all(clips):
@@ -31,23 +28,3 @@ def row(epoch, loss, scores):
         values[f"{by}_mean"] = float(np.mean(accuracies))
         values |= {f"{by}_{trait}": float(value) for trait, value in zip(TRAITS, accuracies, strict=True)}
     return values
-
-
-def write(folder, state, board):
-    """Write history.csv and curves.png into `folder`, and the last epoch's scores to `board`.
-
-    `state` is the `checkpoint.TrainingState`, `board` a `tf.summary` writer.
-    """
-    import tensorflow as tf
-
-    from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
-
-    with whole_file(folder / "history.csv") as tmp:
-        pd.DataFrame(state.history).to_csv(tmp, index=False)
-    title = f"{folder.name}, from {state.about['start']['words']}"
-    plots.draw_curves(folder / "curves.png", state.losses, state.history, title)
-    last = state.history[-1]
-    with board.as_default(step=last["epoch"]):
-        for name, value in last.items():
-            if name == "training_loss" or name.endswith("_mean"):
-                tf.summary.scalar(name, value)

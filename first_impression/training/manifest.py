@@ -37,9 +37,9 @@ def read(folder):
 
 
 def parse(content, where):
-    """The manifest in the bytes `content`, checked; `where` is their file or address, for messages.
+    """The manifest in the bytes `content`, from the file or address `where`, so checked that callers need no checks.
 
-    Raises `UserError` for anything but a manifest as publish.py writes it, so that callers need no checks of their own.
+    Raises `UserError` for anything but a manifest as publish.py writes it.
     """
     with damage_as_user_error(f"{where} is not a manifest of publish.py", "ask its publisher for another"):
         if len(content) > MOST_BYTES:
@@ -69,9 +69,8 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
     training = about["training"]
     quantiles = np.array([training["quantiles"][trait] for trait in TRAITS], np.float64)
-    if training["clips"] and (
-        quantiles.shape != (len(TRAITS), QUANTILES) or not ((quantiles >= 0) & (quantiles <= 1)).all()
-    ):
+    in_range = quantiles.shape == (len(TRAITS), QUANTILES) and ((quantiles >= 0) & (quantiles <= 1)).all()
+    if training["clips"] and not in_range:
         raise ValueError(f"{run} has no quantiles of its training labels")
     if not (isinstance(about["settings"], dict) and isinstance(training["salt"], str)):
         raise ValueError(f"{run} has no settings")
@@ -79,27 +78,13 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} has no names of its training clips")
 
 
-def models_of(manifest):
-    """The files that this project opens: {name: {"bytes", "sha256"}}, those in other formats left out."""
-    return {name: manifest["files"][name] for run in manifest["runs"].values() for name in run["files"]}
-
-
 def about_training(labels, salt):
-    """What a manifest says of a run's training labels, {clip: [5]}: no label, and no name."""
-    return {
-        "clips": len(labels),
-        "quantiles": dict(zip(TRAITS, quantiles_of(labels).T.tolist(), strict=True)),
-        "salt": salt,
-        "names": sorted(hashed(labels, salt)),
-    }
-
-
-def quantiles_of(labels):
-    """The quantiles of each trait's labels, {clip: [5]}: float64 [QUANTILES, 5]; no rows where there is no clip."""
-    if not labels:
-        return np.empty((0, len(TRAITS)))
-    values = np.array(list(labels.values()), np.float64)
-    return np.quantile(values, np.linspace(0, 1, QUANTILES), axis=0).round(QUANTILE_DECIMALS)
+    """What a manifest says of a run's training labels, {clip: [5]}: a dict without any label or name."""
+    values = np.empty((0, len(TRAITS)))
+    if labels:
+        values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)
+    quantiles = dict(zip(TRAITS, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
+    return {"clips": len(labels), "quantiles": quantiles, "salt": salt, "names": sorted(hashed(labels, salt))}
 
 
 def hashed(clips, salt):

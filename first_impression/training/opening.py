@@ -12,15 +12,11 @@ from first_impression.training.saved_models import nonfinite
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
 PARTS = {("keras.src.models.functional", "Functional"), (None, "__keras_tensor__"), ("keras", "DTypePolicy")}
-PARTS |= {
-    ("keras.layers", name)
-    for name in "InputLayer Rescaling Conv2D Dense MaxPooling2D AveragePooling2D GlobalAveragePooling2D "
-    "GlobalMaxPooling2D UnitNormalization Concatenate BatchNormalization Activation Add ZeroPadding2D".split()
-}
-PARTS |= {
-    ("keras.initializers", name)
-    for name in "Constant Zeros Ones GlorotUniform RandomUniform RandomNormal TruncatedNormal".split()
-}
+LAYERS = """InputLayer Rescaling Conv2D Dense MaxPooling2D AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D
+UnitNormalization Concatenate BatchNormalization Activation Add ZeroPadding2D"""
+PARTS |= {("keras.layers", name) for name in LAYERS.split()}
+INITIALIZERS = "Constant Zeros Ones GlorotUniform RandomUniform RandomNormal TruncatedNormal"
+PARTS |= {("keras.initializers", name) for name in INITIALIZERS.split()}
 MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
 
 
@@ -39,8 +35,7 @@ def load_model(file):
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     if bad := nonfinite(model):
         raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
-    kinds = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}
-    kind = kinds.get(shapes[0])
+    kind = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}.get(shapes[0])
     if kind is None or shapes[1] != (len(TRAITS),):
         raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: not a model of train.py's")
     return model, kind
@@ -48,10 +43,9 @@ def load_model(file):
 
 @contextlib.contextmanager
 def open_whole_zip(path):
-    """The opened zip `path` of Keras or NumPy, with all its checksums compared: neither of the two does that always.
+    """The opened zip `path` of Keras or NumPy, neither of which always compares the checksums in it.
 
-    They pack nothing, so a zip of theirs never unpacks to more than its own size.
-    Raises `ValueError` where it does, or where a checksum is wrong.
+    They pack nothing. Raises `ValueError` where it unpacks to more than its own size, or where a checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
         if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
@@ -64,11 +58,9 @@ def open_whole_zip(path):
 def check_architecture(config):
     """Raises `ValueError` for a model of other parts than ours have, or with so many weights that they fill the memory.
 
-    `config` is Keras's configuration of the model, a dict. Keras instantiates whatever class of its own a configuration
-    names, and not all of them are safe with a foreign file.
+    Keras instantiates whatever class of its own the `config`, a dict, names; not all are safe with a foreign file.
     """
-    outputs, widest, joined = 0, 1, 1
-    rest = [config]
+    outputs, widest, joined, rest = 0, 1, 1, [config]
     while rest:
         part = rest.pop()
         if isinstance(part, list):

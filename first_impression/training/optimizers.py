@@ -20,13 +20,11 @@ class SGD(keras.optimizers.Optimizer):
         self._momentum, self._dampening = momentum, dampening
 
     def build(self, variables):
-        """Make the velocities, which start at 0."""
         if not self.built:
             super().build(variables)
             self._velocities = self.add_optimizer_variables(variables, "velocity")
 
     def update_step(self, gradient, variable, learning_rate):
-        """Update one variable by its gradient."""
         velocity = self._velocities[self._get_variable_index(variable)]
         share = ops.where(ops.equal(self.iterations, 0), 1.0, 1.0 - self._dampening) if self._dampening else 1.0
         self.assign(velocity, velocity * self._momentum + gradient * ops.cast(share, gradient.dtype))
@@ -39,17 +37,16 @@ class SGD(keras.optimizers.Optimizer):
 
 
 class FallingRate(keras.optimizers.schedules.LearningRateSchedule):
-    """The rate of update n, from 0 on: rate * epoch_decay ** epoch / (1 + n * update_decay).
+    """The rate, a float32 scalar, of update n, from 0 on: rate * epoch_decay ** epoch / (1 + n * update_decay).
 
     The first factor is MatConvNet's way (a rate for each epoch), the second one Torch's `learningRateDecay`.
     """
 
-    def __init__(self, rate, epoch_decay, update_decay, steps_per_epoch):
-        self._rate, self._epoch_decay, self._update_decay = rate, epoch_decay, update_decay
-        self._steps_per_epoch = steps_per_epoch
+    def __init__(self, settings, steps_per_epoch):
+        self._rate, self._steps_per_epoch = settings.LEARNING_RATE, steps_per_epoch
+        self._epoch_decay, self._update_decay = settings.LEARNING_RATE_DECAY, settings.LEARNING_RATE_UPDATE_DECAY
 
     def __call__(self, step):
-        """The rate, a float32 scalar, of update number `step`, an integer scalar."""
         epoch = ops.cast(step // self._steps_per_epoch, "float32")
         return self._rate * self._epoch_decay**epoch / (1.0 + ops.cast(step, "float32") * self._update_decay)
 
@@ -58,8 +55,7 @@ def make_optimizer(settings, model, steps_per_epoch):
     """The optimizer that train.py's `settings` ask for, built for `model`."""
     rate = settings.LEARNING_RATE
     if settings.LEARNING_RATE_DECAY != 1 or settings.LEARNING_RATE_UPDATE_DECAY:
-        decays = settings.LEARNING_RATE_DECAY, settings.LEARNING_RATE_UPDATE_DECAY
-        rate = FallingRate(rate, *decays, steps_per_epoch)
+        rate = FallingRate(settings, steps_per_epoch)
     if settings.OPTIMIZER == "adam":
         optimizer = keras.optimizers.Adam(rate, epsilon=settings.ADAM_EPSILON)
     else:

@@ -1,37 +1,43 @@
 """Everything that a training writes into its run's folder. Of several workers only the first writes."""
 
 import contextlib
-import functools
+
+import pandas as pd
 
 from first_impression.common import files
 from first_impression.evaluation import predictions
-from first_impression.training import checkpoint, history, saved_models
+from first_impression.training import checkpoint, saved_models
 
 
 @contextlib.contextmanager
 def open_run(folder, writes):
     """The `RunWriter` of the run in `folder`; a second training is kept out in the block.
 
-    A worker that does not write, since another one does, gets a `NoWriter`.
+    A worker that does not write, since another one does, gets a `NoWriter`. Where nothing came of the run, not even the
+    folder above it stays.
     """
     if not writes:
         yield NoWriter()
         return
-    with checkpoint.lock(folder):
-        yield RunWriter(folder)
+    runs = folder.parent
+    new = not runs.exists()
+    try:
+        with files.locked(runs / f".{folder.name}.lock", f"a training of {folder}"):
+            yield RunWriter(folder)
+    finally:
+        if new:
+            with contextlib.suppress(OSError):  # it holds a run
+                runs.rmdir()
 
 
 class RunWriter:
-    """Writes one run's files, from what `begin` is given."""
+    """Writes one run's files, from what `begin` is given. A weight that is not finite raises `UserError`."""
 
     def __init__(self, folder):
-        self._folder = folder
+        self._folder, self._board = folder, None
 
     def begin(self, model, optimizer, state, labels):
-        """Note how and on what `model` is trained: settings.json and training_labels.csv.
-
-        `state` is the `checkpoint.TrainingState`, `labels` are those of the training clips, {clip: float [5]}.
-        """
+        """Note how and on what `model` is trained: settings.json, and the training `labels`, {clip: float [5]}."""
         self._model, self._optimizer, self._state = model, optimizer, state
         files.write_json(self._folder / "settings.json", state.about)
         predictions.write_csv(self._folder / saved_models.TRAINING_LABELS, labels)
@@ -41,16 +47,21 @@ class RunWriter:
         files.remove(self._folder / saved_models.FINAL)
 
     def save_checkpoint(self):
-        """Write what a stopped training resumes from. Raises `UserError` where a weight is not finite."""
+        """Write what a stopped training resumes from."""
         checkpoint.save(self._folder, self._model, self._optimizer, self._state)
 
     def end_epoch(self, keep, made_from):
-        """Write the history, the curves and a checkpoint; and the epoch's model, if it is to `keep` or the best so far.
+        """Write the history, the curves, a checkpoint, and the epoch's model if it is to `keep` or the best so far.
 
-        `made_from` is noted beside the model. Raises `UserError` where a weight is not finite.
+        `made_from` is noted beside the model.
         """
-        history.write(self._folder, self._state, self._board)
-        saved_models.save_epoch(self._model, self._folder, self._state.history, keep, made_from)
+        rows = self._state.history
+        self._write_history(rows, f"{self._folder.name}, from {self._state.about['start']['words']}")
+        if keep:
+            saved_models.save(self._model, self._folder / f"epoch-{self._state.epoch}.keras", made_from)
+        by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy
+        if max(rows, key=lambda row: row[by]) is rows[-1]:  # the first of equals wins
+            saved_models.save(self._model, self._folder / saved_models.BEST, made_from)
         self.save_checkpoint()
 
     def finish(self, made_from):
@@ -59,12 +70,19 @@ class RunWriter:
             saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
         saved_models.verify(self._folder, files.listed(self._folder, "[!.]*.keras"))
 
-    @functools.cached_property
-    def _board(self):
-        """The run's TensorBoard log, a `tf.summary` writer, which makes its file at once."""
+    def _write_history(self, rows, title):
         import tensorflow as tf
 
-        return tf.summary.create_file_writer(str(self._folder / "logs"))
+        from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
+
+        with files.whole_file(self._folder / "history.csv") as tmp:
+            pd.DataFrame(rows).to_csv(tmp, index=False)
+        plots.draw_curves(self._folder / "curves.png", self._state.losses, rows, title)
+        self._board = self._board or tf.summary.create_file_writer(str(self._folder / "logs"))  # makes its file at once
+        with self._board.as_default(step=rows[-1]["epoch"]):
+            for name, value in rows[-1].items():
+                if name == "training_loss" or name.endswith("_mean"):
+                    tf.summary.scalar(name, value)
 
 
 class NoWriter:

@@ -32,10 +32,7 @@ class Run:
 
     @property
     def files(self):
-        """The models of the chosen epochs: paths.
-
-        "" is the last epoch's, "best" that of the best validation accuracy, "1,2" are those after these epochs.
-        """
+        """The paths of the models of the chosen epochs: "" the last, "best" in validation, "1,2" those two."""
         numbered = [f"epoch-{number.strip()}.keras" for number in self.epochs.split(",")]
         return [self.folder / name for name in {"": [FINAL], "best": [BEST]}.get(self.epochs, numbered)]
 
@@ -55,10 +52,7 @@ class Run:
 
     @property
     def networks(self):
-        """The models in `files`, each a `keras.Model`. Loading them takes seconds.
-
-        Raises `UserError` as `md5s` and `opening.load_model` do.
-        """
+        """The models in `files`, each a `keras.Model`. Loading takes seconds, and raises as `md5s` and `load_model`."""
         return self._loaded[0]
 
     def network(self, inputs, training=False):
@@ -100,19 +94,25 @@ class Run:
         file = self.folder / saved_models.TRAINING_LABELS
         return label_table.read(file).values if file.exists() else {}
 
+    @cached_property
+    def training(self):
+        """What is known of the training clips: a dict as `manifest.about_training` gives."""
+        return manifest.about_training(self.training_labels, salt="")
+
     @property
     def training_clips(self):
         """The number of training clips; 0 where it is not known."""
-        return len(self.training_labels)
+        return self.training["clips"]
 
-    @cached_property
+    @property
     def quantiles(self):
         """The quantiles of the training labels: float64 [`manifest.QUANTILES`, 5]; no rows where they are not known."""
-        return manifest.quantiles_of(self.training_labels)
+        return np.array([self.training["quantiles"][trait] for trait in TRAITS], np.float64).T
 
     def trained_on(self, clips):
         """Those of `clips` that the run was trained on: a set of names."""
-        return self.training_labels.keys() & set(clips)
+        names = manifest.hashed(clips, self.training["salt"])
+        return {names[known] for known in names.keys() & set(self.training["names"])}
 
     def other_training(self, labels):
         """How the training clips differ from those of `labels`, {clip: [5]}, in words; "" where they do not."""
@@ -141,9 +141,8 @@ class PublishedRun(Run):
             named = self.published["files"][f"{self.name}/{file.name}"]
             found[file], sha256 = digests(file, "md5", "sha256")
             if file.stat().st_size != named["bytes"] or sha256 != named["sha256"]:
-                raise UserError(
-                    f"{file} is not the file that {manifest.NAME} names (its SHA-256 differs): fetch the folder again"
-                )
+                what = f"{file} is not the file that {manifest.NAME} names (its SHA-256 differs)"
+                raise UserError(f"{what}: fetch the folder again")
         return found
 
     @property
@@ -151,35 +150,23 @@ class PublishedRun(Run):
         return self._about["settings"]
 
     @property
-    def training_clips(self):
-        return self._about["training"]["clips"]
-
-    @cached_property
-    def quantiles(self):
-        return np.array([self._about["training"]["quantiles"][trait] for trait in TRAITS]).T
-
-    def trained_on(self, clips):
-        names = manifest.hashed(clips, self._about["training"]["salt"])
-        return {names[known] for known in names.keys() & set(self._about["training"]["names"])}
+    def training(self):
+        return self._about["training"]
 
     def other_training(self, labels):
-        known = len(self.trained_on(labels))
-        if self.training_clips == known == len(labels):
+        clips, known = self.training_clips, len(self.trained_on(labels))
+        if clips == known == len(labels):
             return ""
-        return (
-            f"it was trained on {counted(self.training_clips, 'clip')}, the baselines know {len(labels):,}, "
-            f"of which {known:,} are its own"
-        )
+        known_labels = f"{len(labels):,}, of which {known:,} are its own"
+        return f"it was trained on {counted(clips, 'clip')}, the baselines know {known_labels}"
 
 
 def find_runs(folder, models="", epochs="", precision="float32"):
     """The trained runs in `folder`, or those that `models` names, with commas between: a list of `Run`.
 
-    A folder that publish.py has made holds the runs that its manifest names. `epochs`, a text that `epochs_rule` takes,
-    chooses the models of each run, and `precision` their number format. Without `models`, runs whose training has not
-    ended are named in a printed line.
-    Raises `UserError` where there is none, where a run or a model of the chosen epochs is missing, and for epochs of
-    published runs, whose publisher has chosen them.
+    `epochs`, a text that `epochs_rule` takes, chooses the models of each, and `precision` their number format.
+    Without `models`, the names of runs whose training has not ended are printed. Raises `UserError` where there is none, where a run or a model of the chosen
+    epochs is missing, and for epochs of published runs, whose publisher has chosen them.
     """
     published = manifest.read(folder)
     trained = sorted(published["runs"] if published else (path.parent.name for path in folder.glob(f"*/{FINAL}")))
@@ -192,8 +179,7 @@ def find_runs(folder, models="", epochs="", precision="float32"):
     if unfinished and not models:
         print(f"{folder}: skipped, since their training has not ended: {name_some(unfinished)}")
     wanted = list(dict.fromkeys(name.strip() for name in models.split(",") if name.strip())) or trained
-    missing = [name for name in wanted if name not in trained]
-    if missing:
+    if missing := [name for name in wanted if name not in trained]:
         raise UserError(f"MODELS: {folder} holds no trained {', '.join(missing)}, only {', '.join(trained)}")
     if published and epochs:
         raise UserError(f"EPOCHS = {epochs!r}: {folder} is published, with the epochs that its publisher chose")

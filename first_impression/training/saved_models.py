@@ -2,8 +2,6 @@
 
 The record of a run, models.json beside its models, is {file name: {"md5", "made_from"}} of each as training wrote it
 last: a model that was damaged since, or has another's place, is recognised by it, in a copy of the folder as well.
-
-Keras is imported where it is needed, since that takes seconds.
 """
 
 import json
@@ -25,9 +23,9 @@ TRAINING_LABELS = "training_labels.csv"
 
 
 def save(model, path, made_from):
-    """Write a whole model, architecture and weights, for use anywhere, in float32, whatever it was trained in.
+    """Write a model in float32, whatever it was trained in, and put `made_from`, a dict for JSON, on record.
 
-    `made_from`, a dict that JSON can hold, is put on record. Raises `UserError` where a weight is not finite.
+    Raises `UserError` where a weight is not finite.
     """
     refuse_nonfinite(model, path)
     with whole_file(path) as tmp:
@@ -37,21 +35,8 @@ def save(model, path, made_from):
         write_json(path.parent / RECORD, record)
 
 
-def save_epoch(model, folder, rows, keep, made_from):
-    """Write the model of the epoch that is done, the last of `rows` of the history, if it is to `keep` or the best."""
-    epoch = rows[-1]["epoch"]
-    by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy; the first of equals wins
-    if keep:
-        save(model, folder / f"epoch-{epoch}.keras", made_from)
-    if max(rows, key=lambda row: (row[by], -row["epoch"]))["epoch"] == epoch:
-        save(model, folder / BEST, made_from)
-
-
 def is_final(folder, made_from):
-    """Whether the trained model in `folder` is there as it was made from `made_from`.
-
-    A kill or a copy may have left one of an earlier training there.
-    """
+    """Whether the trained model in `folder` is that of `made_from`: a kill or a copy may have left an earlier one."""
     path = folder / FINAL
     return path.exists() and _recorded(folder).get(FINAL) == {"md5": md5(path), "made_from": made_from}
 
@@ -81,16 +66,13 @@ def _recorded(folder):
 def refuse_nonfinite(model, path):
     """Raises `UserError` where a weight of `model`, to be saved as `path`, is not finite."""
     if bad := nonfinite(model):
-        raise UserError(
-            f"{path}: not saved, since {bad} is not finite after the last step. What was saved before is "
-            "sound; train with a lower LEARNING_RATE under another NAME"
-        )
+        what = f"{path}: not saved, since {bad} is not finite after the last step. What was saved before is sound"
+        raise UserError(f"{what}; train with a lower LEARNING_RATE under another NAME")
 
 
 def nonfinite(model):
     """The names of the variables of `model` that have a value which is not finite, as text; "" where all are."""
-    bad = (variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all())
-    return name_some(bad)
+    return name_some(variable.path for variable in model.variables if not np.isfinite(np.asarray(variable)).all())
 
 
 def made_by(number_format=FLOAT32):

@@ -9,20 +9,14 @@ from first_impression.data import batching, record_reader
 
 
 class NonFiniteLoss(ArithmeticError):
-    """The loss or the gradient of the epoch's step number `step` was not finite."""
-
-    def __init__(self, step):
-        super().__init__(step)
-        self.step = step
+    """The loss or the gradient was not finite; its argument is the number of the step in the epoch."""
 
 
 class TrainingStep:
     """A train step on all replicas of the devices: `step(batch)`, with a batch as `Devices.batches` gives it.
 
-    Each replica runs `train_step(model, optimizer, loss_fn, batch, weight_decay, reg_penalty)` on its part of a batch,
-    with its share of decay and penalty; the optimizer adds up their gradients.
-    Nothing in a call waits for the device. The losses are added up there, and `read_loss` is the only wait.
-    To be made in the scope of the devices' strategy.
+    Each replica takes `train_step` on its part of a batch, with its share of decay and penalty. A call does not wait
+    for the device: the losses are added up there, and `read_loss` is the only wait. Made in the strategy's scope.
     """
 
     def __init__(self, devices, train_step, model, optimizer, loss_fn, weight_decay=0.0, reg_penalty=0.0):
@@ -75,16 +69,14 @@ class TrainingStep:
 
 @contextlib.contextmanager
 def nonfinite_loss_as_user_error(record_set, order, title):
-    """In the block a `NonFiniteLoss` becomes a `UserError` that names the step and its clips.
-
-    `order` holds the options of `batching.batches` that gave the epoch's batches.
-    """
+    """In the block a `NonFiniteLoss` becomes a `UserError` that names the clips of the step in the epoch's `order`."""
     try:
         yield
     except NonFiniteLoss as error:
-        batch = next(iter(batching.batches(record_set, skip=error.step - 1, pad=False, **order)))
+        (step,) = error.args
+        batch = next(iter(batching.batches(record_set, skip=step - 1, pad=False, **order)))
         names = name_some(set(record_reader.read_names(record_set)[0][batch[2].numpy()]))
         raise UserError(
-            f"{title}, step {error.step}: loss or gradient is not finite, on {names or 'clips without names'}. What "
+            f"{title}, step {step}: loss or gradient is not finite, on {names or 'clips without names'}. What "
             "was saved before this step is sound: check these clips, or start again with a lower LEARNING_RATE"
         ) from None

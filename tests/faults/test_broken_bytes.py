@@ -100,7 +100,7 @@ def make_specimen(kind, folder):
     optimizer.build(model.trainable_variables)
     about = {"constants": {}, "records": {}, "start": {}}
     checkpoint.save(folder, model, optimizer, checkpoint.TrainingState(about=about))
-    return checkpoint.path_in(folder)
+    return folder / "checkpoint.npz"
 
 
 @pytest.mark.slow

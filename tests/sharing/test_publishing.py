@@ -207,7 +207,7 @@ def test_onnx_files_give_the_same_answers(folder, kind):
     ok(run("publish.py", "it", "--TO", "out", "--LICENSE", "mit", "--FORMAT", "onnx"))
     about = manifest.read("out")
     assert about["files"].keys() == {"it/final.keras", "it/final.onnx"}
-    assert manifest.models_of(about).keys() == {"it/final.keras"}
+    assert about["runs"]["it"]["files"] == ["it/final.keras"]  # all that is fetched
     random = np.random.default_rng(0)
     shape = (3, audio.FEATURES) if kind == "audio" else (3, FRAME_SIZE, FRAME_SIZE, 3)
     inputs = (random.normal(size=shape) if kind == "audio" else random.integers(0, 256, shape)).astype(np.float32)
