@@ -25,7 +25,7 @@ from first_impression.evaluation import ceiling, reliability
 from first_impression.evaluation.metrics import sources_of
 
 LABELS = ""  # annotation files of the labels made from these judgements, with commas between; "": none
-OUT = ceiling.FILE  # the file to write
+OUT = "label_ceiling.json"  # the file to write
 
 RIDGE = 0.5  # strength of the ridge of the Bradley-Terry fits
 SPLITS = 10  # random splits of the votes into halves; their correlations are averaged

@@ -82,37 +82,36 @@ def reliabilities(annotation):
     return CHALEARN if known else {}
 
 
-def beside_scores(reliability, labels, constant, differences):
+def beside_scores(reliability, labels, scores, differences):
     """The ceiling of a group of clips, and how far a model is on the way to it from the constant guess.
 
-    `reliability` is {trait: (value, low, high)}, `labels` are the group's [clips, 5], `constant` the scores of the
+    `reliability` is {trait: (value, low, high)}, `labels` are the group's [clips, 5], `scores` those of the
     constant guess and `differences` those of the model less these, both as in docs/scores.md. Returns {"scores":
     SCORES, "share": SCORES}; the shares of what the constant guess has no score in are left out. The mean of five
-    traits has the mean of their bounds for an interval, and a share has that of the lower difference to the higher
-    ceiling, and the other way round: both are wider than they need be.
+    traits has the mean of their bounds for an interval, and a share has the widest that the bounds
+    of the difference and of the ceiling allow: both are wider than they need be.
     """
     bounds = np.transpose([reliability[trait] for trait in TRAITS])  # [3, 5]
     best = {score: _columns(values) for score, values in ceilings(bounds, np.std(labels, axis=0)).items()}
     share = {
-        score: {
-            column: {
-                "value": _ratio(gained["value"], best[score][column]["value"], constant[score][column]["value"]),
-                "low": _ratio(gained["low"], best[score][column]["high"], constant[score][column]["value"]),
-                "high": _ratio(gained["high"], best[score][column]["low"], constant[score][column]["value"]),
-            }
-            for column, gained in differences[score].items()
-        }
-        for score in SCORES
-        if np.isfinite(constant[score]["mean"]["value"])
+        score: {column: _share(gained, best[score][column], of_guess[column]) for column, gained in columns.items()}
+        for score, columns in differences.items()
+        if score in SCORES and np.isfinite((of_guess := scores[score])["mean"]["value"])
     }
     return {"scores": best, "share": share}
+
+
+def _share(gained, best, of_guess):
+    """{"value", "low", "high"} of the part that `gained` is of the way to `best`; nan where there is no way to go."""
+    way = {bound: value - of_guess["value"] for bound, value in best.items()}
+    if not way["low"] > 0:
+        return dict.fromkeys(("value", "low", "high"), float("nan"))
+    low = min(gained["low"] / way["low"], gained["low"] / way["high"])
+    high = max(gained["high"] / way["low"], gained["high"] / way["high"])
+    return {"value": gained["value"] / way["value"], "low": low, "high": high}
 
 
 def _columns(bounds):
     """{"mean" and each trait: {"value", "low", "high"}} of these three, [3, 5] in the order of TRAITS."""
     found = zip(COLUMNS, with_mean(bounds).T.tolist(), strict=True)
     return {column: dict(zip(("value", "low", "high"), values, strict=True)) for column, values in found}
-
-
-def _ratio(gained, best, constant):
-    return gained / (best - constant) if best > constant else float("nan")

@@ -51,7 +51,7 @@ def read(path):
 
 
 def score(answers, groups, reference):
-    """What stands in docs/scores.md under "groups of people": {column: {group: {..}}}, of answers {clip: [5]}.
+    """The "people" of docs/scores.md, {column: {group: {..}}}, of answers {clip: [5]}.
 
     `groups` is what `read` gives. Clips without a label, an answer or a group count nowhere; a column in which fewer
     than two groups are left is left out. All intervals of one kind, over groups, traits and columns, hold at once.
@@ -70,11 +70,12 @@ def score(answers, groups, reference):
     counts = [len(np.unique(sources[member])) for member in members.T]
     # Under so many sources a group's resamples say too little of its spread
     enough = np.array(counts) >= bootstrap.FEW_SOURCES
-    estimates = {kind: _with_bounds(values, resampled[kind], enough) for kind, values in found.items()}
-    low, high = estimates["label_gap"][1:]
-    apart = enough[:, None] & ((low > 0) | (high < 0))  # a ratio to a gap that may be 0 means nothing
-    ratios = (sides["answer_gap"] / np.where(apart, sides["label_gap"], np.nan) for sides in (found, resampled))
-    estimates["amplification"] = _with_bounds(*ratios, enough)
+    reach = {kind: _reach(values, resampled[kind], enough) for kind, values in found.items()}
+    estimates = {kind: (values, values - reach[kind][0], values + reach[kind][0]) for kind, values in found.items()}
+    gaps = ("answer_gap", "label_gap")
+    estimates["amplification"] = _ratio(
+        *(found[gap] for gap in gaps), *(resampled[gap] for gap in gaps), reach["label_gap"][1], enough
+    )
     result = {}
     for number, (column, group) in enumerate(names):
         about = {"clips": int(members[:, number].sum()), "sources": counts[number]}
@@ -114,21 +115,37 @@ def _statistics(means):
     }
 
 
-def _with_bounds(values, resampled, enough):
-    """(values, low, high), each [groups, 6], of values and what they are on resamples [n, groups, 6].
+def _reach(values, resampled, enough):
+    """How far the bounds are from values [groups, 6] that are [n, groups, 6] on resamples: ([groups, 6], c).
 
-    Value -+ c standard deviations of its resamples, where c is what the largest deviation among all of them, counted
-    in these, exceeds in 5 % of the resamples only (the studentised maximum: Westfall and Young, Resampling-Based
-    Multiple Testing, 1993). So 95 of 100 studies have all true values within their bounds. nan where not `enough`.
+    It is c standard deviations of the resamples, where c is what the largest deviation among all values, counted in
+    these, exceeds in 5 % of the resamples only (the studentised maximum: Westfall and Young, Resampling-Based Multiple
+    Testing, 1993). So all true values are within their bounds in 95 of 100 studies. nan where not `enough`.
     """
-    kept = np.isfinite(values) & enough[:, None]
-    if not kept.any() or not np.isfinite(resampled[:, kept]).any():
-        return values, np.full_like(values, np.nan), np.full_like(values, np.nan)
-    deviation = np.where(kept, np.nanstd(np.where(kept, resampled, 0), axis=0), np.nan)
+    deviation = np.where(enough[:, None], np.std(resampled, axis=0), np.nan)
+    kept = deviation > 0
+    if not kept.any():
+        return np.full_like(values, np.nan), np.nan
+    largest = np.max(np.abs(resampled - values)[:, kept] / deviation[kept], axis=1)
+    c = np.percentile(largest, CONFIDENCE)
+    return c * deviation, c
+
+
+def _ratio(above, below, resampled_above, resampled_below, c, enough):
+    """(above / below, low, high), each [groups, 6]; nan where `below` is within c standard deviations of 0.
+
+    The bounds are Fieller's (Journal of the Royal Statistical Society B 16, 1954): those ratios x for which
+    above - x below is within c standard deviations of 0.
+    """
+    covariance = np.mean(resampled_above * resampled_below, axis=0)
+    covariance -= resampled_above.mean(axis=0) * resampled_below.mean(axis=0)
+    square = below**2 - c**2 * np.var(resampled_below, axis=0)
+    half = above * below - c**2 * covariance
+    rest = above**2 - c**2 * np.var(resampled_above, axis=0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        largest = np.nanmax(np.abs(resampled - values)[:, kept] / deviation[kept], axis=1)
-    reach = np.nanpercentile(largest, CONFIDENCE) * deviation
-    return values, values - reach, values + reach
+        root = np.sqrt(half**2 - square * rest)
+        sides = (above / below, (half - root) / square, (half + root) / square)
+    return tuple(np.where(enough[:, None] & (square > 0), side, np.nan) for side in sides)
 
 
 def _columns(values, low, high):

@@ -130,9 +130,8 @@ def test_the_way_to_the_ceiling_is_0_for_the_constant_guess_and_1_for_the_ceilin
     middle = labels.mean(axis=0)
     for share, answers in ((1, middle + true - true.mean(axis=0)), (0, np.tile(middle, (4000, 1)))):
         scored = comparison.score(dict(zip(clips, answers, strict=True)), reference)[comparison.ALL]
-        constant = scored["baselines"]["constant guess"]
         found = ceiling.beside_scores(
-            dict.fromkeys(TRAITS, (0.64, 0.6, 0.68)), labels, constant["scores"], constant["differences"]
+            dict.fromkeys(TRAITS, (0.64, 0.6, 0.68)), labels, **scored["baselines"]["constant guess"]
         )
         assert "Pearson" not in found["share"]  # the constant guess has none
         for score in ("accuracy", "R2"):
