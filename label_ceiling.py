@@ -18,11 +18,13 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files, rules, script
-from first_impression.common.errors import UserError
+from first_impression.common.errors import UserError, counted
 from first_impression.data import annotations, judgements
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import ceiling, reliability
+from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.metrics import sources_of
+from first_impression.evaluation.results import without_nan
 
 LABELS = ""  # annotation files of the labels made from these judgements, with commas between; "": none
 OUT = "label_ceiling.json"  # the file to write
@@ -44,50 +46,62 @@ RULES = {
 
 def main(settings):
     judged = judgements.read(settings.VOTES)
-    labels = read_labels(settings.LABELS)
     of_target = of_votes if isinstance(judged, judgements.Votes) else of_ratings
     if of_target is of_votes and settings.OVER == "raters":
         raise UserError("OVER = 'raters' is for ratings: votes come without their raters")
-    found = {}
+    labels, speakers = read_labels(settings.LABELS)
+    if labels and not labels.keys() & set(judged.clips):
+        raise UserError(f"{settings.LABELS}: none of these clips was judged; are these the labels of these judgements?")
+    sources, found = np.array(sources_of(judged.clips, speakers)), {}
     for target in judged.answers:
         known = np.array([labels.get(clip, {}).get(target, np.nan) for clip in judged.clips])
-        found[target] = of_target(judged, target, known, settings)
+        found[target] = of_target(judged, target, known, sources, settings)
         print(line_of(target, found[target]), flush=True)
-    files.write_json(Path(settings.OUT), found)
+    if len(set(sources)) < FEW_SOURCES:
+        print(f"{counted(len(set(sources)), 'source')}: with fewer than {FEW_SOURCES}, these intervals mean little")
+    files.write_json(Path(settings.OUT), without_nan(found))
     print(f"\nceilings: {settings.OUT}")
 
 
 def read_labels(paths):
-    """{clip: {trait: label}} of these annotation files, of which ChaLearn's have a split each."""
-    labels = {}
+    """({clip: {trait: label}}, {clip: source}) of these annotation files, of which ChaLearn's have a split each."""
+    labels, sources = {}, {}
     for path in filter(None, map(str.strip, paths.split(","))):
+        sources |= annotations.read_sources(path)
         for clip, values in annotations.read_annotation(path).items():
             labels[clip] = dict(zip(TRAITS, values.astype(float), strict=True))
-    return labels
+    return labels, sources
 
 
-def of_votes(votes, target, labels, settings):
-    """The entry of label_ceiling.json of a target that was voted on; `labels` [clips], nan where there is none."""
-    sources = sources_of(votes.clips)
-    options = {"resamples": settings.RESAMPLES, "seed": settings.SEED}
-    fits = reliability.fits_of_halves(votes, target, settings.RIDGE, splits=settings.SPLITS, seed=settings.SEED)
-    value, low, high = fitted = reliability.of_fit(fits, sources, **options)
-    entry = {"labels": "a Bradley-Terry fit of these votes"}
-    labelled = np.isfinite(labels)
-    if labelled.any():
-        value, low, high = reliability.of_labels(labels, fits, sources, **options)
+def of_votes(votes, target, labels, sources, settings):
+    """The entry of label_ceiling.json of a target that was voted on.
+
+    `labels` are float64 [clips], nan where there is none; `sources` [clips].
+    """
+    options, exist = {"resamples": settings.RESAMPLES, "seed": settings.SEED}, np.isfinite(labels)
+    deal = {"splits": settings.SPLITS, "seed": settings.SEED}
+
+    def estimate(fits, **options):
+        if exist.any():
+            return reliability.of_labels(labels, fits, sources, **options)
+        return reliability.of_fit(fits, sources, **options)
+
+    fits = reliability.fits_of_halves(votes, target, settings.RIDGE, **deal)
+    known = np.isfinite(votes.answers[target])
+    about = {"labels": settings.LABELS if exist.any() else "a Bradley-Terry fit of these votes"}
+    about |= {"clips": len(votes.clips), "judgements": len(known), "don't know": int((~known).sum())}
+    if exist.any():
+        value, interval = split(reliability.of_fit(fits, sources, **options))
         left, right, answers = reliability.known_votes(votes, target)
         fit = reliability.bradley_terry(left, right, answers, len(votes.clips), settings.RIDGE)
-        entry = {"labels": settings.LABELS, "fit": dict(zip(("reliability", "interval"), split(fitted), strict=True))}
-        entry["fit"]["correlation"] = float(np.corrcoef(fit[labelled], labels[labelled])[0, 1])
-    known = np.isfinite(votes.answers[target])
-    counts = {"clips": len(votes.clips), "judgements": len(known), "don't know": int((~known).sum())}
-    choices = {}
-    for name, changed in choices_of(settings).items():
-        other = reliability.fits_of_halves(votes, target, **changed, splits=min(3, settings.SPLITS), seed=settings.SEED)
-        of_these = (labels, other) if labelled.any() else (other,)
-        choices[name] = (reliability.of_labels if labelled.any() else reliability.of_fit)(*of_these, sources, 1)[0]
-    return entry_of((value, low, high), labels, entry | counts | {"choices": choices})
+        correlation = float(np.corrcoef(fit[exist], labels[exist])[0, 1])
+        about["fit"] = {"reliability": value, "interval": interval, "correlation": correlation}
+    deal["splits"] = min(3, settings.SPLITS)
+    about["choices"] = {
+        name: estimate(reliability.fits_of_halves(votes, target, **changed, **deal), resamples=1)[0]
+        for name, changed in choices_of(settings).items()
+    }
+    return entry_of(estimate(fits, **options), labels, about)
 
 
 def choices_of(settings):
@@ -99,16 +113,17 @@ def choices_of(settings):
     }
 
 
-def of_ratings(ratings, target, labels, settings):
-    """The entry of label_ceiling.json of a target that was rated; `labels` [clips], nan where there is none."""
-    found = reliability.of_ratings(ratings, target, settings.OVER, settings.RESAMPLES, settings.SEED)
+def of_ratings(ratings, target, labels, sources, settings):
+    """The same of a target that was rated."""
+    found = reliability.of_ratings(ratings, target, sources, settings.OVER, settings.RESAMPLES, settings.SEED)
     values = ratings.answers[target]
     known = np.isfinite(values)
-    counts = {"clips": len(np.unique(ratings.clip[known])), "judgements": int(known.sum())}
-    counts["raters"] = len(np.unique(ratings.rater[known]))
+    about = {"labels": "the mean ratings of clips", "clips": len(np.unique(ratings.clip[known]))}
+    about |= {"judgements": int(known.sum()), "raters": len(np.unique(ratings.rater[known]))}
     if not np.isfinite(labels).any() and 0 <= values[known].min() and values[known].max() <= 1:
-        labels = np.bincount(ratings.clip[known], values[known]) / np.bincount(ratings.clip[known])
-    return entry_of(found, labels, {"labels": "the mean ratings of clips"} | counts)
+        sums, counts = (np.bincount(ratings.clip[known], weights, len(labels)) for weights in (values[known], None))
+        labels = np.divide(sums, counts, out=np.full(len(labels), np.nan), where=counts > 0)
+    return entry_of(found, labels, about)
 
 
 def entry_of(found, labels, about):

@@ -135,16 +135,16 @@ def of_labels(labels, fits, sources, resamples=1000, seed=0):
     return _estimate(within_sources, terms, sources, resamples, seed)
 
 
-def of_ratings(ratings, target, over="clips", resamples=1000, seed=0):
+def of_ratings(ratings, target, sources, over="clips", resamples=1000, seed=0):
     """The reliability of the mean ratings of clips: (value, low, high); nan where no clip has two ratings.
 
     The intraclass correlation of a mean of k ratings, ICC(1,k) of Shrout and Fleiss, Psychological Bulletin 86, 1979.
     Variances are estimated from products of two ratings of one clip, less those of two clips. Where clips have
     different numbers of ratings, the error of a label is averaged over the clips. The interval is a bootstrap over
-    "clips" or "raters"; a rater drawn twice is never compared with him- or herself.
+    "clips", by their `sources` [clips], or "raters"; a rater drawn twice is never compared with him- or herself.
     """
     values, known = ratings.answers[target], np.isfinite(ratings.answers[target])
-    _, clip = np.unique(ratings.clip[known], return_inverse=True)
+    rated, clip = np.unique(ratings.clip[known], return_inverse=True)
     _, rater = np.unique(ratings.rater[known], return_inverse=True)
     values = values[known] - values[known].mean()
     share = np.mean(1 / np.bincount(clip))  # of a rating's error that is left in a label
@@ -161,7 +161,7 @@ def of_ratings(ratings, target, over="clips", resamples=1000, seed=0):
     terms = _rating_terms(values, clip, np.ones(len(values)))
     value = intraclass(terms.mean(axis=0))
     if over == "clips":
-        resampled = intraclass(bootstrap.resampled_means(terms, np.arange(len(terms)), resamples, seed))
+        resampled = intraclass(bootstrap.resampled_means(terms, np.asarray(sources)[rated], resamples, seed))
     else:
         random, number = np.random.default_rng(seed), rater.max() + 1
         draws = random.multinomial(number, np.full(number, 1 / number), resamples)

@@ -97,6 +97,33 @@ def test_labels_made_of_the_votes_have_their_own_reliability_and_spread():
     assert best["low"] <= best["value"] <= best["high"] <= 1
 
 
+def test_labels_of_other_clips_are_refused():
+    write_votes()
+    write_annotation("other.pkl", {"other.000": label_of(1)})
+    refused(run("label_ceiling.py", "votes.csv", "--LABELS", "other.pkl"), "none of these clips was judged")
+
+
+def test_a_table_of_labels_says_which_clips_are_of_one_speaker():
+    """Clips whose names tell nothing, as of one's own study: without the column, their labels could not be judged."""
+    true, text = write_votes(clips=90), Path("votes.csv").read_text()
+    renamed = {name: f"clip{number}" for number, name in enumerate(true)}
+    for name, other in renamed.items():
+        text = text.replace(f"{name}.mp4", f"{other}.mp4")
+    Path("votes.csv").write_text(text)
+    labels = {name: f",{0.5 + value / 10:.3f}" * 5 for name, value in true.items()}
+    rows = [f"{renamed[name]},{name.split('.')[0]}{label}" for name, label in labels.items()]
+    header = "clip,speaker,extraversion,agreeableness,conscientiousness,emotional_stability,openness"
+    Path("mine.csv").write_text("\n".join([header, *rows]))
+    ok(run("label_ceiling.py", "votes.csv", *FAST, "--LABELS", "mine.csv"))
+    assert json.loads(Path("label_ceiling.json").read_text())["extraversion"]["reliability"] > 0.85
+
+
+def test_single_ratings_have_no_ceiling():
+    Path("ratings.csv").write_text("clip,rater,openness\na,x,0.1\nb,y,0.5\nc,x,0.4\n")
+    ok(run("label_ceiling.py", "ratings.csv", *FAST))
+    assert json.loads(Path("label_ceiling.json").read_text())["openness"]["reliability"] is None
+
+
 def test_ratings_become_ceilings():
     ratings = ratings_of(np.random.default_rng(0).uniform(0.4, 0.6, 40), 5, 30, np.random.default_rng(1), noise=0.1)
     table = {"clip": ratings.clip, "rater": ratings.rater, "openness": np.clip(ratings.answers["x"], 0, 1)}

@@ -124,7 +124,7 @@ def icc_1k(values):
 
 def test_ratings_of_equal_number_give_the_intraclass_correlation():
     ratings = ratings_of(np.random.default_rng(0).normal(size=50), 4, 200, np.random.default_rng(1))
-    value, low, high = reliability.of_ratings(ratings, "x", resamples=50)
+    value, low, high = reliability.of_ratings(ratings, "x", ratings.clips, resamples=50)
     assert value == pytest.approx(icc_1k(ratings.answers["x"].reshape(50, 4)), abs=1e-12)
     assert low < value < high
 
@@ -135,7 +135,7 @@ def test_the_interval_of_mean_ratings_covers_the_truth(over, leniency):
         true = random.normal(size=150)
         ratings = ratings_of(true, random.integers(3, 8, 150), 40, random, leniency=leniency)
         error = (1 + leniency**2) * np.mean(1 / np.bincount(ratings.clip))
-        return np.var(true) / (np.var(true) + error), reliability.of_ratings(ratings, "x", over, 300)
+        return np.var(true) / (np.var(true) + error), reliability.of_ratings(ratings, "x", ratings.clips, over, 300)
 
     share, bias = covered(simulate, 80)
     assert share >= 0.85 and abs(bias) < 0.02
@@ -143,7 +143,7 @@ def test_the_interval_of_mean_ratings_covers_the_truth(over, leniency):
 
 def test_single_ratings_have_no_reliability():
     ratings = ratings_of(np.random.default_rng(0).normal(size=20), 1, 5, np.random.default_rng(0))
-    assert np.isnan(reliability.of_ratings(ratings, "x", resamples=5)[0])
+    assert np.isnan(reliability.of_ratings(ratings, "x", ratings.clips, resamples=5)[0])
 
 
 def test_who_knows_the_true_values_scores_the_ceiling():
