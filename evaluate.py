@@ -1,8 +1,10 @@
-"""Step 6: score trained models, fuse their answers, and compare them with baselines that look at nothing.
+"""Step 6: score trained models, fuse their answers, and compare them with baselines and with the best score possible.
 
 Reads   runs/<NAME>/final.keras (step 5), or the epochs named; the records of the split (steps 3 and 4)
         Annotations/annotation_<split>.pkl, Annotations/annotation_training.pkl
-Writes  runs/<NAME>/predictions_<split>.csv, in ChaLearn's columns; scatter_<split>.png, errors_<split>.png
+        label_ceiling.json beside the annotation, if there is one (label_ceiling.py); the file GROUPS
+Writes  runs/<NAME>/predictions_<split>.csv, in ChaLearn's columns; scatter_<split>.png, errors_<split>.png,
+        calibration_<split>.png
         runs/fusion/scores_<split>.json (docs/scores.md says what is in it), models_<split>.png
         and where runs are fused, the fusion's predictions and pictures beside these
 Run     python evaluate.py
@@ -19,7 +21,7 @@ from pathlib import Path
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.data import chalearn, label_table
-from first_impression.evaluation import comparison, fusion, results, summary
+from first_impression.evaluation import comparison, fusion, groups, results, summary
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
@@ -34,6 +36,7 @@ PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
 # Against what
 ANNOTATION = ""  # "": Annotations/annotation_<split>.pkl
 TRAINING_ANNOTATION = ""  # for the two baselines; "": Annotations/annotation_training.pkl
+GROUPS = ""  # a CSV file of the columns clip and one or more groups of people, as age or sex; "": none
 RESAMPLES = 1000  # of the bootstrap over sources
 SEED = 0  # of the bootstrap
 
@@ -62,6 +65,7 @@ def main(settings):
     annotation = Path(settings.ANNOTATION or split.annotation)
     training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
     reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED)
+    people = groups.read(settings.GROUPS) if settings.GROUPS else {}
     out = Path(settings.OUT)
     if settings.PREDICTIONS:
         if settings.MODELS or settings.EPOCHS:
@@ -82,9 +86,9 @@ def main(settings):
 
     report = {"split": split.name, "epochs": settings.EPOCHS, "annotation": str(annotation)}
     report |= {"resamples": settings.RESAMPLES, "seed": settings.SEED, "fusion_weights": weights}
-    report |= results.collect(answered, weights, reference)
+    report |= results.collect(answered, weights, reference, people)
     summary.print_report(report)
-    results.write(out, folders, ending, answered, reference.labels, report)
+    results.write(out, folders, ending, answered, reference, report)
 
 
 def read_files(paths, output):

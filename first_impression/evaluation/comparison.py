@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from first_impression.data import annotations, chalearn
-from first_impression.evaluation import baselines, bootstrap, metrics
+from first_impression.evaluation import baselines, bootstrap, calibration, ceiling, metrics
 
 ALL, UNSEEN = "all clips", "clips of unseen sources"
 NOT_OF_THE_RESULT = ("SEED", "NAME", "RUNS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES")  # constants of train.py
@@ -20,6 +20,7 @@ class Reference:
     sources: dict = field(default_factory=dict)  # {clip: source}, for clips whose names do not give it
     resamples: int = 1000
     seed: int = 0
+    reliability: dict = field(default_factory=dict)  # of the labels, {trait: (value, low, high)}; empty: no ceiling
 
     def groups(self, clips):
         """Those of `clips` that have a label, {group: sorted list}: all, and those of no training source, if any."""
@@ -55,7 +56,7 @@ def read_reference(split, annotation, training, resamples, seed):
             annotations.refuse_shared(training_labels, labels, f"{training} and the annotation to score")
     else:
         print(f"{training} is missing: scores come without the baselines and without the unseen sources")
-    return Reference(labels, training_labels, sources, resamples, seed)
+    return Reference(labels, training_labels, sources, resamples, seed, ceiling.reliabilities(annotation))
 
 
 def score(answers, reference):
@@ -72,7 +73,14 @@ def score(answers, reference):
         # Whether the mean accuracy is above every baseline's, by a whole interval; None where there is no interval
         lows = [baseline["differences"]["accuracy"]["mean"]["low"] for baseline in beside.values()]
         result[group]["beats_baselines"] = min(lows) > 0 if lows and np.isfinite(lows).all() else None
+        result[group] |= {"ceiling": _ceiling(reference, clips, beside), "calibration": sides.calibration(0)}
     return result
+
+
+def _ceiling(reference, clips, beside):
+    if not (reference.reliability and beside):
+        return {}
+    return ceiling.beside_scores(reference.reliability, _rows(reference.labels, clips), **beside[baselines.CONSTANT])
 
 
 def compare(first, second, reference):
@@ -94,10 +102,16 @@ class _Sides:
         self.sources = len(set(of_clips))
         resampled = bootstrap.resampled_means(terms, of_clips, reference.resamples, reference.seed)
         self._scores, self._resampled = metrics.scores(terms.mean(axis=0)), metrics.scores(resampled)
+        self._lines = [calibration.line(means, true.mean(axis=0)) for means in (terms.mean(axis=0), resampled)]
 
     def scores(self, number):
         """{score: {"mean" and each trait: {"value", "low", "high"}}} of one of the answers."""
         return {name: _estimate(*both) for name, both in self._of(number).items()}
+
+    def calibration(self, number):
+        """{"slope" and "intercept": the same} of the labels regressed on one of the answers."""
+        line, resampled = self._lines
+        return {name: _estimate(values[number], resampled[name][:, number]) for name, values in line.items()}
 
     def differences(self, first, second):
         """The same of a difference. Paired: both answers are scored on the same resamples."""

@@ -10,8 +10,9 @@ import matplotlib.pyplot as plt  # noqa: E402, after the choice of a backend wit
 
 from first_impression.common.files import whole_file  # noqa: E402
 from first_impression.evaluation.baselines import CONSTANT, LOOKUP  # noqa: E402
+from first_impression.evaluation.calibration import bins, line  # noqa: E402
 from first_impression.evaluation.comparison import ALL, UNSEEN  # noqa: E402
-from first_impression.evaluation.metrics import all_scores  # noqa: E402
+from first_impression.evaluation.metrics import all_scores, terms  # noqa: E402
 from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN  # noqa: E402
 
 
@@ -67,6 +68,25 @@ def errors(predicted, true, title):
     return _png(figure, title)
 
 
+def calibration(predicted, true, sources, title):
+    """A PNG, as bytes: mean labels of clips in bins by their answer, a panel per trait. Both [clips, 5] in [0, 1]."""
+    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
+    lines = line(terms(predicted, true).mean(axis=0), true.mean(axis=0))
+    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
+        answers, labels, low, high = bins(predicted[:, column], true[:, column], sources)
+        slope, intercept = lines["slope"][column], lines["intercept"][column]
+        ends = np.array([predicted[:, column].min(), predicted[:, column].max()])
+        axes.axline((0.5, 0.5), slope=1, color="grey", linewidth=1)
+        axes.plot(ends, intercept + slope * ends, color="black", linestyle="--", linewidth=1)
+        if np.isfinite(low).all():
+            axes.vlines(answers, low, high, color=COLOURS[trait], linewidth=2, alpha=0.5)
+        axes.plot(answers, labels, "o", color=COLOURS[trait], markersize=4)
+        axes.set(title=f"{trait}, slope {slope:.2f}", xlabel="predicted", aspect="equal")
+        axes.grid(alpha=0.3)
+    panels[0].set_ylabel("mean true, with 95 %")
+    return _png(figure, title)
+
+
 def side_by_side(models, title):
     """A PNG, as bytes: the models' mean accuracies with intervals and baselines. `models`: as in docs/scores.md."""
     figure, axes = plt.subplots(figsize=(8, 1.6 + 0.7 * len(models)), layout="constrained")
@@ -84,6 +104,9 @@ def side_by_side(models, title):
             if known:
                 at = known[0]["scores"]["accuracy"]["mean"]["value"]
                 axes.axvline(at, color=colour, linestyle=style, linewidth=1, label=f"{baseline}, {group}")
+        ceilings = [scores["ceiling"]["scores"]["accuracy"]["mean"] for scores in scored.values() if scores["ceiling"]]
+        if ceilings:
+            axes.axvline(ceilings[0]["value"], color=colour, linestyle="-.", linewidth=1, label=f"ceiling, {group}")
     axes.set_yticks(range(len(models)), list(models), parse_math=False)
     axes.set(xlabel="mean accuracy by clip, with 95 % of the resamples", ylim=(len(models) - 0.4, -0.6))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))

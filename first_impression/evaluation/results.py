@@ -7,7 +7,10 @@ import numpy as np
 
 from first_impression.common import files
 from first_impression.common.errors import UserError, counted, name_some
-from first_impression.evaluation import comparison, fusion, predictions
+from first_impression.evaluation import comparison, fusion, groups, predictions
+from first_impression.evaluation.metrics import sources_of
+
+PICTURES = ("models", "scatter", "errors", "calibration")  # the beginnings of their files' names
 
 
 @dataclass
@@ -23,10 +26,11 @@ class Answered:
     remarks: list = field(default_factory=list)  # what to bear in mind with the scores, as texts
 
 
-def collect(answered, weights, reference):
+def collect(answered, weights, reference, people):
     """The report: the scores of all {name: `Answered`}, the differences of each two, mean and spread over runs' seeds.
 
-    Where there are `weights`, {name: number}, the fusion of these is added to `answered`. Prints which clips are
+    Where there are `weights`, {name: number}, the fusion of these is added to `answered`. `people` are groups of clips,
+    {column: {clip: group}}. Prints which clips are
     without a label or without an answer. Raises `UserError` where no clip has both.
     """
     for name, model in answered.items():
@@ -40,10 +44,10 @@ def collect(answered, weights, reference):
     for name, model in answered.items():
         models[name] = {"model": model.model, "made_from": model.made_from, "numbers": model.numbers}
         models[name] |= {"remarks": model.remarks, "groups": comparison.score(model.answers, reference)}
-        models[name] |= {"by_frame": model.by_frame}
+        models[name] |= {"by_frame": model.by_frame, "people": groups.score(model.answers, people, reference)}
     for first, second in itertools.combinations(answered, 2):
-        groups = comparison.compare(answered[first].answers, answered[second].answers, reference)
-        pairs.append({"first": first, "second": second, "groups": groups})
+        compared = comparison.compare(answered[first].answers, answered[second].answers, reference)
+        pairs.append({"first": first, "second": second, "groups": compared})
     seeds = [
         {"runs": runs, "groups": comparison.over_seeds([models[name]["groups"] for name in runs])}
         for runs in comparison.runs_by_seed({name: model.settings for name, model in answered.items()})
@@ -59,7 +63,7 @@ def _compare_names(name, answers, labels):
         raise UserError(f"{name}: none of its clips has a label; is this the annotation of these clips?")
 
 
-def write(out, folders, ending, answered, labels, report):
+def write(out, folders, ending, answered, reference, report):
     """Write the report of all {name: `Answered`} into the folder `out`, predictions and pictures of each into its own.
 
     `folders` is {name: folder} of those that have one; `ending` is a part of all files' names. What an earlier command
@@ -68,6 +72,7 @@ def write(out, folders, ending, answered, labels, report):
     """
     from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
 
+    labels = reference.labels
     contents = {out / f"models_{ending}.png": plots.side_by_side(report["models"], f"Models side by side, {ending}")}
     for name, folder in folders.items():
         if name not in answered:  # there is no fusion
@@ -78,8 +83,11 @@ def write(out, folders, ending, answered, labels, report):
         contents[folder / f"predictions_{ending}.csv"] = predictions.as_csv(answers)
         contents[folder / f"scatter_{ending}.png"] = plots.scatter(predicted, true, f"{name}, {ending}")
         contents[folder / f"errors_{ending}.png"] = plots.errors(predicted, true, f"{name}, {ending}")
+        sources = sources_of(clips, reference.sources)
+        title = f"{name}, {ending}"
+        contents[folder / f"calibration_{ending}.png"] = plots.calibration(predicted, true, sources, title)
     for folder in {out, *folders.values()}:
-        for name in ("scores_{}.json", "models_{}.png", "predictions_{}.csv", "scatter_{}.png", "errors_{}.png"):
+        for name in ("scores_{}.json", "predictions_{}.csv", *(f"{picture}_{{}}.png" for picture in PICTURES)):
             files.remove(folder / name.format(ending))
     for path, content in contents.items():
         with files.whole_file(path) as tmp:

@@ -1,10 +1,23 @@
 """Scores as text: the tables that evaluate.py prints of its report, the dict of docs/scores.md, and those of others."""
 
+import math
+
 from first_impression.common.errors import counted
+from first_impression.evaluation.baselines import CONSTANT
 from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.comparison import ALL, UNSEEN
+from first_impression.evaluation.groups import verdicts
 from first_impression.evaluation.metrics import COLUMNS, with_mean
 
+# What is printed of a group of people
+PEOPLE = {
+    "accuracy": ("accuracy", ""),
+    "error": ("mean error", "+"),
+    "label_gap": ("labels, less the others'", "+"),
+    "answer_gap": ("answers, less the others'", "+"),
+    "gap_difference": ("  less the same of labels", "+"),
+    "amplification": ("amplification", ""),
+}
 SEED_SCORES = ("accuracy", "Pearson", "CCC")
 
 
@@ -12,6 +25,7 @@ def print_report(report):
     """Print every score of every model, then the models side by side."""
     for name, model in report["models"].items():
         print_model(name, model)
+        _print_people(name, model["people"])
     _print_comparison(report)
 
 
@@ -26,9 +40,33 @@ def print_model(name, model):
         for baseline, beside in scored["baselines"].items():
             rows.append(row_of(f"accuracy of the {baseline}", beside["scores"]["accuracy"]))
             rows += with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
+        rows += _ceiling_rows(scored["ceiling"])
+        for what, columns in scored["calibration"].items():
+            rows += with_interval(f"calibration, {what}", columns)
         print(grid(rows))
         if scored["sources"] < FEW_SOURCES:
             print(f"{sources}: with fewer than {FEW_SOURCES}, these intervals mean little")
+
+
+def _print_people(name, people):
+    """Groups of people beside the others in their column, and whom the answers place elsewhere than the labels do."""
+    for column, groups in people.items():
+        for group, about in groups.items():
+            sources = counted(about["sources"], "source")
+            print(f"\n{name}, {column} {group}: {counted(about['clips'], 'clip')} of {sources}")
+            rows = []
+            for kind, (title, sign) in PEOPLE.items():
+                columns = about[kind]
+                if any(math.isfinite(column["low"]) for column in columns.values()):
+                    rows += with_interval(title, columns, sign)
+                elif any(math.isfinite(column["value"]) for column in columns.values()):
+                    rows.append(row_of(title, columns, sign))
+            print(grid(rows))
+            if about["sources"] < FEW_SOURCES:
+                print(f"{sources}: too few for intervals, which need {FEW_SOURCES}")
+    if people:
+        found = verdicts(people) or ["no group is placed elsewhere than by the labels, beyond chance"]
+        print("", *(f"{name}: {text}" for text in found), sep="\n")
 
 
 def _print_comparison(report):
@@ -42,6 +80,8 @@ def _print_comparison(report):
         for name, scores in scored.items():
             if scores["baselines"]:
                 print(verdict(name, group, scores))
+            if scores["ceiling"]:
+                print(way(name, group, scores))
         rows = []
         for pair in report["pairs"]:
             if group in pair["groups"]:
@@ -70,6 +110,17 @@ def verdict(name, group, scored):
     return f"{name} does not beat both baselines on {group}: {', and '.join(parts)}"
 
 
+def way(name, group, scored):
+    """How far a model is on the way from the constant guess to the ceiling, in words."""
+    shares = {score: columns["mean"] for score, columns in scored["ceiling"]["share"].items()}
+    parts = [
+        f"{share['value']:.0%} in {score} ({share['low']:.0%} to {share['high']:.0%})"
+        for score, share in shares.items()
+        if score in ("accuracy", "R2")
+    ]
+    return f"{name} is on {group} this far from the {CONSTANT} to the ceiling: {', '.join(parts)}"
+
+
 def _accuracies(scored):
     """A row per model and per baseline; with the number of clips where the models answer different ones."""
     counts = {scores["clips"] for scores in scored.values()}
@@ -78,7 +129,16 @@ def _accuracies(scored):
         title = f"{name} ({counted(scores['clips'], 'clip')})" if len(counts) > 1 else name
         rows.append(row_of(title, scores["scores"]["accuracy"]))
     most = max(scored.values(), key=lambda scores: scores["clips"])
-    return rows + [row_of(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
+    rows += [row_of(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
+    return rows + ([row_of("ceiling", most["ceiling"]["scores"]["accuracy"])] if most["ceiling"] else [])
+
+
+def _ceiling_rows(ceiling):
+    rows = []
+    for score in ("accuracy", "R2") if ceiling else ():
+        rows += with_interval(f"{score} of the ceiling", ceiling["scores"][score])
+        rows += with_interval("  share of the way to it", ceiling["share"][score])
+    return rows
 
 
 def _print_seeds(split, alike):

@@ -15,6 +15,7 @@ import evaluate
 from first_impression.common import files
 from first_impression.common.errors import UserError
 from first_impression.data import label_table, record_writer
+from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics, plots, predictions
 
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(20)}
@@ -90,10 +91,38 @@ def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     assert all(word in last for word in ("a.csv", "b.csv", "fusion", *BASELINES, "a.csv - b.csv"))
     assert "fusion beats both baselines on all clips" in last
     assert "20 sources: with fewer than 30, these intervals mean little" in done.stdout
-    for picture in ("scatter", "errors", "models"):
+    for picture in ("scatter", "errors", "models", "calibration"):
         with Image.open(f"scores/{picture}_validation.png") as image:
             assert image.width > 500
     assert not Path("runs").exists()  # where the fusion of runs would be
+
+
+def test_the_ceiling_calibration_and_groups_of_people(annotated, capsys):
+    random = np.random.default_rng(0)
+    clips = {f"new{n}.{k:03d}": random.uniform(0.2, 0.8, 5) for n in range(80) for k in (0, 1)}
+    write_annotation("Annotations/annotation_validation.pkl", clips)
+    reliability = {trait: {"reliability": 0.6, "interval": [0.55, 0.65]} for trait in TRAITS}
+    Path("Annotations/label_ceiling.json").write_text(json.dumps(reliability))
+    ages = {clip: "young" if number < 80 else "old" for number, clip in enumerate(clips)}
+    Path("groups.csv").write_text("clip,age\n" + "".join(f"{clip}.mp4,{age}\n" for clip, age in ages.items()))
+    bias = {"young": 0.2, "old": 0.1}
+    answers = {clip: 0.5 * label + bias[ages[clip]] + random.normal(0, 0.02, 5) for clip, label in clips.items()}
+    predictions.write_csv("a.csv", answers)
+    call(evaluate, "--PREDICTIONS", "a.csv", "--GROUPS", "groups.csv", "--RESAMPLES", "200")
+    out, model = capsys.readouterr().out, scores_of("scores/scores_validation.json")["models"]["a.csv"]
+    found = model["groups"]["all clips"]
+    assert found["ceiling"]["scores"]["R2"]["mean"] == pytest.approx({"value": 0.6, "low": 0.55, "high": 0.65})
+    spread = np.std(list(clips.values()), axis=0).mean()
+    best = found["ceiling"]["scores"]["accuracy"]["mean"]["value"]
+    assert best == pytest.approx(1 - np.sqrt(0.4 * 2 / np.pi) * spread, abs=1e-6)
+    constant = found["baselines"]["constant guess"]["scores"]["accuracy"]["mean"]["value"]
+    share = (found["scores"]["accuracy"]["mean"]["value"] - constant) / (best - constant)
+    assert found["ceiling"]["share"]["accuracy"]["mean"]["value"] == pytest.approx(share)
+    assert "\nceiling  " in out and f"to the ceiling: {share:.0%} in accuracy" in out
+    slope, _ = np.polyfit(np.array(list(answers.values()))[:, 0], np.array(list(clips.values()))[:, 0], 1)
+    assert found["calibration"]["slope"]["extraversion"]["value"] == pytest.approx(slope, abs=1e-6)
+    assert model["people"]["age"]["old"]["clips"] == 80 and model["people"]["age"]["old"]["sources"] == 40
+    assert "age old: placed lower than by the labels in mean" in out
 
 
 @pytest.mark.slow
@@ -333,7 +362,7 @@ def test_a_kill_leaves_no_scores_beside_other_answers(annotated, monkeypatch):
     predictions.write_csv("a.csv", answers(1))
     call(evaluate, "--PREDICTIONS", "a.csv")
     names = {path.name for path in Path("scores").iterdir()}
-    assert len(names) == 5
+    assert len(names) == 6
 
     def stop(*_):
         raise KeyboardInterrupt

@@ -32,7 +32,7 @@ def scored(folder):
     reference, weights = comparison.Reference(VALIDATION, TRAINING), dict.fromkeys(RUNS, 1.0)
     report = {"annotation": "Annotations/annotation_validation.pkl", "fusion_weights": weights}
     answered = {name: results.Answered(values, {}) for name, values in answers.items()}
-    report |= results.collect(answered, weights, reference)
+    report |= results.collect(answered, weights, reference, {})
     write(report)
     for name in RUNS:
         recipe = str(PROJECT / f"recipes/{name}.py")
