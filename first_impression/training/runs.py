@@ -164,10 +164,9 @@ class PublishedRun(Run):
 def find_runs(folder, models="", epochs="", precision="float32"):
     """The trained runs in `folder`, or those that `models` names, with commas between: a list of `Run`.
 
-    `epochs`, a text that `epochs_rule` takes, chooses the models of each, and `precision` their number format.
-    Without `models`, the names of runs whose training has not ended are printed. Raises `UserError` where there is none,
-    where a run or a model of the chosen epochs is missing, and for epochs of published runs, whose publisher has chosen
-    them.
+    `epochs`, a text that `epochs_rule` takes, chooses the models of each, `precision` their number format. Without
+    `models`, the names of runs whose training has not ended are printed. Raises `UserError` where there is none, where
+    a run or a model of the chosen epochs is missing, and for epochs of published runs, whose publisher has chosen them.
     """
     published = manifest.read(folder)
     trained = sorted(published["runs"] if published else (path.parent.name for path in folder.glob(f"*/{FINAL}")))
