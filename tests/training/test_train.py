@@ -24,6 +24,7 @@ from first_impression.common.files import write_json
 from first_impression.data import batching, record_reader, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.training import checkpoint
+from first_impression.training.number_format import choose
 from first_impression.training.runs import Run, find_runs
 
 
@@ -90,7 +91,7 @@ def test_a_resumed_training_equals_an_uninterrupted_one(material):
     assert np.allclose(history[[f"constant_{trait}" for trait in TRAITS]].iloc[0], constant, atol=1e-6)
     settings = json.loads(Path("whole/dan/settings.json").read_text())
     assert settings["constants"]["BATCH_SIZE"] == 2 and settings["made_by"]["tensorflow"] == tf.__version__
-    assert len(settings["made_by"]["revision"]) >= 9 and settings["made_by"]["numbers"] == "float32"
+    assert len(settings["made_by"]["revision"]) >= 9 and settings["made_by"]["numbers"] == choose("auto")
     md5 = hashlib.md5(Path("vgg-face.mat").read_bytes()).hexdigest()
     assert settings["start"]["file"] == "vgg-face.mat" and settings["start"]["md5"] == md5
     assert settings["start"]["published"] is False and "NOT the published VGG-Face" in settings["start"]["words"]
@@ -180,6 +181,13 @@ def test_training_in_bfloat16_leaves_a_float32_model(material):
     ((images, labels, *_),) = batching.batches(contents, 9)
     error = np.abs(model(images).numpy() - labels).mean()
     assert np.isclose(pd.read_csv("runs/dan/history.csv")["frame_mean"].iloc[0], 1 - error, atol=0.02)
+    about = json.loads(Path("runs/dan/settings.json").read_text())
+    assert about["made_by"]["numbers"] == "mixed_bfloat16" and "convolutions in bfloat16" in done.stdout
+    # The same bits from run to run
+    ok(run("train.py", *ARGUMENTS, "--N_EPOCHS", "1", "--MIXED_PRECISION", "bfloat16", "--NAME", "again"))
+    again = keras.models.load_model("runs/again/final.keras")
+    for one, other in zip(model.get_weights(), again.get_weights(), strict=True):
+        assert np.array_equal(one, other)
 
 
 @pytest.mark.slow
