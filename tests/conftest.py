@@ -8,6 +8,7 @@ import runpy
 import signal
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -72,9 +73,10 @@ def run(name, *arguments):
     """
     streams = [io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="", write_through=True) for _ in range(2)]
     handlers, path, status = {number: signal.getsignal(number) for number in signals.STOPPING}, list(sys.path), 0
-    if "keras" in sys.modules:  # names of layers and the number format, as a new process has them
+    if "keras" in sys.modules:  # names of layers, as a new process has them
         sys.modules["keras"].backend.clear_session(free_memory=False)
     command, sys.argv = sys.argv, [name, *map(str, arguments)]
+    environment, temporary = dict(os.environ), tempfile.tempdir  # app.py changes both
     try:
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             runpy.run_path(str(PROJECT / name), run_name="__main__")
@@ -82,9 +84,9 @@ def run(name, *arguments):
         status = end.code if isinstance(end.code, int) else 1
         streams[1].write("" if isinstance(end.code, int) else f"{end.code}\n")
     finally:
-        sys.argv, sys.path[:] = command, path
-        if "keras" in sys.modules:  # MIXED_PRECISION is for the whole process
-            sys.modules["keras"].config.set_dtype_policy("float32")
+        sys.argv, sys.path[:], tempfile.tempdir = command, path, temporary
+        os.environ.clear()
+        os.environ.update(environment)
         for number, handler in handlers.items():
             signal.signal(number, handler)
     out, error = (stream.buffer.getvalue().decode() for stream in streams)
