@@ -75,6 +75,8 @@ def load(runs):
 
     models = [Model(run, tf.function(run.network, reduce_retracing=True)) for run in runs]
     for run in runs:
+        run.networks  # noqa: B018, loaded here: not while they are traced
+    for run in runs:
         if run.training_clips:
             return Ensemble(models, run.training_clips, run.quantiles)
     return Ensemble(models)
