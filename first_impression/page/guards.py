@@ -19,7 +19,7 @@ USED = re.compile(  # by the page in a browser and by gradio_client; Gradio has 
 
 def is_loopback(host):
     try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

@@ -129,7 +129,7 @@ def open_page(page, host, port, visitors, limits):
     """
     try:
         _, address, _ = page.queue(max_size=20, api_open=False).launch(
-            server_name=host,
+            server_name=f"[{host.strip('[]')}]" if ":" in host else host,  # Gradio wants IPv6 in brackets
             server_port=port or None,
             prevent_thread_lock=True,
             quiet=True,
