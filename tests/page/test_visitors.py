@@ -1,8 +1,10 @@
 """A visitor's folder: private, and removed once nobody is there and no answer is being made."""
 
 import contextlib
+import os
+import tempfile
 
-from first_impression.page.visitors import Visitors
+from first_impression.page.visitors import PREFIX, Visitors, workplace
 
 
 def test_each_visitor_has_a_private_folder_until_he_or_she_leaves(folder):
@@ -24,3 +26,11 @@ def test_visitor_who_leaves_during_an_answer_is_removed_after_it(folder):
         (anna.folder / "take-1.webm").touch()
         raise ZeroDivisionError
     assert not anna.folder.exists()
+
+
+def test_folder_of_a_killed_page_is_removed_on_windows_too(folder, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(folder))
+    monkeypatch.delattr(os, "getuid")
+    (folder / f"{PREFIX}left").mkdir()
+    with workplace() as own:
+        assert [path for path in folder.iterdir() if path.is_dir()] == [own]
