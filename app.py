@@ -7,10 +7,9 @@ Run     ./run_app.sh, or python app.py where requirements-app.txt is installed
 
 import contextlib
 import importlib.util
-import ipaddress
 import os
 import tempfile
-import threading
+import time
 from pathlib import Path
 
 from first_impression.common import rules, script, signals
@@ -39,6 +38,8 @@ RECORD_SECONDS = 15  # after which a recording ends
 LONGEST = 120.0  # seconds of a clip
 MOST_MEGABYTES = 200  # of a clip's file
 TAKES = 6  # that stay, of each visitor; the oldest one goes
+VISITORS = 20  # at a time
+KEEP_MINUTES = 10.0  # that clips of programs stay, and visitors whose browsers are not connected any more
 
 RULES = {
     "MIXED_PRECISION": number_format.RULE,
@@ -49,6 +50,8 @@ RULES = {
     "LONGEST": rules.between(1, 3600),
     "MOST_MEGABYTES": rules.whole(1, 4000),
     "TAKES": rules.whole(1, 100),
+    "VISITORS": rules.whole(1, 1000),
+    "KEEP_MINUTES": rules.between(0.01, 1440),
 }
 
 
@@ -89,7 +92,7 @@ def require_gradio():
 def keep_inside(folder):
     """Send everything that Gradio writes into `folder`, and nothing to other machines."""
     tempfile.tempdir = str(folder)
-    os.environ["GRADIO_TEMP_DIR"] = str(folder / "uploads")
+    os.environ["GRADIO_TEMP_DIR"] = str(folder / visitors.UPLOADS)
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     os.environ["HF_HUB_OFFLINE"] = "1"
     os.environ["NO_PROXY"] = os.environ["no_proxy"] = "*"  # Gradio asks itself whether it is up
@@ -97,10 +100,10 @@ def keep_inside(folder):
 
 def serve(settings, ensemble, about, folder):
     """Open the page, and keep it open until a signal ends the script."""
-    from first_impression.page import layout
+    from first_impression.page import guards, layout
 
-    here = is_loopback(settings.HOST)
-    people = visitors.Visitors(folder / "visitors")
+    here = guards.is_loopback(settings.HOST)
+    people = visitors.Visitors(folder / "visitors", settings.VISITORS)
     limits = layout.Limits(
         settings.FRAMES_PER_CLIP,
         settings.API_FRAMES_PER_CLIP,
@@ -110,7 +113,7 @@ def serve(settings, ensemble, about, folder):
         settings.TAKES,
     )
     page = layout.build(ensemble, about, people, limits, "this machine" if here else "the machine that runs this page")
-    address = layout.open_page(page, settings.HOST, settings.PORT, folder / "visitors", limits)
+    address = layout.open_page(page, settings.HOST, settings.PORT, people, limits)
     if not here:
         print(
             f"HOST = {settings.HOST}: whoever reaches this machine can use the page. What they send is not encrypted "
@@ -118,16 +121,13 @@ def serve(settings, ensemble, about, folder):
         )
     print(f"The page is open at {address} (Ctrl-C closes it)", flush=True)
     try:
-        threading.Event().wait()
+        keep = settings.KEEP_MINUTES * 60
+        while True:
+            time.sleep(keep / 10)
+            people.age_out(keep)
+            visitors.remove_old(folder / visitors.UPLOADS, keep)
     finally:
         page.close(verbose=False)
-
-
-def is_loopback(host):
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 if __name__ == "__main__":

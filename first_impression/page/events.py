@@ -46,7 +46,7 @@ class Events:
 
     def on_clip(self, event: gr.EventData, request: gr.Request, progress=PROGRESS):
         parts, name = self.parts, str(event.name)[:LONGEST_NAME] or "clip"
-        with self.visitors.served(request.session_hash) as visitor:
+        with self.served(request) as visitor:
             try:
                 with self.pace.shown_by(progress) as on_window:
                     number = self.take_in(str(event.path), name, visitor, on_window)
@@ -62,22 +62,29 @@ class Events:
                 **self.show(number, against, visitor),
             }
 
+    @contextlib.contextmanager
+    def served(self, request):
+        """The `Visitor` who asks, for the block."""
+        try:
+            with self.visitors.served(request.session_hash) as visitor:
+                yield visitor
+        except UserError as reason:
+            raise gr.Error(str(reason), print_exception=False) from None
+
     def take_in(self, sent, name, visitor, on_window):
         """Answer the clip that a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
         visitor.count += 1
         number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, sent)
-        uploaded(sent).rename(clip)
+        visitor.add(number, uploaded(sent), clip)
         try:
             visitor.takes[number] = takes.answer_take(
                 number, name, clip, self.ensemble, self.limits.frames, self.limits.seconds, on_window
             )
         except (BadClipError, UserError):
-            clip.unlink()
+            visitor.remove(number)
             raise
         for oldest in sorted(visitor.takes)[: -self.limits.takes]:
-            for file in visitor.folder.glob(f"take-{oldest}.*"):
-                file.unlink()
-            del visitor.takes[oldest]
+            visitor.remove(oldest)
         return number
 
     def show(self, number, against, visitor):
@@ -95,12 +102,12 @@ class Events:
         }
 
     def on_choice(self, number, against, request: gr.Request):
-        with self.visitors.served(request.session_hash) as visitor:
+        with self.served(request) as visitor:
             return self.show(number, against, visitor)
 
     def on_shown(self, number, request: gr.Request):
         """Offer the downloads: after the numbers, since writing them takes a while."""
-        with self.visitors.served(request.session_hash) as visitor:
+        with self.served(request) as visitor:
             if (take := visitor.takes.get(number)) is None:
                 return ""
             files = takes.write_downloads(take, self.about)
@@ -111,13 +118,10 @@ class Events:
         return (explained, at) if explained else ("", None)
 
     def on_trait(self, number, shown, at, request: gr.Request):
-        with self.visitors.served(request.session_hash) as visitor:
+        with self.served(request) as visitor:
             if at is None or (take := visitor.takes.get(number)) is None:
                 return ""
             return views.moment(takes.moment(take, self.ensemble.models, at), shown, take.answer_json)
-
-    def on_leave(self, request: gr.Request):
-        self.visitors.leave(request.session_hash)
 
     def answer_file(self, clip: gr.FileData) -> dict:
         """What predict.py writes as JSON for a clip."""

@@ -7,7 +7,7 @@ import gradio as gr
 
 from first_impression.common.errors import UserError, short_message
 from first_impression.evaluation.traits import SHOWN
-from first_impression.page import views
+from first_impression.page import guards, views
 from first_impression.page.events import Events
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
@@ -67,7 +67,7 @@ class Parts:
                 named = [(views.NAMES[trait], trait) for trait in SHOWN]
                 self.trait = gr.Radio(choices=named, value=SHOWN[0], label="What moved", visible=False, elem_id="trait")
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
-                self.asked = gr.State(None)  # the moment
+                self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
                 self.beside = gr.HTML(elem_id="beside", js_on_load=None)
 
     @property
@@ -91,7 +91,7 @@ def build(ensemble, about, visitors, limits, where="this machine"):
     `ensemble` is the `models.Ensemble` to ask, `about` is as of `document.about_models`, `visitors` are the
     `visitors.Visitors`. `where` is what to call the machine that has the clips.
     """
-    with gr.Blocks(title="First impression", analytics_enabled=False, delete_cache=(60, 600)) as page:
+    with gr.Blocks(title="First impression", analytics_enabled=False) as page:
         parts = Parts(where, limits)
         _connect(page, parts, Events(parts, ensemble, about, visitors, limits))
     return page
@@ -115,22 +115,21 @@ def _connect(page, parts, events):
     parts.course.select(events.on_moment, of_moment, [parts.moment, parts.asked], **DEVICE, **SHOW_ONLY)
     parts.trait.input(events.on_trait, [*of_moment, parts.asked], parts.moment, **DEVICE, **SHOW_ONLY)
     gr.api(events.answer_file, api_name="answer", **DEVICE)
-    page.unload(events.on_leave)
 
 
 def _read(name):
     return Path(__file__).with_name(name).read_text(encoding="utf-8")
 
 
-def open_page(page, host, port, served, limits):
+def open_page(page, host, port, visitors, limits):
     """Open the page at `host` and `port` (0: any that is free): its address. It is served from other threads.
 
-    Of the machine's files, only those in the folder `served` are sent, to a browser that knows their names.
+    Of the machine's files, only those of `visitors` are sent, to a browser that knows their names.
     Raises `UserError` where the port is taken.
     """
     try:
-        _, address, _ = page.queue(max_size=20).launch(
-            server_name=host,
+        _, address, _ = page.queue(max_size=20, api_open=False).launch(
+            server_name=f"[{host.strip('[]')}]" if ":" in host else host,  # Gradio wants IPv6 in brackets
             server_port=port or None,
             prevent_thread_lock=True,
             quiet=True,
@@ -139,7 +138,8 @@ def open_page(page, host, port, served, limits):
             run_history=False,
             enable_monitoring=False,
             ssr_mode=False,
-            allowed_paths=[str(served)],
+            allowed_paths=[str(visitors.folder)],
+            app_kwargs={"middleware": guards.middleware(host, visitors)},
             max_file_size=limits.most_bytes,
             theme=gr.themes.Default(primary_hue="blue", font=["system-ui", "sans-serif"], font_mono=["monospace"]),
             css=_read("page.css"),

@@ -72,15 +72,16 @@ def wait_until(condition, seconds=20):
 
 
 class Visitor:
-    """A session with the page."""
+    """A session with the page, which ends where there is no heartbeat."""
 
-    def __init__(self, page):
+    def __init__(self, page, heartbeat=True):
         self.session = secrets.token_hex(6)
         self.http = httpx.Client(base_url=f"{page.address}/gradio_api", timeout=120, trust_env=False)
         self.config = httpx.get(f"{page.address}/config", trust_env=False).json()
         self._left = threading.Event()
         self._here = threading.Thread(target=self._be_here)
-        self._here.start()
+        if heartbeat:
+            self._here.start()
 
     def _be_here(self):
         address = f"{self.http.base_url}heartbeat/{self.session}"
@@ -95,7 +96,8 @@ class Visitor:
     def leave(self):
         """Close the page. It removes the visitor's files a moment later."""
         self._left.set()
-        self._here.join()
+        if self._here.is_alive():
+            self._here.join()
 
     def upload(self, content, name):
         """Send bytes; returns the path that the server gives them."""
@@ -107,6 +109,10 @@ class Visitor:
         """Submit a clip as the page does; returns {part of the page: what it shows}."""
         name = name or Path(clip).name
         path = self.upload(Path(clip).read_bytes(), f"{secrets.token_hex(4)}{Path(name).suffix}")
+        return self.submit(path, name)
+
+    def submit(self, path, name):
+        """Submit an uploaded clip; returns {part of the page: what it shows}."""
         return self.happen("recorder", "submit", {"path": path, "name": name})
 
     def happen(self, part, event, data=None, values=()):

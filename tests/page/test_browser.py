@@ -1,5 +1,6 @@
 """The page in a real browser, whose camera and microphone are fed from files."""
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 from conftest import FFMPEG, make_clip
-from pages import opened, wait_until
+from pages import LABELS, audio_model, opened, save_run, tiny_dan, wait_until
 
 if not (shutil.which("chromium") and shutil.which("chromedriver")):
     pytest.skip("no chromium and chromedriver here: the page is not tried in a browser", allow_module_level=True)
@@ -19,11 +20,16 @@ from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
 
 pytestmark = pytest.mark.slow
+HTML = "<img src=x onerror=alert(1)>"  # in names of runs and clips
 
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
-    with opened(tmp_path_factory.mktemp("page"), "--RECORD_SECONDS=4") as page:
+    folder = tmp_path_factory.mktemp("page")
+    with contextlib.chdir(folder):
+        save_run(f"dan {HTML}", tiny_dan(seed=3), LABELS)
+        save_run("audio", audio_model(), LABELS)
+    with opened(folder, "--RECORD_SECONDS=4") as page:
         yield page
 
 
@@ -110,7 +116,7 @@ def test_record_answer_seek_compare_and_download(opened_page, page):
     record(browser)
     beside = seen(browser, "section.beside").text
     assert beside.startswith("Take 1 (recording.webm) beside Take 2 (recording.webm)")
-    assert beside.count("within each take it moves by") == 5
+    assert beside.count("variation within a take") == 5
     browser.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
     reminder = browser.execute_script("return document.querySelector('#reminder').getBoundingClientRect()")
     assert reminder["top"] == 0 and "not for decisions about people" in seen(browser, "#reminder").text
@@ -119,6 +125,8 @@ def test_record_answer_seek_compare_and_download(opened_page, page):
     addresses = [each["params"]["request"]["url"] for each in asked if each["method"] == "Network.requestWillBeSent"]
     own = (page.address, f"blob:{page.address}", "data:")
     assert len(addresses) > 10 and not [address for address in addresses if not address.startswith(own)]
+    answered = [each["params"]["response"] for each in asked if each["method"] == "Network.responseReceived"]
+    assert not [response["url"] for response in answered if response["status"] >= 400]
     failed = [each["params"] for each in asked if each["method"] == "Network.loadingFailed"]
     assert not [each for each in failed if not each.get("canceled")]
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
@@ -133,6 +141,24 @@ def test_a_broken_file_is_one_line_and_the_next_one_is_answered(opened_page, fol
     chosen.send_keys(str(make_clip(folder / "clip.mp4", [90] * 50)))
     assert "Take 2 (clip.mp4)" in seen(browser, "section.traits").text
     assert not browser.find_elements(By.CSS_SELECTOR, "[role=alert]")
+
+
+def test_names_of_clips_and_runs_are_text_on_the_page(opened_page, folder):
+    browser = opened_page
+    chosen = browser.find_element(By.CSS_SELECTOR, "input[type=file]")
+    (folder / f"{HTML}.mp4").write_bytes(b"no clip at all")
+    chosen.send_keys(str(folder / f"{HTML}.mp4"))
+    assert f"{HTML}.mp4 cannot be used" in seen(browser, "[role=alert]").text
+    make_clip(folder / f"{HTML}.mp4", range(20, 220, 2))
+    for number in (2, 3):
+        chosen.send_keys(str(folder / f"{HTML}.mp4"))
+        WebDriverWait(browser, 60, ignored_exceptions=[Exception]).until(
+            lambda browser, number=number: f"Take {number} ({HTML}.mp4)" in seen(browser, "section.traits").text
+        )
+    browser.execute_script("document.querySelector('.seek').click()")
+    assert f"dan {HTML}: " in seen(browser, "section.moment").text
+    assert f"Take 2: {HTML}.mp4" in seen(browser, "#which").text and f"dan {HTML}" in seen(browser, ".legend").text
+    assert not browser.find_elements(By.CSS_SELECTOR, "img[src=x]")
 
 
 @pytest.mark.parametrize("width", [400, 700])  # of a phone, and of 1400 pixels at 200 %
