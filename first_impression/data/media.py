@@ -43,6 +43,9 @@ ENTER_EARLY = 20.0
 
 # Options that make ffmpeg describe what it opens (duration, rotation) and mark each line of its log with its level
 DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
+# Options that make it also describe each filter graph it builds: more than one where a stream changes midway
+DESCRIBE_GRAPHS = ("-hide_banner", "-nostats", "-v", "level+verbose")
+GRAPH_OF_PICTURES = b" pixfmt:"  # in the description of a graph's source
 ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")
 
 
@@ -136,7 +139,7 @@ def streaming(arguments, pass_fds=()):
         yield running
         running.returncode = status = process.wait()
         running.log = running.stderr = log.result()
-        if DESCRIBE[-1] in arguments:
+        if DESCRIBE[-1] in arguments or DESCRIBE_GRAPHS[-1] in arguments:
             running.stderr = b"\n".join(line for line in running.log.splitlines() if ERROR_LINE.match(line))
     if status == STOPPED and ERROR_1 not in running.stderr or status < 0 and -status not in CRASHES:
         how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
