@@ -37,6 +37,9 @@ CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFP
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 
+# How ffmpeg's lines begin that say what came of an error reported before: the output is a pipe, and its threads are its own
+CONSEQUENCES = ("Error opening output", "Terminating thread", "Task finished with error", "Conversion failed")
+
 # Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
 # middle of a group of pictures, which cannot be decoded. Groups longer than 20 s are rare
 ENTER_EARLY = 20.0
@@ -100,7 +103,12 @@ def _find(name):
 
 
 def opening(video):
-    """The ffmpeg arguments that open the file `video`, and no other file or address."""
+    """The ffmpeg arguments that open the file `video`, and no other file or address.
+
+    Raises `BadClipError` for a pipe, a socket or a device, which ffmpeg might wait for without end.
+    """
+    if Path(video).exists() and not Path(video).is_file():
+        raise BadClipError("not a file: a folder, a pipe, a socket or a device")
     guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
     return [*guard, "-i", f"file:{Path(video).absolute()}"]
 
@@ -217,7 +225,8 @@ def failure(stderr):
 
 
 def _last_line(stderr):
-    """The last line of ffmpeg's log, without the bracketed address of the object that wrote it."""
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Error opening output")] or lines  # that is a pipe
-    return lines[-1].split("] ")[-1].strip() if lines else "ffmpeg gave no reason"
+    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of the objects that wrote it."""
+    lines = [line.split("] ")[-1].strip() for line in stderr.decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    causes = [line for line in lines if not line.startswith(CONSEQUENCES)] or lines
+    return causes[-1] if causes else "ffmpeg gave no reason"

@@ -19,6 +19,7 @@ STEREO = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", 
 
 LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
 LOUDNESS_STEP = 0.05  # seconds
+SILENT = -70.0  # dB below full scale: a sound that never gets louder spoils the training
 LATE = 0.5  # seconds after its first packet by which a sound has begun: encoders put silence before it
 
 LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or invented times can claim years
@@ -34,13 +35,17 @@ MAY_LACK, SHARE_MAY_LACK = 0.3, 0.02  # seconds; and of the length
 def extract_sound(video, wav):
     """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels; of six hours at most.
 
-    Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded.
+    Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded, or whose sound is silence
+    throughout: its log energies would lie far outside those of all others.
     """
     # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
     limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
     arguments = [*media.DESCRIBE, *media.opening(video), *STEREO, *limit]
     ffmpeg = media.stream(arguments, lambda pcm: _write_wav(pcm, wav))
-    _refuse_short(ffmpeg, ffmpeg.taken, LONGEST_SOUND, lambda: sound_stream(video))
+    written, silent = ffmpeg.taken
+    _refuse_short(ffmpeg, written, LONGEST_SOUND, lambda: sound_stream(video))
+    if silent:
+        raise BadClipError(f"near silence: the sound stays below {SILENT:g} dB")
 
 
 def hear(video, stream, seconds, until=None):
@@ -100,8 +105,11 @@ def _listed_seconds(packets):
 
 
 def _write_wav(stream, wav):
-    """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
-    written = 0
+    """Write the samples in `stream` to the file `wav`.
+
+    Returns (how many there are, of each channel; whether all of them are silence).
+    """
+    written, silent = 0, True
     # Opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
     with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
@@ -109,7 +117,16 @@ def _write_wav(stream, wav):
             samples = _as_samples(chunk)
             written += len(samples)
             file.writeframesraw(samples.tobytes())
-    return written
+            silent = silent and _is_silent(samples)
+    return written, silent
+
+
+def _is_silent(samples):
+    """Whether both channels of these samples, int16 [n, 2], stay below SILENT in every LOUDNESS_STEP."""
+    size = round(SAMPLE_RATE * LOUDNESS_STEP)
+    squares = np.square(samples / 32768)
+    powers = [squares[first : first + size].mean(axis=0).max() for first in range(0, len(squares), size)]
+    return max(powers, default=0) < 10 ** (SILENT / 10)
 
 
 def _as_samples(pcm):

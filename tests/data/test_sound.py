@@ -170,3 +170,25 @@ def test_sound_whose_rate_or_channels_change_is_heard_whole_and_without_a_gap(fo
     for found, lasts in ((levels, 40), (loudness(clip, 23, 10, stream.begins), 10)):
         assert abs(len(found) * LOUDNESS_STEP - lasts) < 0.15
         assert (found[:-3] > -60).mean() > 0.99
+
+
+def write_noise(path, *decibels):
+    """A stereo WAV file with a second of noise at each of these levels, in its left channel only."""
+    random = np.random.default_rng(0)
+    parts = [10 ** (level / 20) * random.normal(size=SAMPLE_RATE) for level in decibels]
+    left = np.rint(32768 * np.concatenate(parts)).astype(np.int16)
+    wavfile.write(path, SAMPLE_RATE, np.stack([left, 0 * left], axis=1))
+
+
+@pytest.mark.parametrize("levels", [(-100, -100), (-73, -80), (-90, -75, -90)])
+def test_silence_throughout_is_refused(folder, levels):
+    write_noise("a.wav", *levels)
+    with pytest.raises(BadClipError, match="near silence: the sound stays below -70 dB"):
+        extract_sound("a.wav", "b.wav")
+
+
+def test_a_quiet_sound_and_one_that_is_heard_once_are_kept(folder):
+    for levels in ((-67, -67), (-100, -100, -20, -100)):
+        write_noise("a.wav", *levels)
+        extract_sound("a.wav", "b.wav")
+        assert seconds("b.wav") == len(levels)
