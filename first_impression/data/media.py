@@ -37,7 +37,7 @@ CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFP
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 
-# How ffmpeg's lines begin that say what came of an error reported before: the output is a pipe, and its threads are its own
+# How lines of ffmpeg begin that only say what came of an error reported before; the output is a pipe of ours
 CONSEQUENCES = ("Error opening output", "Terminating thread", "Task finished with error", "Conversion failed")
 
 # Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
@@ -225,7 +225,7 @@ def failure(stderr):
 
 
 def _last_line(stderr):
-    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of the objects that wrote it."""
+    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of what wrote it."""
     lines = [line.split("] ")[-1].strip() for line in stderr.decode(errors="replace").splitlines()]
     lines = [line for line in lines if line]
     causes = [line for line in lines if not line.startswith(CONSEQUENCES)] or lines

@@ -109,7 +109,9 @@ def _parts(opened, count, with_faces):
             frames = reading.enter_context(contextlib.closing(frames_from(opened.path, FRAME_SIZE, opened.start)))
             frames = _note_undecoded(opened, frames)
         if opened.sound:
-            samples = reading.enter_context(contextlib.closing(samples_from(opened.path, opened.start, opened.sound.begins)))
+            samples = reading.enter_context(
+                contextlib.closing(samples_from(opened.path, opened.start, opened.sound.begins))
+            )
         spans = opened.spans
         in_windows = (spans, windows.frames_in(spans, frames, count), windows.sound_in(spans, samples))
         for (start, end), pictures, sound in zip(*in_windows, strict=True):
