@@ -38,6 +38,11 @@ def _write_line(state):
         print(state.strip(), file=sys.stderr, flush=True)
 
 
+def usable_cores():
+    """How many cores this process may use: a scheduler or a container may have given it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def in_order(task, items, workers, processes=False):
     """Yield (item, task(item)) in the order of `items`, `workers` (0: one per core) tasks at a time.
 
@@ -45,7 +50,7 @@ def in_order(task, items, workers, processes=False):
     Few results wait at a time, so memory does not grow with the number of items. A `BadClipError` that a task raises
     is yielded as its result; any other error ends the run. Raises `UserError` where a worker process was killed.
     """
-    workers = workers or os.cpu_count()
+    workers = workers or usable_cores()
     if processes:
         # spawn: a forked worker would have the locks of libraries' threads, and not the threads
         pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _end_with_parent)

@@ -108,27 +108,40 @@ def _write_jpegs(video, folder, indices, size, needless=((), ())):
         return 0
     places, missing = needless
     dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"] if len(places) else []
-    indices = np.array(indices) - np.searchsorted(missing, indices)
-    filters = f"select='{_one_of(indices)}',{_resized(size)}"
-    form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(len(indices)), *AS_JPEG, "-f", "image2pipe"]
-    one_thread = ["-threads", "1"]  # for decoder and encoder: the clips run side by side
-    opened = [*one_thread, *dropped, *media.opening(video)]
-
-    def write(stream):
-        written, rest = 0, b""  # a last picture that is incomplete stays in the rest
-        while chunk := stream.read(1 << 16):
-            *pictures, rest = (rest + chunk).split(JPEG_END)
-            for picture in pictures:
-                written += 1
-                (Path(folder) / f"frame{written}.jpg").write_bytes(picture + JPEG_END)
-        return written
-
-    ffmpeg = media.stream([*opened, "-map", "0:V:0", "-vf", filters, *one_thread, *form], write)
+    kept = np.array(indices) - np.searchsorted(missing, indices)
+    select = f"select='{_one_of(kept)}',"
+    ffmpeg = _encode(video, [*media.DESCRIBE_GRAPHS, *dropped], select, size, len(kept), lambda s: _write(s, folder))
+    if not ffmpeg.returncode and ffmpeg.log.count(media.GRAPH_OF_PICTURES) > 1:
+        # The pictures' size or form changes midway. ffmpeg then builds its filters anew, and `select` counts from 0
+        # again: encode all frames, and choose here
+        chosen = set(indices)
+        ffmpeg = _encode(video, [], "", size, indices[-1] + 1, lambda s: _write(s, folder, chosen.__contains__))
     if not ffmpeg.returncode:
         return ffmpeg.taken
     if dropped:  # an old ffmpeg cannot leave them out: the caller tries without
         return 0
     raise media.failure(ffmpeg.stderr)
+
+
+def _encode(video, options, select, size, most, take):
+    """Have `take` read the JPEGs of at most so many frames that `select`, a filter and a comma, lets through."""
+    one_thread = ["-threads", "1"]  # for decoder and encoder: the clips run side by side
+    opened = [*one_thread, *options, *media.opening(video)]
+    form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(most), *AS_JPEG, "-f", "image2pipe"]
+    return media.stream([*opened, "-map", "0:V:0", "-vf", select + _resized(size), *one_thread, *form], take)
+
+
+def _write(stream, folder, is_chosen=lambda index: True):
+    """Write the chosen of the JPEGs in `stream` as `folder`/frame1.jpg ..; returns how many."""
+    index, written, rest = 0, 0, b""  # a last picture that is incomplete stays in the rest
+    while chunk := stream.read(1 << 16):
+        *pictures, rest = (rest + chunk).split(JPEG_END)
+        for picture in pictures:
+            if is_chosen(index):
+                written += 1
+                (Path(folder) / f"frame{written}.jpg").write_bytes(picture + JPEG_END)
+            index += 1
+    return written
 
 
 def _resized(size):

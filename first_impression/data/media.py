@@ -37,12 +37,18 @@ CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFP
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 
+# How lines of ffmpeg begin that only say what came of an error reported before; the output is a pipe of ours
+CONSEQUENCES = ("Error opening output", "Terminating thread", "Task finished with error", "Conversion failed")
+
 # Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
 # middle of a group of pictures, which cannot be decoded. Groups longer than 20 s are rare
 ENTER_EARLY = 20.0
 
 # Options that make ffmpeg describe what it opens (duration, rotation) and mark each line of its log with its level
 DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
+# Options that make it also describe each filter graph it builds: more than one where a stream changes midway
+DESCRIBE_GRAPHS = ("-hide_banner", "-nostats", "-v", "level+verbose")
+GRAPH_OF_PICTURES = b" pixfmt:"  # in the description of a graph's source
 ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")
 
 
@@ -97,7 +103,12 @@ def _find(name):
 
 
 def opening(video):
-    """The ffmpeg arguments that open the file `video`, and no other file or address."""
+    """The ffmpeg arguments that open the file `video`, and no other file or address.
+
+    Raises `BadClipError` for a pipe, a socket or a device, which ffmpeg might wait for without end.
+    """
+    if Path(video).exists() and not Path(video).is_file():
+        raise BadClipError("not a file: a folder, a pipe, a socket or a device")
     guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
     return [*guard, "-i", f"file:{Path(video).absolute()}"]
 
@@ -136,7 +147,7 @@ def streaming(arguments, pass_fds=()):
         yield running
         running.returncode = status = process.wait()
         running.log = running.stderr = log.result()
-        if DESCRIBE[-1] in arguments:
+        if DESCRIBE[-1] in arguments or DESCRIBE_GRAPHS[-1] in arguments:
             running.stderr = b"\n".join(line for line in running.log.splitlines() if ERROR_LINE.match(line))
     if status == STOPPED and ERROR_1 not in running.stderr or status < 0 and -status not in CRASHES:
         how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
@@ -214,7 +225,8 @@ def failure(stderr):
 
 
 def _last_line(stderr):
-    """The last line of ffmpeg's log, without the bracketed address of the object that wrote it."""
-    lines = [line for line in stderr.decode(errors="replace").splitlines() if line.strip()]
-    lines = [line for line in lines if not line.startswith("Error opening output")] or lines  # that is a pipe
-    return lines[-1].split("] ")[-1].strip() if lines else "ffmpeg gave no reason"
+    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of what wrote it."""
+    lines = [line.split("] ")[-1].strip() for line in stderr.decode(errors="replace").splitlines()]
+    lines = [line for line in lines if line]
+    causes = [line for line in lines if not line.startswith(CONSEQUENCES)] or lines
+    return causes[-1] if causes else "ffmpeg gave no reason"

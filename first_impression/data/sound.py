@@ -19,6 +19,8 @@ STEREO = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", 
 
 LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
 LOUDNESS_STEP = 0.05  # seconds
+SILENT = -70.0  # dB below full scale: a sound that never gets louder spoils the training
+LATE = 0.5  # seconds after its first packet by which a sound has begun: encoders put silence before it
 
 LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or invented times can claim years
 
@@ -33,13 +35,17 @@ MAY_LACK, SHARE_MAY_LACK = 0.3, 0.02  # seconds; and of the length
 def extract_sound(video, wav):
     """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels; of six hours at most.
 
-    Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded.
+    Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded, or whose sound is silence
+    throughout: its log energies would lie far outside those of all others.
     """
     # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
     limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
     arguments = [*media.DESCRIBE, *media.opening(video), *STEREO, *limit]
     ffmpeg = media.stream(arguments, lambda pcm: _write_wav(pcm, wav))
-    _refuse_short(ffmpeg, ffmpeg.taken, LONGEST_SOUND, lambda: sound_stream(video))
+    written, silent = ffmpeg.taken
+    _refuse_short(ffmpeg, written, LONGEST_SOUND, lambda: sound_stream(video))
+    if silent:
+        raise BadClipError(f"near silence: the sound stays below {SILENT:g} dB")
 
 
 def hear(video, stream, seconds, until=None):
@@ -56,7 +62,9 @@ def hear(video, stream, seconds, until=None):
         return samples
 
     opened = [*media.DESCRIBE, *media.opening(video)]
-    ffmpeg = media.stream_two(opened, (STEREO, start_of), (_mono(0.0, until or LONGEST_SOUND), _levels))
+    end = until or LONGEST_SOUND
+    mono = _mono(end, stream.begins), lambda pcm: _levels(pcm, 0.0, end)
+    ffmpeg = media.stream_two(opened, (STEREO, start_of), mono)
     samples, levels = ffmpeg.taken
     try:
         _refuse_short(ffmpeg, len(samples), seconds, lambda: stream)
@@ -97,8 +105,11 @@ def _listed_seconds(packets):
 
 
 def _write_wav(stream, wav):
-    """Write the samples in `stream` to the file `wav`; returns how many there are, of each channel."""
-    written = 0
+    """Write the samples in `stream` to the file `wav`.
+
+    Returns (how many there are, of each channel; whether all of them are silence).
+    """
+    written, silent = 0, True
     # Opened here: a `wave` object whose file cannot be opened prints a traceback when it is deleted
     with open(wav, "wb") as target, wave.open(target, "wb") as file:
         file.setparams((CHANNELS, WIDTH, SAMPLE_RATE, 0, "NONE", ""))
@@ -106,7 +117,16 @@ def _write_wav(stream, wav):
             samples = _as_samples(chunk)
             written += len(samples)
             file.writeframesraw(samples.tobytes())
-    return written
+            silent = silent and _is_silent(samples)
+    return written, silent
+
+
+def _is_silent(samples):
+    """Whether both channels of these samples, int16 [n, 2], stay below SILENT in every LOUDNESS_STEP."""
+    size = round(SAMPLE_RATE * LOUDNESS_STEP)
+    squares = np.square(samples / 32768)
+    powers = [squares[first : first + size].mean(axis=0).max() for first in range(0, len(squares), size)]
+    return max(powers, default=0) < 10 ** (SILENT / 10)
 
 
 def _as_samples(pcm):
@@ -114,16 +134,19 @@ def _as_samples(pcm):
     return np.frombuffer(pcm[: len(pcm) // SAMPLE * SAMPLE], "<i2").reshape(-1, CHANNELS)
 
 
-def samples_from(video, start=0.0):
+def samples_from(video, start=0.0, begins=math.inf):
     """Yield the sound from `start` (seconds) on, a second at a time: int16 [n, 2] at 44,100 Hz, gaps filled.
 
-    An hour takes no more memory than a second. Raises `BadClipError` for a sound that cannot be decoded.
+    `begins` is when the clip's sound begins, in seconds: without it, a sound whose rate or channels change midway
+    cannot be told from one that begins late. An hour takes no more memory than a second. Raises `BadClipError` for a
+    sound that cannot be decoded.
     """
 
     def read(opened, entered_at):
-        even = f"aresample={SAMPLE_RATE}:async=1:first_pts=0,atrim=start={start - entered_at:.6f}"
         form = ["-ac", str(CHANNELS), "-f", "s16le", "-"]
-        with media.streaming([*opened, "-map", "0:a:0", "-af", even, *form]) as ffmpeg:
+        filters = _even(SAMPLE_RATE, max(0.0, begins - entered_at))
+        with media.streaming([*opened, "-map", "0:a:0", "-af", filters, *form]) as ffmpeg:
+            _skip(ffmpeg.stdout, SAMPLE * _samples(start - entered_at, SAMPLE_RATE))
             while chunk := ffmpeg.stdout.read(SAMPLE_RATE * SAMPLE):
                 yield _as_samples(chunk)
         media.refuse_cut(ffmpeg, "sound")
@@ -131,23 +154,50 @@ def samples_from(video, start=0.0):
     return media.entered(video, start, read)
 
 
-def loudness(video, start=0.0, seconds=None):
+def loudness(video, start=0.0, seconds=None, begins=math.inf):
     """The level of the sound from `start` on, for so many seconds or to its end: float64 [n], one per LOUDNESS_STEP.
 
-    In dB below full scale, 0 down to -100; empty where there is no sound. An hour takes no more memory than a second.
+    In dB below full scale, 0 down to -100; empty where there is no sound. `begins` is as in `samples_from`. An hour
+    takes no more memory than a second.
     """
-    return media.stream([*media.opening(video), *_mono(start, start + (seconds or LONGEST_SOUND))], _levels).taken
+    end = start + (seconds or LONGEST_SOUND)
+    arguments = [*media.opening(video), *_mono(end, begins)]
+    return media.stream(arguments, lambda pcm: _levels(pcm, start, end)).taken
 
 
-def _mono(start, end):
-    """The options of an output of which `_levels` takes the loudness, from `start` to `end` (seconds), gaps filled."""
-    even = f"aresample={LOUDNESS_RATE}:async=1:first_pts=0,atrim={start:.6f}:{end:.6f}"
-    return ["-map", "0:a:0", "-ac", "1", "-af", even, "-f", "s16le"]
+def _even(rate, begins):
+    """The filters that fill the gaps of a sound, at so many samples a second.
+
+    Where rate or channels change midway, ffmpeg builds its filters anew, and they would fill the time before with
+    silence once more. So filters that start well after the sound `begins` (seconds) count their time from 0.
+    """
+    anew = f"asetpts='if(gt(STARTT,{begins + LATE:.6f}),PTS-STARTPTS,PTS)'," if begins < math.inf else ""
+    return f"{anew}aresample={rate}:async=1:first_pts=0"
 
 
-def _levels(stream):
-    levels = []
-    while chunk := stream.read(2 * round(LOUDNESS_RATE * LOUDNESS_STEP)):
+def _samples(seconds, rate):
+    return round(round(seconds, 6) * rate)
+
+
+def _skip(stream, size):
+    while size > 0 and (chunk := stream.read(min(size, 1 << 20))):
+        size -= len(chunk)
+
+
+def _mono(end, begins):
+    """The options of an output of which `_levels` takes the loudness, up to `end` (seconds) or more, gaps filled."""
+    even = f"{_even(LOUDNESS_RATE, begins)},atrim=end={end:.6f}"
+    return ["-map", "0:a:0", "-ac", "1", "-af", even, "-fs", str(2 * _samples(end, LOUDNESS_RATE)), "-f", "s16le"]
+
+
+def _levels(stream, start, end):
+    """The levels of a mono sound from `start` to `end` (seconds); reads all of it."""
+    levels, left = [], 2 * _samples(end, LOUDNESS_RATE) - 2 * _samples(start, LOUDNESS_RATE)
+    _skip(stream, 2 * _samples(start, LOUDNESS_RATE))
+    while left > 0 and (chunk := stream.read(min(left, 2 * round(LOUDNESS_RATE * LOUDNESS_STEP)))):
+        left -= len(chunk)
         samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
         levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
+    while stream.read(1 << 20):
+        pass
     return np.array(levels)

@@ -66,6 +66,7 @@ class VideoStream:
 class SoundStream:
     """What a clip's sound is."""
 
+    begins: float  # when its first packet is heard, seconds from the clip's start
     end: float  # when it has been heard, seconds from the clip's start
     sample_rate: int  # Hz
     channels: str  # as ffmpeg calls them: "mono", "stereo"
@@ -124,9 +125,10 @@ def _as_video_stream(packets, log):
 
 def _as_sound_stream(packets):
     _refuse_empty(packets, "sound")
-    end = float((packets.seconds_shown + packets.durations * packets.unit).max())
+    times = packets.seconds_shown
+    end = float((times + packets.durations * packets.unit).max())
     rate, channels = (packets.facts.get(fact, "") for fact in ("sample_rate", "channel_layout_name"))
-    return SoundStream(end, int(rate or 0), channels, packets)
+    return SoundStream(float(times.min()), end, int(rate or 0), channels, packets)
 
 
 def _refuse_empty(packets, name):

@@ -72,7 +72,7 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=CLIP_SECONDS, with_fac
         return opened
     opened.windows = windows.one_ahead(_parts(opened, count, with_faces))
     if sound:
-        opened.loudness = loudness(path, start, opened.end - start) if start or seconds else loudness(path)
+        opened.loudness = loudness(path, start, opened.end - start if start or seconds else None, sound.begins)
     return opened
 
 
@@ -109,7 +109,9 @@ def _parts(opened, count, with_faces):
             frames = reading.enter_context(contextlib.closing(frames_from(opened.path, FRAME_SIZE, opened.start)))
             frames = _note_undecoded(opened, frames)
         if opened.sound:
-            samples = reading.enter_context(contextlib.closing(samples_from(opened.path, opened.start)))
+            samples = reading.enter_context(
+                contextlib.closing(samples_from(opened.path, opened.start, opened.sound.begins))
+            )
         spans = opened.spans
         in_windows = (spans, windows.frames_in(spans, frames, count), windows.sound_in(spans, samples))
         for (start, end), pictures, sound in zip(*in_windows, strict=True):

@@ -41,10 +41,10 @@ def look_at(jpegs, aspect, with_faces):
 
 
 def bandwidth(sound):
-    """The frequency below which nearly all of a sound's energy lies, Hz. `sound`: int16 [n, 2] at 44,100 Hz."""
-    mono = sound.astype(np.float32).mean(axis=1)
+    """The frequency below which nearly all of the channels' energy lies, Hz. `sound`: int16 [n, 2] at 44,100 Hz."""
     size = 2048
-    pieces = mono[: len(mono) // size * size].reshape(-1, size)
+    # each channel by itself: in their sum, what is opposite in the two would be missing
+    pieces = sound[: len(sound) // size * size].T.astype(np.float32).reshape(-1, size)
     power = np.square(np.abs(np.fft.rfft(pieces * np.hanning(size).astype(np.float32), axis=1))).sum(axis=0)
     above = np.cumsum(power[::-1])[::-1] > SHARE_ABOVE * power.sum()  # whether enough lies at or above each frequency
     return float(above.sum() * SAMPLE_RATE / size)

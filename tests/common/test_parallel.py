@@ -1,5 +1,6 @@
 """The progress bar in a log, and the order of results."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,3 +45,13 @@ def test_a_log_has_a_line_at_the_start_one_per_interval_and_one_at_the_end(folde
 def test_results_come_in_order(processes):
     found = list(parallel.in_order(abs, [-3, 1, -2], 2, processes))
     assert found == [(-3, 3), (1, 1), (-2, 2)]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="the system binds no process to cores")
+def test_workers_are_as_many_as_the_cores_that_the_process_may_use():
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(allowed)})
+    try:
+        assert parallel.usable_cores() == 1
+    finally:
+        os.sched_setaffinity(0, allowed)

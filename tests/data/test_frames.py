@@ -191,3 +191,29 @@ def test_ffmpeg_ends_when_a_stream_of_frames_is_left_early(folder, monkeypatch):
     assert next(streamed)[0] == 0 and started[-1].poll() is None
     streamed.close()
     assert started[-1].poll() is not None
+
+
+SIZES = [(320, 240), (160, 120), (480, 360)]
+
+
+@pytest.mark.parametrize("count", [5, 100])
+def test_frames_of_a_clip_whose_picture_size_changes(folder, count):
+    for part, size in enumerate(SIZES):
+        numbers = numbered(129)[43 * part : 43 * part + 43]
+        make_clip(f"{part}.webm", numbers, size=size, sound=None, options=["-c:v", "libvpx", "-crf", "4", "-b:v", "2M"])
+    (folder / "list").write_text("".join(f"file {part}.webm\n" for part in range(3)))
+    subprocess.run([FFMPEG, "-v", "error", "-f", "concat", "-i", "list", "-c", "copy", "a.webm"], check=True)
+    assert extract("a.webm", folder, count) == np.round(np.arange(count) * 128 / (count - 1)).astype(int).tolist()
+
+
+def test_frames_of_a_clip_whose_size_changes_while_it_lies_on_its_side(folder):
+    turned = ["-bsf:v", "h264_metadata=display_orientation=insert:rotate=90"]
+    parts = []
+    for part, size in enumerate([(640, 480), (64, 48)]):
+        # each number as the picture's brightness, since the turn puts its halves above each other
+        levels = [20 + 8 * number for number in range(14 * part, 14 * part + 14)]
+        parts.append(make_clip(f"{part}.h264", levels, size=size, sound=None, options=turned).read_bytes())
+    (folder / "a.h264").write_bytes(b"".join(parts))
+    assert frames.extract_frames("a.h264", folder, 4, "even", 32) == 4
+    found = [np.asarray(Image.open(f"frame{n}.jpg").convert("L")).mean() for n in range(1, 5)]
+    np.testing.assert_allclose(found, [20, 20 + 8 * 9, 20 + 8 * 18, 20 + 8 * 27], atol=3)

@@ -134,3 +134,61 @@ def test_streamed_sound_equals_extracted_sound(folder):
     levels, part = loudness(clip), loudness(clip, 10, 5)
     assert len(part) == 5 / LOUDNESS_STEP
     np.testing.assert_allclose(part, levels[round(10 / LOUDNESS_STEP) :][: len(part)], atol=0.1)
+
+
+def joined(kind):
+    """A file of 20 s of a tone of 300 Hz and 20 s of one of 600 Hz, of another rate or with more channels."""
+    parts = []
+    for part in range(2):
+        source = ["-f", "lavfi", "-i", f"sine={300 + 300 * part}:r=48000:d=20"]
+        form = {
+            "mp3": ["-ac", "2", "-ar", "32000" if part else "44100", "-f", "mp3"],
+            "ac3": ["-ac", "6" if part else "2", "-c:a", "ac3", "-output_ts_offset", f"{20 * part}", "-f", "mpegts"],
+        }[kind]
+        parts.append(subprocess.run([FFMPEG, "-v", "error", *source, *form, "-"], capture_output=True, check=True))
+    with open(f"a.{kind}", "wb") as file:
+        file.write(b"".join(part.stdout for part in parts))
+    return f"a.{kind}"
+
+
+@pytest.mark.parametrize("kind", ["mp3", "ac3"])
+def test_sound_whose_rate_or_channels_change_is_heard_whole_and_without_a_gap(folder, kind):
+    clip = joined(kind)
+    stream = sound_stream(clip)
+    extract_sound(clip, "a.wav")
+    samples, levels, problem = hear(clip, stream, 60)
+    parted = [np.concatenate(list(samples_from(clip, start, stream.begins))) for start in (0, 23)]
+    assert problem is None
+    for found in (audio.read_wav("a.wav"), samples, *parted):
+        lasts = 17 if found is parted[1] else 40
+        assert abs(len(found) / SAMPLE_RATE - lasts) < 0.15
+        seconds = [found[SAMPLE_RATE * at : SAMPLE_RATE * (at + 1), 0] for at in range(lasts - 1)]
+        tones = [int(np.abs(np.fft.rfft(second)).argmax()) for second in seconds]
+        if lasts == 40:
+            assert tones[:19] == [300] * 19
+        assert tones[-18:] == [600] * len(tones[-18:])
+    for found, lasts in ((levels, 40), (loudness(clip, 23, 10, stream.begins), 10)):
+        assert abs(len(found) * LOUDNESS_STEP - lasts) < 0.15
+        assert (found[:-3] > -60).mean() > 0.99
+
+
+def write_noise(path, *decibels):
+    """A stereo WAV file with a second of noise at each of these levels, in its left channel only."""
+    random = np.random.default_rng(0)
+    parts = [10 ** (level / 20) * random.normal(size=SAMPLE_RATE) for level in decibels]
+    left = np.rint(32768 * np.concatenate(parts)).astype(np.int16)
+    wavfile.write(path, SAMPLE_RATE, np.stack([left, 0 * left], axis=1))
+
+
+@pytest.mark.parametrize("levels", [(-100, -100), (-73, -80), (-90, -75, -90)])
+def test_silence_throughout_is_refused(folder, levels):
+    write_noise("a.wav", *levels)
+    with pytest.raises(BadClipError, match="near silence: the sound stays below -70 dB"):
+        extract_sound("a.wav", "b.wav")
+
+
+def test_a_quiet_sound_and_one_that_is_heard_once_are_kept(folder):
+    for levels in ((-67, -67), (-100, -100, -20, -100)):
+        write_noise("a.wav", *levels)
+        extract_sound("a.wav", "b.wav")
+        assert seconds("b.wav") == len(levels)

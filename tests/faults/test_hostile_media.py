@@ -1,5 +1,7 @@
 """Clips made to do harm: playlists and references that open other files, sizes and lengths without limit."""
 
+import os
+import socket
 import struct
 import subprocess
 import threading
@@ -13,7 +15,7 @@ from first_impression.common.errors import BadClipError, UserError
 from first_impression.data import audio, media, sound
 from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import LOUDNESS_STEP, SAMPLE_RATE, extract_sound, loudness, samples_from
-from first_impression.data.streams import sound_stream, video_stream
+from first_impression.data.streams import probe, sound_stream, video_stream
 from predict import SUFFIXES
 
 pytestmark = pytest.mark.usefixtures("no_harm")
@@ -146,7 +148,7 @@ def test_gaps_of_hours_and_very_wide_pixels_are_limited(folder, monkeypatch):
     gaps = "asetpts='PTS+if(gt(T,1),10000/TB,0)'"
     make("-f", "lavfi", "-i", "sine=d=2", "-af", gaps, "-c:a", "pcm_s16le", "gap.mkv")
     assert len(loudness("gap.mkv")) <= 60 / LOUDNESS_STEP + 1
-    make("-f", "lavfi", "-i", "anullsrc=r=8000:cl=mono:d=90", "-c:a", "flac", "long.mkv")
+    make("-f", "lavfi", "-i", "sine=r=8000:d=90", "-c:a", "flac", "long.mkv")
     extract_sound("long.mkv", folder / "long.wav")
     assert 59 < len(audio.read_wav(folder / "long.wav")) / SAMPLE_RATE < 63
     make("-f", "lavfi", "-i", "color=s=1280x720:d=1:r=5", "-vf", "setsar=200/1", "-c:v", "libx264", "wide.mp4")
@@ -186,3 +188,18 @@ def test_decoder_that_does_not_open_is_the_clips_fault(folder):
 def test_ffmpeg_out_of_memory_does_not_end_a_step():
     assert isinstance(media.failure(b"Error opening input files: Cannot allocate memory"), BadClipError)
     assert isinstance(media.failure(b"Error opening input: Permission denied"), UserError)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket", "device", "link to a device"])
+def test_what_is_no_file_is_refused_before_it_is_opened(folder, kind):
+    if kind == "pipe":
+        os.mkfifo("a.mp4")  # opening it would wait for a writer without end
+    elif kind == "socket":
+        socket.socket(socket.AF_UNIX).bind("a.mp4")
+    elif kind == "link to a device":
+        os.symlink("/dev/zero", "a.mp4")
+    reads = [probe, video_stream, sound_stream, lambda video: extract_frames(video, folder, 3, "even", 32)]
+    reads += [lambda video: extract_sound(video, folder / "out.wav"), loudness, lambda video: list(samples_from(video))]
+    for read in reads:
+        with pytest.raises(BadClipError, match="not a file: a folder, a pipe, a socket or a device"):
+            read("/dev/zero" if kind == "device" else "a.mp4")

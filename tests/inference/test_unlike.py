@@ -68,15 +68,16 @@ def test_windows_without_speech_are_counted(folder):
     ]
 
 
+@pytest.mark.parametrize("right", [1, 0, -1])
 @pytest.mark.parametrize("highest", [500, 4_000, 12_000])
-def test_bandwidth(highest):
+def test_bandwidth(highest, right):
     """Of a sound that reaches so far, with a little noise above, as rounding causes."""
     spectrum = np.zeros(SAMPLE_RATE + 1, complex)
     random = np.random.default_rng(0)
     spectrum[100 : 2 * highest] = random.normal(size=2 * highest - 100) + 1j * random.normal(size=2 * highest - 100)
     sound = np.fft.irfft(spectrum)
     samples = np.rint(5_000 * sound / sound.std()).clip(-32768, 32767).astype(np.int16)
-    assert unlike.bandwidth(np.stack([samples, samples], axis=1)) == pytest.approx(highest, abs=60)
+    assert unlike.bandwidth(np.stack([samples, right * samples], axis=1)) == pytest.approx(highest, abs=60)
 
 
 def test_share_inside():
