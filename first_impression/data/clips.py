@@ -11,7 +11,7 @@ from pathlib import Path
 
 from first_impression.common.checksums import checksum, checksum_of
 from first_impression.common.errors import UserError, damage_as_user_error, name_some, short_message
-from first_impression.common.files import whole_file
+from first_impression.common.files import below, whole_file
 from first_impression.common.parallel import progress
 from first_impression.data import annotations
 from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, Clip, name_of_video
@@ -126,7 +126,7 @@ def _directory(archive, data, most_megabytes):
             parts = _parts(archive, info.filename)
             name, is_hidden = name_of_video(parts[-1]), parts[-1].startswith(".") or NOT_OF_CLIPS in parts
             folders = (*reversed(parts[:-1]), archive.stem, *above)
-            target = UNZIPPED / archive.stem / parts[-1]
+            target = below(below(UNZIPPED, archive.stem), parts[-1])
             clip = Clip(name, None, target, archive, info.filename, checksum_of(info.file_size, info.CRC))
             if name != parts[-1] and not is_hidden and name not in videos:
                 videos[name] = clip, folders
@@ -171,7 +171,8 @@ def _unpack_inner(outer, inner_zips, most_megabytes, password):
     size = sum(info.file_size for info in inner_zips)
     with progress(size, f"unpacking {outer.name}", "B", delay=2, unit_scale=True) as bar:
         for info in inner_zips:
-            path = INNER_ZIPS / checksum_of(info.file_size, info.CRC) / _parts(outer, info.filename)[-1]
+            folder = INNER_ZIPS / checksum_of(info.file_size, info.CRC)
+            path = below(folder, _parts(outer, info.filename)[-1])
             if not path.exists():
                 _unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
             paths.append(path)

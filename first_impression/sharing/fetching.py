@@ -90,7 +90,7 @@ def _fill(folder, content, where, chunks_of):
     print(f"{where}: copying {len(models)} files, {size / 1e6:,.1f} MB, to {folder}")
     with files.locked(folder.with_suffix(".lock"), f"a fetch of {where}"):
         for name, model in models.items():
-            path = folder / name
+            path = files.below(folder, name)
             if not path.exists() or files.sha256(path) != model["sha256"]:
                 _fetch(path, model, f"{where}: {name}", chunks_of(name))
         with files.whole_file(folder / manifest.NAME) as tmp:

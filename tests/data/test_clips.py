@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from conftest import make_clip, make_zip
 
+from first_impression.common import files
 from first_impression.common.errors import UserError
+from first_impression.data import clips
+from first_impression.data.chalearn import IMAGES, output_path
 from first_impression.data.clips import NoClips, find_clips, unzip
 
 
@@ -164,3 +167,21 @@ def test_two_videos_of_one_name_are_told_and_none_is_dropped(folder):
         find_clips()
     zip_of("data/training80_02.zip", {"x.mp4": b"one"})
     assert len(find_clips()) == 1
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../x", "a/../../x", "/x", "a/.."])
+def test_no_name_leads_out_of_its_folder(folder, name):
+    with pytest.raises(UserError, match="would leave the folder"):
+        files.below("unzippedData", name)
+    assert files.below("unzippedData", "a/..b").parent == Path("unzippedData/a")
+    if "x" in name:
+        with pytest.raises(UserError, match="would leave the folder"):  # as a damaged log may have it
+            output_path(IMAGES, ("training", name))
+
+
+def test_no_name_of_a_zip_leads_out_of_its_folder(folder, monkeypatch):
+    zip_of("data/train.zip", {"holiday.mp4": b"other"})
+    monkeypatch.setattr(clips, "_walk", lambda path: ([], [Path("data/...zip")] if path == Path("data") else []))
+    Path("data/train.zip").rename("data/...zip")  # hidden, so that nothing but this finds it
+    with pytest.raises(UserError, match="the name '..' would leave the folder unzippedData"):
+        find_clips()
