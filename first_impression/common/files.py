@@ -46,6 +46,16 @@ def below(folder, name):
     return path
 
 
+def refuse_packing(archive, *allowed):
+    """Raises `ValueError` where an entry of the opened zip is packed in another way than those `allowed`.
+
+    Of bzip2, zipfile unpacks whatever it reads at once: gigabytes out of kilobytes, whatever size the zip declares.
+    """
+    for info in archive.infolist():
+        if info.compress_type not in allowed:
+            raise ValueError(f"{info.filename[:80]!r} is packed in a way that is not used here")
+
+
 @contextlib.contextmanager
 def whole_file(path, by=""):
     """Yield a temporary path to write to; rename it to `path` if the block succeeds, remove it otherwise.

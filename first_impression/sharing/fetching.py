@@ -66,6 +66,7 @@ def _from_zip(path):
         damage_as_user_error(f"{path} is not a complete zip of a published folder", "fetch it again"),
         zipfile.ZipFile(path) as archive,
     ):
+        files.refuse_packing(archive, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         found = [name for name in archive.namelist() if name.rpartition("/")[2] == manifest.NAME]
         if len(found) != 1:
             raise ValueError(f"it has {len(found)} files named {manifest.NAME}")

@@ -5,6 +5,7 @@ import json
 import math
 import zipfile
 
+from first_impression.common import files
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
@@ -45,9 +46,11 @@ def load_model(file):
 def open_whole_zip(path):
     """The opened zip `path` of Keras or NumPy, neither of which always compares the checksums in it.
 
-    They pack nothing. Raises `ValueError` where it unpacks to more than its own size, or where a checksum is wrong.
+    They pack nothing. Raises `ValueError`, before anything is unpacked, where an entry is packed or the entries claim
+    more than the zip's own size, and where a checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
+        files.refuse_packing(archive, zipfile.ZIP_STORED)
         if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
             raise ValueError("it unpacks to more than its own size")
         if damaged := archive.testzip():
