@@ -12,7 +12,7 @@ from pathlib import Path
 
 from first_impression.common.checksums import checksum, checksum_of
 from first_impression.common.errors import UserError, damage_as_user_error, name_some, short_message
-from first_impression.common.files import below, remove, whole_file
+from first_impression.common.files import LONGEST_NAME, below, remove, whole_file
 from first_impression.common.parallel import progress
 from first_impression.data import annotations
 from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, Clip, name_of_video
@@ -44,9 +44,12 @@ def find_clips(data="data", most_megabytes=2000.0, password=""):
     unpacks to more than `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), where an entry's path leaves the zip's
     folder, and where two different videos of a split have one name.
     """
-    split_of, placed, homeless = annotations.splits_of_clips(), {}, []
+    split_of, placed, homeless, too_long = annotations.splits_of_clips(), {}, [], []
     for clip, folders in find_videos(Path(data), most_megabytes, password):
         split = split_of.get(clip.name) or _split_named_by(folders)
+        if len(os.fsencode(max(f"{clip.name}.wav", clip.video.name, key=len))) > LONGEST_NAME:
+            too_long.append(f"{clip.name[:40]}..")
+            continue
         if split is None:
             homeless.append(clip.place)
             continue
@@ -55,6 +58,8 @@ def find_clips(data="data", most_megabytes=2000.0, password=""):
         if first is not clip and len({video.checksum or checksum(video.video) for video in (first, clip)}) > 1:
             places = " and ".join(str(video.archive or video.video) for video in (first, clip))
             raise UserError(f"two different videos have the name {clip.name}, in {places}: keep one of them")
+    if too_long:
+        print(f"videos passed over, since their names have more than {LONGEST_NAME} bytes: {name_some(too_long)}")
     if homeless:
         print(
             "videos passed over, since no annotation knows them and no folder's name begins with train, val or test: "
@@ -105,7 +110,7 @@ def find_videos(data, most_megabytes=2000.0, password=""):
 
 def _walk(folder):
     """(the videos as `Clip`, the zips) in `folder` at any depth, sorted. Links to folders are followed, each once."""
-    clips, archives = [], []
+    clips, archives, irregular = [], [], []
     seen = {os.path.realpath(made) for made in (UNZIPPED, IMAGES, VOICES) if made != folder}  # what the steps make
 
     def refuse(error):
@@ -120,10 +125,16 @@ def _walk(folder):
         for name in sorted(names):
             if name[0] == ".":
                 continue
-            if name.lower().endswith(".zip"):
-                archives.append(Path(here, name))
-            elif (clip_name := name_of_video(name)) != name:
-                clips.append(Clip(clip_name, None, Path(here, name)))
+            path, clip_name = Path(here, name), name_of_video(name)
+            if name.lower().endswith(".zip") or clip_name != name:
+                if path.exists() and not path.is_file():  # to read a device or a pipe would never end
+                    irregular.append(path)
+                elif clip_name != name:
+                    clips.append(Clip(clip_name, None, path))
+                else:
+                    archives.append(path)
+    if irregular:
+        print(f"passed over, since they are not regular files: {name_some(map(str, irregular))}")
     return clips, archives
 
 
@@ -199,7 +210,7 @@ def _unpack_inner(outer, inner_zips, password):
     with progress(size, f"unpacking {outer.name}", "B", delay=2, unit_scale=True) as bar:
         for info in inner_zips:
             folder = INNER_ZIPS / checksum_of(info.file_size, info.CRC)
-            path = below(folder, _parts(outer, info.filename)[-1])
+            path = below(folder, f"{Path(_parts(outer, info.filename)[-1]).stem[:60]}.zip")
             if not path.exists():
                 _unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
             paths.append(path)
