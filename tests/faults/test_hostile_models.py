@@ -133,6 +133,23 @@ def test_model_that_would_fill_the_memory_is_not_built(folder):
         opening.check_architecture(json.loads(model.to_json()))
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_model_whose_paddings_would_fill_the_memory_is_refused(folder, nested):
+    frames = keras.Input((224, 224, 3))
+    padded = keras.layers.ZeroPadding2D(200_000)(frames)
+    value = keras.Model(frames, padded)(frames) if nested else padded
+    value = keras.layers.GlobalMaxPooling2D()(value)
+    keras.Model(frames, keras.layers.Dense(5, activation="sigmoid")(value)).save("final.keras")
+    assert "values of one frame" in refusal_of(folder)
+
+
+def test_layer_that_is_used_twice_is_refused():
+    value, layer = keras.Input((224, 224, 3)), keras.layers.ZeroPadding2D(200)
+    model = keras.Model(value, layer(layer(value)))
+    with pytest.raises(ValueError, match="is used more than once"):
+        opening.check_architecture(json.loads(model.to_json()))
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
 def test_compressed_model_or_checkpoint_is_not_read(folder, name):
     sound_model().save("final.keras")

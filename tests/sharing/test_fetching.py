@@ -15,6 +15,7 @@ import pytest
 from first_impression.common.errors import UserError
 from first_impression.data.chalearn import TRAITS
 from first_impression.sharing import fetching
+from first_impression.training import manifest
 from first_impression.training.runs import find_runs
 
 MODELS = {"dan/epoch 1.keras": bytes(range(256)) * 4000, "ear/final.keras": b"sound" * 1000}
@@ -248,6 +249,21 @@ def test_no_name_in_a_manifest_leaves_the_folder(published, server, cache, name)
     with pytest.raises(UserError, match="is not a manifest of publish.py"):
         fetching.published_folder(f"{server.address}/published/manifest.json")
     assert not cache.exists() and len(server.asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("clips", "many"), ("clips", -1), ("clips", 1.5), ("clips", True), ("quantiles", "falling")]
+)
+def test_a_manifest_whose_training_labels_make_no_sense_is_refused(published, key, value):
+    about = json.loads(Path("published/manifest.json").read_text())
+    training = about["runs"]["ear"]["training"]
+    if key == "quantiles":
+        value = {trait: numbers[::-1] for trait, numbers in training["quantiles"].items()}
+    training[key] = value
+    write_manifest(about)
+    with pytest.raises(UserError, match="is not a manifest of publish.py .*quantiles") as refusal:
+        manifest.read("published")
+    assert "\n" not in str(refusal.value)
 
 
 def test_sizes_are_bounded_before_anything_is_fetched(published, server, cache):
