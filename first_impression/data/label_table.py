@@ -1,6 +1,7 @@
 """CSV files with five traits per clip, whoever made them: labels, or a model's answers."""
 
 import csv
+import functools
 import math
 import re
 from pathlib import Path
@@ -37,12 +38,12 @@ class Table(NamedTuple):
     doubled: list  # clips that stand more than once, of which the first row counts
     sources: dict  # clip -> of which video or speaker it is; empty where no column says so
     splits: dict  # clip -> name of its split; empty where no column says so
-    by_neuroticism: str  # the column read for "neuroticism" where that is neither ChaLearn's nor emotional stability
 
 
 def read(path):
     """Read a CSV file: `Table`. Columns are found by name, in any order and case; others are ignored.
 
+    How a column named neuroticism is read is printed, once per file.
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
     length than the header, a value that is not a number from 0 to 1, an unknown split, and a clip of two sources or
     splits or of none.
@@ -67,9 +68,17 @@ def read(path):
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
         if values.setdefault(clip, traits) is not traits:
             doubled.append(clip)
-    column = header[at["neuroticism"]]
-    known = _plain(column) in (STABILITY, "neurotisicm")
-    return Table(values, doubled, sources, splits, "" if known else column)
+    if _plain(column := header[at["neuroticism"]]) not in (STABILITY, "neurotisicm"):
+        _warn_of_neuroticism(Path(path), column)
+    return Table(values, doubled, sources, splits)
+
+
+@functools.cache
+def _warn_of_neuroticism(path, column):
+    print(
+        f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally stable. If "
+        "yours means neurotic, give 1 minus it in a column named emotional_stability"
+    )
 
 
 def _columns(path, header):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import refused, run
+from conftest import ok, refused, run
 
 from first_impression.common.errors import UserError
 from first_impression.data import annotations, label_table
@@ -66,11 +66,18 @@ def table_of(text):
 )
 def test_columns_are_found_by_name_in_any_case(header):
     table = table_of(f"{header}\na.000.mp4,0.1,0.2,0.3,0.4,0.5\n")
-    assert table.values.keys() == {"a.000"} and table.by_neuroticism == ""
+    assert table.values.keys() == {"a.000"}
     assert table.values["a.000"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]  # in the order of TRAITS
     columns = header.split(",")
     shuffled = table_of(",".join(["age", *columns[::-1]]) + "\n33,0.5,0.4,0.3,0.2,0.1,a.000.mp4\n")
     assert shuffled.values["a.000"].tolist() == table.values["a.000"].tolist()
+
+
+def test_how_a_neuroticism_column_of_answers_is_read_is_printed(dataset):
+    rows = "val.000,0.1,0.2,0.3,0.4,0.5\nval.001,0.1,0.2,0.3,0.4,0.5\n"
+    Path("a.csv").write_text(f"clip,extraversion,neuroticism,agreeableness,conscientiousness,openness\n{rows}")
+    printed = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
+    assert "a.csv: the column neuroticism is read as in ChaLearn's files" in printed
 
 
 def test_how_a_neuroticism_column_is_read_is_printed_once(folder, capsys):
