@@ -127,7 +127,7 @@ def labelled_examples(folder, find, shard=""):
     log.refuse_unended()
     splits = [split for split in splits if found[split] or shard]
     labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
-    for earlier, later in itertools.pairwise(splits):
+    for earlier, later in itertools.combinations(splits, 2):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     paired = {split: annotations.pair(labels[split], found[split], folder / split.folder, shard) for split in splits}
     warn_of_missing(itertools.chain(*paired.values()), folder)
