@@ -5,6 +5,7 @@ import json
 import resource
 import shutil
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -303,6 +304,23 @@ def test_no_network_a_dead_proxy_and_a_silent_server_are_refused_in_a_line(publi
     with pytest.raises(UserError, match="no answer within"):
         fetching.published_folder(f"{server.address}/published/manifest.json")
     wait.set()
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(published, server, cache, monkeypatch):
+    def trickle(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        for _ in range(50):
+            handler.wfile.write(b"s")
+            time.sleep(0.1)
+
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    server.answers["/published/ear/final.keras"] = trickle
+    start = time.monotonic()
+    with pytest.raises(UserError, match="slower than 10 kB/s"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert time.monotonic() - start < 3 and kept(cache) == ["dan/epoch 1.keras"]
 
 
 def test_a_full_disk_leaves_nothing(published, server, cache):
