@@ -103,7 +103,7 @@ def _columns(path, header):
         raise UserError(f"{path} has no column for {', '.join(missing)}: its columns should be {expected}")
     for name, places in at.items():
         if len(places) > 1:
-            columns = " and ".join(header[place] for place in places)
+            columns = " and ".join(header[place][:40] for place in places[:5])
             raise UserError(f"{path} has several columns for {name}, {columns}: leave the one that counts")
     return {name: places[0] for name, places in at.items() if places}
 

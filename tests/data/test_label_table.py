@@ -148,3 +148,9 @@ def test_one_file_for_all_splits_needs_the_splits(dataset):
 def test_two_files_with_the_labels_of_one_split_are_refused(dataset):
     Path("Annotations/annotation_training.csv").write_text(f"{HEADER}\nplain.000.mp4,0,0,0,0,0\n")
     refused(run("Video_to_Image.py"), "training.pkl and Annotations/annotation_training.csv both have labels")
+
+
+def test_a_message_about_many_columns_is_short():
+    with pytest.raises(UserError, match="several columns for clip") as refusal:
+        table_of(",".join([HEADER, *["clip"] * 10_000]) + "\n")
+    assert len(str(refusal.value)) < 300
