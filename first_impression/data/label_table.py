@@ -34,9 +34,14 @@ SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
 def as_cell(text):
     """`text` for a cell of a CSV file: behind an apostrophe where a spreadsheet would take it for a formula.
 
-    `read` takes that away. Names that begin with "-", as ChaLearn's do, stay as they are.
+    `clip_of` takes that away. Names that begin with "-", as ChaLearn's do, stay as they are.
     """
     return f"'{text}" if re.match("'*[=+@]", text) else text
+
+
+def clip_of(text):
+    """The clip that a cell names, with the suffix of a video or without."""
+    return name_of_video(re.sub("^'('*[=+@])", r"\1", text.strip()))
 
 
 class Table(NamedTuple):
@@ -61,7 +66,7 @@ def read(path):
     numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows])
     values, doubled, sources, splits = {}, [], {}, {}
     for (number, row), traits in zip(rows, numbers, strict=True):
-        clip = name_of_video(re.sub("^'('*[=+@])", r"\1", row[at["clip"]].strip()))  # see `as_cell`
+        clip = clip_of(row[at["clip"]])
         for trait, value in zip(TRAITS, traits, strict=True):
             if not 0 <= value <= 1:
                 of_clip, cell = f"{path}, row {number}, {trait} of {clip[:80]!r}", row[at[trait]][:40]
