@@ -35,6 +35,27 @@ def partial(path, by=""):
     return path.with_name(name)
 
 
+def below(folder, name):
+    """The path `name`, which a zip, a manifest or a log gives, in `folder`.
+
+    Raises `UserError` where that is not below the folder.
+    """
+    path = Path(folder, name)
+    if Path(os.path.abspath(folder)) not in Path(os.path.abspath(path)).parents:
+        raise UserError(f"the name {str(name)!r} would leave the folder {folder}: nothing is written there")
+    return path
+
+
+def refuse_packing(archive, *allowed):
+    """Raises `ValueError` where an entry of the opened zip is packed in another way than those `allowed`.
+
+    Of bzip2, zipfile unpacks whatever it reads at once: gigabytes out of kilobytes, whatever size the zip declares.
+    """
+    for info in archive.infolist():
+        if info.compress_type not in allowed:
+            raise ValueError(f"{info.filename[:80]!r} is packed in a way that is not used here")
+
+
 @contextlib.contextmanager
 def whole_file(path, by=""):
     """Yield a temporary path to write to; rename it to `path` if the block succeeds, remove it otherwise.

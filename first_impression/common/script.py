@@ -11,6 +11,7 @@ A script ends in a call of `run`:
 import contextlib
 import errno
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -24,6 +25,8 @@ REMEDIES = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room")
 REMEDIES |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "get permission, or work in a folder of your own")
 REMEDIES |= dict.fromkeys((errno.EMFILE, errno.ENFILE), "allow more open files (ulimit -n), or lower WORKERS")
 REMEDIES |= {errno.EFBIG: "allow larger files (ulimit -f)"}
+
+CONTROL = re.compile(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # but for tabs and line breaks
 
 
 def _say_stopped(kind, error, trace):
@@ -50,6 +53,8 @@ def run(main, inputs="", recipes=False, single_instance=None):
     """
     name = Path(main.__globals__["__file__"]).name
     sys.stdout.reconfigure(errors="backslashreplace")  # the name of a file need not be valid text
+    _show_escapes(sys.stdout)
+    _show_escapes(sys.stderr)
     signals.listen()
     try:
         settings = read_settings(main.__globals__, sys.argv[1:], inputs, recipes)
@@ -68,6 +73,12 @@ def run(main, inputs="", recipes=False, single_instance=None):
         if not message:
             raise
         sys.exit(f"{name}: {message}")
+
+
+def _show_escapes(stream):
+    """Write control characters as text from here on: in a file's name they would command the terminal."""
+    write = stream.write
+    stream.write = lambda text: write(CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text))
 
 
 def _machine_fault(error):

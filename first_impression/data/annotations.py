@@ -1,6 +1,5 @@
 """Labels: annotation files, compared with the clips in a folder and the labels in records."""
 
-import functools
 import io
 import math
 import numbers
@@ -49,18 +48,8 @@ def _labels_of_table(path, split):
         raise UserError(f"{path} has several rows for {name_some(dict.fromkeys(table.doubled))}: keep one of each")
     if split and not table.splits and path.name == ALL_SPLITS:
         raise UserError(f"{path} needs a column named split, since it has the labels of all of them")
-    if table.by_neuroticism:
-        _warn_of_neuroticism(path, table.by_neuroticism)
     chosen = [clip for clip in table.values if not split or table.splits.get(clip, split) == split]
     return {clip: table.values[clip].astype(np.float32) for clip in chosen}
-
-
-@functools.cache
-def _warn_of_neuroticism(path, column):
-    print(
-        f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally stable. If "
-        "yours means neurotic, give 1 minus it in a column named emotional_stability"
-    )
 
 
 def read_sources(path):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from first_impression.common.errors import UserError
+from first_impression.common.files import below
 
 # The order of every label and score in this project: the annotation's own, without `interview`.
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
@@ -86,7 +87,7 @@ class Clip:
 def output_path(folder, key):
     """Where the output of the clip (split's name, name) lies: its folder of frames in ImageData/, or its WAV file."""
     split, clip_name = key
-    return folder / SPLIT_NAMED[split].folder / (f"{clip_name}.wav" if folder == VOICES else clip_name)
+    return below(folder / SPLIT_NAMED[split].folder, f"{clip_name}.wav" if folder == VOICES else clip_name)
 
 
 def name_of_video(file):

@@ -34,6 +34,7 @@ from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed, whole_file
 from first_impression.common.settings import refuse_other_constants
 from first_impression.data.chalearn import IMAGES, VOICES, output_path, shard_suffix
+from first_impression.data.label_table import as_cell
 
 MAKERS = {IMAGES: "Video_to_Image.py", VOICES: "vid_to_wav.py"}
 
@@ -207,7 +208,9 @@ def _write(log, lines):
     ):
         writer = csv.writer(table)
         writer.writerow(["split", "clip", "reason"])
-        writer.writerows([line["split"], line["clip"], line["unusable"]] for line in lines if line.get("unusable"))
+        writer.writerows(
+            [line["split"], as_cell(line["clip"]), as_cell(line["unusable"])] for line in lines if line.get("unusable")
+        )
     with whole_file(log) as tmp:
         tmp.write_text("".join(map(_line, lines)), encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """CSV files with five traits per clip, whoever made them: labels, or a model's answers."""
 
 import csv
+import functools
 import math
 import re
 from pathlib import Path
@@ -30,6 +31,19 @@ SPLIT_WORDS |= {"train": "training", "training": "training", "test": "test"}
 SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
 
 
+def as_cell(text):
+    """`text` for a cell of a CSV file: behind an apostrophe where a spreadsheet would take it for a formula.
+
+    `clip_of` takes that away. Names that begin with "-", as ChaLearn's do, stay as they are.
+    """
+    return f"'{text}" if re.match("'*[=+@]", text) else text
+
+
+def clip_of(text):
+    """The clip that a cell names, with the suffix of a video or without."""
+    return name_of_video(re.sub("^'('*[=+@])", r"\1", text.strip()))
+
+
 class Table(NamedTuple):
     """What a CSV file says of its clips, by their names without suffix."""
 
@@ -37,12 +51,12 @@ class Table(NamedTuple):
     doubled: list  # clips that stand more than once, of which the first row counts
     sources: dict  # clip -> of which video or speaker it is; empty where no column says so
     splits: dict  # clip -> name of its split; empty where no column says so
-    by_neuroticism: str  # the column read for "neuroticism" where that is neither ChaLearn's nor emotional stability
 
 
 def read(path):
     """Read a CSV file: `Table`. Columns are found by name, in any order and case; others are ignored.
 
+    How a column named neuroticism is read is printed, once per file.
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
     length than the header, a value that is not a number from 0 to 1, an unknown split, and a clip of two sources or
     splits or of none.
@@ -52,7 +66,7 @@ def read(path):
     numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows])
     values, doubled, sources, splits = {}, [], {}, {}
     for (number, row), traits in zip(rows, numbers, strict=True):
-        clip = name_of_video(row[at["clip"]].strip())
+        clip = clip_of(row[at["clip"]])
         for trait, value in zip(TRAITS, traits, strict=True):
             if not 0 <= value <= 1:
                 of_clip, cell = f"{path}, row {number}, {trait} of {clip[:80]!r}", row[at[trait]][:40]
@@ -67,9 +81,17 @@ def read(path):
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
         if values.setdefault(clip, traits) is not traits:
             doubled.append(clip)
-    column = header[at["neuroticism"]]
-    known = _plain(column) in (STABILITY, "neurotisicm")
-    return Table(values, doubled, sources, splits, "" if known else column)
+    if _plain(column := header[at["neuroticism"]]) not in (STABILITY, "neurotisicm"):
+        _warn_of_neuroticism(Path(path), column)
+    return Table(values, doubled, sources, splits)
+
+
+@functools.cache
+def _warn_of_neuroticism(path, column):
+    print(
+        f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally stable. If "
+        "yours means neurotic, give 1 minus it in a column named emotional_stability"
+    )
 
 
 def _columns(path, header):
@@ -86,7 +108,7 @@ def _columns(path, header):
         raise UserError(f"{path} has no column for {', '.join(missing)}: its columns should be {expected}")
     for name, places in at.items():
         if len(places) > 1:
-            columns = " and ".join(header[place] for place in places)
+            columns = " and ".join(header[place][:40] for place in places[:5])
             raise UserError(f"{path} has several columns for {name}, {columns}: leave the one that counts")
     return {name: places[0] for name, places in at.items() if places}
 

@@ -1,5 +1,6 @@
 """What the steps do alike: over all clips (steps 1 and 2), and from their outputs to records (steps 3 and 4)."""
 
+import contextlib
 import itertools
 import time
 from typing import NamedTuple
@@ -15,6 +16,7 @@ from first_impression.data.clips import unzip
 from first_impression.data.record_writer import Example
 
 _MOST_NAMED = 5  # unusable clips in a summary; unusable.csv lists them all
+_ENOUGH_MEMORY = 4 * 10**9  # bytes, for ffmpeg to decode any video that is taken
 _KEPT = object()  # what becomes of a clip whose output is there already
 
 
@@ -51,6 +53,7 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
                 made = make(video, tmp)
                 log.record_output(entry, tmp)
         except BadClipError as reason:
+            _refuse_little_memory(clip, reason)
             files.remove(output)  # of an earlier video of that name
             log.record_unusable(entry, reason)
             return reason
@@ -70,6 +73,19 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
     warn_of_missing(missing_names, folder)
     _report_unusable(unusable, len(clips), log.unusable_table)
     return made
+
+
+def _refuse_little_memory(clip, reason):
+    """Raises `UserError` where a limit on memory may be why ffmpeg failed: it then ends in any way, even by a crash."""
+    with contextlib.suppress(ImportError):  # Windows has no such limits
+        import resource
+
+        limit = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if limit != resource.RLIM_INFINITY and limit < _ENOUGH_MEMORY:
+            raise UserError(
+                f"{clip.place} could not be used ({reason}), perhaps because ulimit -v allows {limit / 1e9:.1f} GB of "
+                f"memory only: allow {_ENOUGH_MEMORY / 1e9:.0f}, and run this step again"
+            )
 
 
 class Leftovers(NamedTuple):
@@ -127,7 +143,7 @@ def labelled_examples(folder, find, shard=""):
     log.refuse_unended()
     splits = [split for split in splits if found[split] or shard]
     labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
-    for earlier, later in itertools.pairwise(splits):
+    for earlier, later in itertools.combinations(splits, 2):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     paired = {split: annotations.pair(labels[split], found[split], folder / split.folder, shard) for split in splits}
     warn_of_missing(itertools.chain(*paired.values()), folder)

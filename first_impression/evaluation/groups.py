@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
-from first_impression.data.chalearn import name_of_video
-from first_impression.data.label_table import CLIP_NAMES
+from first_impression.data.label_table import CLIP_NAMES, clip_of
 from first_impression.evaluation import bootstrap
 from first_impression.evaluation.metrics import COLUMNS, sources_of, with_mean
 
@@ -37,7 +36,7 @@ def read(path):
     of_clips = [column for column in columns if column.strip().lower() in ("file_name", *CLIP_NAMES)]
     if len(of_clips) != 1 or len(columns) < 2:
         raise UserError(f"{path} needs one column named clip and one or more of groups, not {name_some(columns)}")
-    clips = [name_of_video(row[of_clips[0]].strip()) for row in rows]
+    clips = [clip_of(row[of_clips[0]]) for row in rows]
     if len(set(clips)) < len(clips):
         raise UserError(f"{path} has several rows for {name_some({clip for clip in clips if clips.count(clip) > 1})}")
     groups = {}

@@ -6,7 +6,7 @@ import pandas as pd
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.files import whole_file
 from first_impression.data.chalearn import TRAITS
-from first_impression.data.label_table import CLIP, COLUMNS
+from first_impression.data.label_table import CLIP, COLUMNS, as_cell
 
 
 def write_csv(path, predictions):
@@ -25,5 +25,5 @@ def as_csv(predictions):
         raise UserError(f"predictions not written, since the values of {name_some(bad)} are not finite")
     table = pd.DataFrame.from_dict(predictions, orient="index", columns=TRAITS)[list(COLUMNS.values())]
     table.columns = list(COLUMNS)
-    table.index = [f"{clip}.mp4" for clip in predictions]
+    table.index = [as_cell(f"{clip}.mp4") for clip in predictions]
     return table.to_csv(index_label=CLIP, float_format="%.8f").encode()

@@ -8,7 +8,7 @@ import pandas as pd
 from first_impression.common.errors import counted
 from first_impression.common.files import whole_file
 from first_impression.common.words import clock, percent
-from first_impression.data.label_table import CLIP, COLUMNS
+from first_impression.data.label_table import CLIP, COLUMNS, as_cell
 from first_impression.evaluation.traits import SHOWN
 
 MODELS = "Models"  # the column beside ChaLearn's that says which models answered
@@ -62,7 +62,7 @@ def write_csv(path, answers):
     rows = []
     for name, answer in answers.items():
         values = {column: answer["fused"][trait] for column, trait in COLUMNS.items()}
-        rows.append({CLIP: name, **values, MODELS: ";".join(answer["models"])})
+        rows.append({CLIP: as_cell(name), **values, MODELS: as_cell(";".join(answer["models"]))})
     with whole_file(path) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.8f")
 
@@ -78,7 +78,7 @@ def write_times_csv(path, answers):
         times, by_frame = answer["by_frame"]["times"], answer["by_frame"]["models"]
         for model, values in by_frame.items():
             tables.append(_over_time(name, model, times, values))
-        for model in set(answer["models"]) - set(by_frame):
+        for model in (model for model in answer["models"] if model not in by_frame):
             heard = [window for window in answer["windows"] if model in window["models"]]
             middles = [window["start"] + window["sound_seconds"] / 2 for window in heard]
             tables.append(_over_time(name, model, middles, _by_trait(window["models"][model] for window in heard)))
@@ -95,5 +95,5 @@ def _by_trait(scores):
 
 
 def _over_time(clip, model, times, values):
-    table = pd.DataFrame(values).assign(clip=clip, time=times, model=model)
+    table = pd.DataFrame(values).assign(clip=as_cell(clip), time=times, model=as_cell(model))
     return table.melt(["clip", "time", "model"], var_name="trait")

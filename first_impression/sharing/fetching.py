@@ -6,12 +6,14 @@ manifest. manifest.json is written there last: a folder that has one is complete
 
 import hashlib
 import os
+import time
 import zipfile
 from pathlib import Path
 from urllib.parse import quote, urljoin, urlsplit
 
 import platformdirs
 import requests
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from first_impression.common import files
 from first_impression.common.errors import UserError, damage_as_user_error, short_message
@@ -21,14 +23,15 @@ from first_impression.training import manifest
 CACHE_VARIABLE = "FIRST_IMPRESSION_CACHE"  # environment variable: another folder than the system's for caches
 MOST_BYTES = 10**10  # of all files of a published folder; the largest model here has 0.1 GB
 MOST_REDIRECTS = 5
-TIMEOUT = 30  # seconds without a byte
+TIMEOUT = 30  # seconds without a byte, and before a slow answer is given up
+SLOWEST = 10_000  # bytes per second, on the average of a file
 CHUNK = 1 << 16  # bytes
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 REASONS = {  # the more specific errors first: they are ConnectionErrors too
     requests.exceptions.ProxyError: "the proxy of HTTPS_PROXY could not be reached",
     requests.exceptions.SSLError: "its certificate cannot be trusted",
-    requests.Timeout: f"no answer within {TIMEOUT} s",
-    requests.exceptions.ChunkedEncodingError: "the connection was cut",
+    (requests.Timeout, ReadTimeoutError): f"no answer within {TIMEOUT} s",
+    ProtocolError: "the connection was cut",
     requests.ConnectionError: "no connection, or a lost one; is there a network, or is HTTPS_PROXY needed?",
 }
 
@@ -66,6 +69,7 @@ def _from_zip(path):
         damage_as_user_error(f"{path} is not a complete zip of a published folder", "fetch it again"),
         zipfile.ZipFile(path) as archive,
     ):
+        files.refuse_packing(archive, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
         found = [name for name in archive.namelist() if name.rpartition("/")[2] == manifest.NAME]
         if len(found) != 1:
             raise ValueError(f"it has {len(found)} files named {manifest.NAME}")
@@ -90,7 +94,7 @@ def _fill(folder, content, where, chunks_of):
     print(f"{where}: copying {len(models)} files, {size / 1e6:,.1f} MB, to {folder}")
     with files.locked(folder.with_suffix(".lock"), f"a fetch of {where}"):
         for name, model in models.items():
-            path = folder / name
+            path = files.below(folder, name)
             if not path.exists() or files.sha256(path) != model["sha256"]:
                 _fetch(path, model, f"{where}: {name}", chunks_of(name))
         with files.whole_file(folder / manifest.NAME) as tmp:
@@ -121,6 +125,16 @@ def _unpack(archive, name):
         yield from iter(lambda: file.read(CHUNK), b"")
 
 
+def _timely(response, address):
+    """The bytes of a `urllib3` response as they come. Raises `UserError` where they come slower than `SLOWEST`."""
+    start, count = time.monotonic(), 0
+    while chunk := response.read1(CHUNK, decode_content=False):  # `read` would wait for a whole chunk
+        count += len(chunk)
+        if time.monotonic() - start > TIMEOUT + count / SLOWEST:
+            raise UserError(f"{address}: slower than {SLOWEST / 1000:,.0f} kB/s: try again later")
+        yield chunk
+
+
 def _download(address):
     """The bytes at `address` in pieces, after redirects that stay safe. Raises `UserError` where there are none."""
     for _ in range(MOST_REDIRECTS + 1):
@@ -133,10 +147,10 @@ def _download(address):
             with requests.get(address, stream=True, allow_redirects=False, **options) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
-                    yield from response.iter_content(CHUNK)
+                    yield from _timely(response.raw, address)
                     return
                 address = urljoin(address, response.headers["Location"])
-        except (requests.RequestException, ValueError) as error:  # ValueError: no valid address
+        except (requests.RequestException, HTTPError, ValueError) as error:  # ValueError: no valid address
             reason = next((words for kind, words in REASONS.items() if isinstance(error, kind)), short_message(error))
             raise UserError(f"{address}: {reason}") from None
     raise UserError(f"{address}: redirected more than {MOST_REDIRECTS} times")

@@ -69,9 +69,9 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
     training = about["training"]
     quantiles = np.array([training["quantiles"][trait] for trait in TRAITS], np.float64)
-    in_range = quantiles.shape == (len(TRAITS), QUANTILES) and ((quantiles >= 0) & (quantiles <= 1)).all()
-    if training["clips"] and not in_range:
-        raise ValueError(f"{run} has no quantiles of its training labels")
+    clips, rising = training["clips"], ((quantiles >= 0) & (quantiles <= 1)).all() and (np.diff(quantiles) >= 0).all()
+    if type(clips) is not int or clips < 0 or clips and not (quantiles.shape == (len(TRAITS), QUANTILES) and rising):
+        raise ValueError(f"{run} has no rising quantiles of {clips!r} training labels")
     if not (isinstance(about["settings"], dict) and isinstance(training["salt"], str)):
         raise ValueError(f"{run} has no settings")
     if not all(isinstance(name, str) for name in training["names"]):

@@ -5,6 +5,7 @@ import json
 import math
 import zipfile
 
+from first_impression.common import files
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
@@ -19,6 +20,8 @@ INITIALIZERS = "Constant Zeros Ones GlorotUniform RandomUniform RandomNormal Tru
 PARTS |= {("keras.initializers", name) for name in INITIALIZERS.split()}
 MOST_WEIGHTS = 2**28  # by a rough estimate, which is 122 million for ResNet-50, five times what it has
 
+MOST_VALUES = 2**22  # that one layer gives of one frame; VGG-16's first ones give 3.2 million
+
 
 def load_model(file):
     """(the model in the `file`, a `keras.Model`; "image" or "audio", what it takes).
@@ -32,6 +35,8 @@ def load_model(file):
         with open_whole_zip(file) as archive:
             check_architecture(json.loads(archive.read("config.json")))
         model = keras.models.load_model(file, compile=False)
+        if (most := _largest_output(model)) > MOST_VALUES:
+            raise ValueError(f"a layer of it gives up to {most:,} values of one frame")
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     if bad := nonfinite(model):
         raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
@@ -41,13 +46,25 @@ def load_model(file):
     return model, kind
 
 
+def _largest_output(model):
+    """The number of values that a layer of `model` gives at most; a side of any length counts as too many."""
+    return max(
+        _largest_output(layer)
+        if hasattr(layer, "layers")
+        else math.prod(MOST_VALUES + 1 if side is None else side for side in layer.output.shape[1:])
+        for layer in model.layers
+    )
+
+
 @contextlib.contextmanager
 def open_whole_zip(path):
     """The opened zip `path` of Keras or NumPy, neither of which always compares the checksums in it.
 
-    They pack nothing. Raises `ValueError` where it unpacks to more than its own size, or where a checksum is wrong.
+    They pack nothing. Raises `ValueError`, before anything is unpacked, where an entry is packed or the entries claim
+    more than the zip's own size, and where a checksum is wrong.
     """
     with zipfile.ZipFile(path) as archive:
+        files.refuse_packing(archive, zipfile.ZIP_STORED)
         if sum(info.file_size for info in archive.infolist()) > path.stat().st_size:
             raise ValueError("it unpacks to more than its own size")
         if damaged := archive.testzip():
@@ -72,6 +89,8 @@ def check_architecture(config):
             kind, settings = part["class_name"], part["config"]
             if (part.get("module"), kind) not in PARTS:
                 raise ValueError(f"it has a part that none of our models has: {part.get('module')}.{kind}")
+            if len(part.get("inbound_nodes", [])) > 1:
+                raise ValueError(f"its {kind} {part.get('name')!r} is used more than once")
             width = abs(settings.get("filters") or settings.get("units") or 0)
             outputs += width * abs(math.prod(settings.get("kernel_size", [1])))
             widest = max(widest, width, (settings.get("batch_shape") or [1])[-1])

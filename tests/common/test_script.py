@@ -27,6 +27,17 @@ def test_help_shows_every_constant_with_its_default(name, monkeypatch):
         assert shown == repr(eval(value, vars(module)))  # the default as the file has it
 
 
+def test_names_send_the_terminal_no_commands(folder):
+    (folder / "data").mkdir()
+    (folder / "data/\x1b]0;title\x07.mp4").touch()
+    done = run_alone("vid_to_wav.py")
+    refused(done, "no clips")
+    assert "\\x1b]0;title\\x07.mp4" in done.stdout and "\x1b" not in done.stdout
+    done = run_alone("vid_to_wav.py", "--DATA", "\x1b[31m")
+    refused(done, "\\x1b[31m")
+    assert "\x1b" not in done.stderr
+
+
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_unknown_names_are_refused(name):
     refused(run(name, "--NO_SUCH_NAME", "1"), f"{name}: ", "--NO_SUCH_NAME")

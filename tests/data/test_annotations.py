@@ -1,5 +1,6 @@
 """Annotations: what is read, and what is refused."""
 
+import os
 import pickle
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from conftest import label_of, write_annotation
 
 from first_impression.common.errors import UserError
-from first_impression.data import annotations, chalearn
+from first_impression.data import annotations, chalearn, steps
 
 
 def test_labels_come_by_trait_name_and_clip_name():
@@ -78,3 +79,13 @@ def test_a_clip_that_one_trait_lacks_is_told_whichever_trait(folder):
         (folder / "a.pkl").write_bytes(pickle.dumps(whole, protocol=2))
         with pytest.raises(UserError, match="the labels of clip 'y.000.mp4'"):
             annotations.read_annotation("a.pkl")
+
+
+def test_any_two_splits_that_share_a_clip_are_refused(folder):
+    for split, clip in (("training", "a"), ("validation", "b"), ("test", "c")):
+        write_annotation(
+            f"Annotations/annotation_{split}.pkl", {clip: label_of(1), **({} if clip == "b" else {"s": label_of(2)})}
+        )
+        Path(f"ImageData/{split}Data/{clip}").mkdir(parents=True)
+    with pytest.raises(UserError, match="annotation_training.pkl and .*annotation_test.pkl share 1 clip .s."):
+        steps.labelled_examples(chalearn.IMAGES, os.listdir)

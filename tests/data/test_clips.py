@@ -1,5 +1,6 @@
 """The clips of the dataset: found in any layout, placed in their splits, unpacked from their zips."""
 
+import os
 import re
 import zipfile
 import zlib
@@ -8,7 +9,10 @@ from pathlib import Path
 import pytest
 from conftest import make_clip, make_zip
 
+from first_impression.common import files
 from first_impression.common.errors import UserError
+from first_impression.data import clips
+from first_impression.data.chalearn import IMAGES, output_path
 from first_impression.data.clips import NoClips, find_clips, unzip
 
 
@@ -164,3 +168,45 @@ def test_two_videos_of_one_name_are_told_and_none_is_dropped(folder):
         find_clips()
     zip_of("data/training80_02.zip", {"x.mp4": b"one"})
     assert len(find_clips()) == 1
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "../x", "a/../../x", "/x", "a/.."])
+def test_no_name_leads_out_of_its_folder(folder, name):
+    with pytest.raises(UserError, match="would leave the folder"):
+        files.below("unzippedData", name)
+    assert files.below("unzippedData", "a/..b").parent == Path("unzippedData/a")
+    if "x" in name:
+        with pytest.raises(UserError, match="would leave the folder"):  # as a damaged log may have it
+            output_path(IMAGES, ("training", name))
+
+
+def test_no_name_of_a_zip_leads_out_of_its_folder(folder, monkeypatch):
+    zip_of("data/train.zip", {"holiday.mp4": b"other"})
+    monkeypatch.setattr(clips, "_walk", lambda path: ([], [Path("data/...zip")] if path == Path("data") else []))
+    Path("data/train.zip").rename("data/...zip")  # hidden, so that nothing but this finds it
+    with pytest.raises(UserError, match="the name '..' would leave the folder unzippedData"):
+        find_clips()
+
+
+def test_devices_and_pipes_are_passed_over(folder, capsys):
+    zip_of("data/train.zip", {"a.mp4": b"a"})
+    Path("data/train").mkdir()
+    Path("data/train/zero.mp4").symlink_to("/dev/zero")
+    os.mkfifo("data/train/pipe.mov")
+    os.mkfifo("data/train/pipe.zip")
+    assert [clip.name for clip in find_clips()] == ["a"]
+    printed = capsys.readouterr().out
+    assert "not regular files: data/train/pipe.mov, data/train/pipe.zip, data/train/zero.mp4" in printed
+
+
+def test_names_too_long_for_a_file_stop_no_step(folder, capsys):
+    longest = "ü" * 125
+    zip_of("inner.zip", {"inner.mp4": b"c"})
+    zip_of(
+        "data/train.zip",
+        {f"{'x' * 300}.mp4": b"a", f"{longest}.mp4": b"b", f"{'z' * 300}.zip": Path("inner.zip").read_bytes()},
+    )
+    zip_of(f"data/val/{'y' * 252}.ts", {})  # fits, but not as .wav
+    assert {clip.name: unzip(clip).read_bytes() for clip in find_clips()} == {longest: b"b", "inner": b"c"}
+    printed = capsys.readouterr().out
+    assert "more than 255 bytes" in printed and "xxx" in printed and "yyy" in printed

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import refused, run
+from conftest import ok, refused, run
 
 from first_impression.common.errors import UserError
 from first_impression.data import annotations, label_table
@@ -66,11 +66,18 @@ def table_of(text):
 )
 def test_columns_are_found_by_name_in_any_case(header):
     table = table_of(f"{header}\na.000.mp4,0.1,0.2,0.3,0.4,0.5\n")
-    assert table.values.keys() == {"a.000"} and table.by_neuroticism == ""
+    assert table.values.keys() == {"a.000"}
     assert table.values["a.000"].tolist() == [0.1, 0.2, 0.3, 0.4, 0.5]  # in the order of TRAITS
     columns = header.split(",")
     shuffled = table_of(",".join(["age", *columns[::-1]]) + "\n33,0.5,0.4,0.3,0.2,0.1,a.000.mp4\n")
     assert shuffled.values["a.000"].tolist() == table.values["a.000"].tolist()
+
+
+def test_how_a_neuroticism_column_of_answers_is_read_is_printed(dataset):
+    rows = "val.000,0.1,0.2,0.3,0.4,0.5\nval.001,0.1,0.2,0.3,0.4,0.5\n"
+    Path("a.csv").write_text(f"clip,extraversion,neuroticism,agreeableness,conscientiousness,openness\n{rows}")
+    printed = ok(run("evaluate.py", "--PREDICTIONS", "a.csv"))
+    assert "a.csv: the column neuroticism is read as in ChaLearn's files" in printed
 
 
 def test_how_a_neuroticism_column_is_read_is_printed_once(folder, capsys):
@@ -141,3 +148,9 @@ def test_one_file_for_all_splits_needs_the_splits(dataset):
 def test_two_files_with_the_labels_of_one_split_are_refused(dataset):
     Path("Annotations/annotation_training.csv").write_text(f"{HEADER}\nplain.000.mp4,0,0,0,0,0\n")
     refused(run("Video_to_Image.py"), "training.pkl and Annotations/annotation_training.csv both have labels")
+
+
+def test_a_message_about_many_columns_is_short():
+    with pytest.raises(UserError, match="several columns for clip") as refusal:
+        table_of(",".join([HEADER, *["clip"] * 10_000]) + "\n")
+    assert len(str(refusal.value)) < 300

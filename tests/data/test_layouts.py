@@ -1,5 +1,7 @@
 """The dataset as people hold it: one set of twelve clips in five layouts."""
 
+import io
+import os
 import shutil
 import zipfile
 from pathlib import Path
@@ -9,7 +11,7 @@ from conftest import label_of, make_clip, make_zip, ok, run, write_annotation
 
 from first_impression.common.errors import UserError
 from first_impression.data.chalearn import TRAITS
-from first_impression.data.clips import find_clips
+from first_impression.data.clips import find_clips, unzip
 
 TRAINING = [f"-train{number}.00{number % 3}" for number in range(8)]
 VALIDATION = [f"val{number}.001" for number in range(4)]
@@ -157,7 +159,7 @@ def test_an_outer_archive_cannot_fill_the_disk_or_leave_its_folder(folder, made)
         find_clips()
     with zipfile.ZipFile("data/train-1.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("training80_01.zip", bytes(3_000_000))
-    with pytest.raises(UserError, match="train-1.zip: training80_01.zip unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
+    with pytest.raises(UserError, match="train-1.zip: the clips and zips in it unpack to 3 MB, MAX_ZIP_MEGABYTES is 2"):
         find_clips(most_megabytes=2.0)
     with pytest.raises(UserError, match="unzippedData/.zips/.*/training80_01.zip is not a complete zip"):
         find_clips()
@@ -165,6 +167,52 @@ def test_an_outer_archive_cannot_fill_the_disk_or_leave_its_folder(folder, made)
     Path("data/train-1.zip").write_bytes(content[: len(content) // 2])
     with pytest.raises(UserError, match="train-1.zip is not a complete zip"):
         find_clips()
+
+
+def zip_bytes(entries):
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, inner in entries.items():
+            archive.writestr(name, inner)
+    return content.getvalue()
+
+
+@pytest.mark.parametrize("deeper", [False, True])
+def test_all_that_an_outer_archive_unpacks_to_is_bounded_and_nothing_stays(folder, deeper):
+    inner = {f"{number}.zip": zip_bytes({f"{number}.mp4": bytes(800_000)}) for number in range(20)}
+    if not deeper:
+        inner = {f"{number}.zip": zip_bytes({"a.txt": bytes(800_000 + number)}) for number in range(20)}
+        inner = {name: content + bytes(700_000) for name, content in inner.items()}
+    Path("data").mkdir()
+    Path("data/train-1.zip").write_bytes(zip_bytes(inner))
+    with pytest.raises(UserError, match="train-1.zip: the clips and zips in it unpack to .* MAX_ZIP_MEGABYTES is 1"):
+        find_clips(most_megabytes=1.0)
+    assert not [path for path in Path("unzippedData").rglob("*") if path.is_file()]
+
+
+def test_an_outer_archive_above_the_limit_is_unpacked_where_it_only_stores(folder):
+    inner = {f"{number}.zip": zip_bytes({f"{number}.mp4": os.urandom(800_000)}) for number in range(3)}
+    Path("data").mkdir()
+    Path("data/train-1.zip").write_bytes(zip_bytes(inner))
+    assert len(find_clips(most_megabytes=1.0)) == 3
+
+
+@pytest.mark.parametrize("depth", ["outer", "inner"])
+def test_zips_of_one_name_in_two_folders_lose_no_clip(folder, depth):
+    annotate()
+    expected = {}
+    for place, split in (("train_a", "training"), ("train_b", "training"), ("val_c", "validation")):
+        Path("data", place).mkdir(parents=True)
+        clips = {f"{place}.mp4": place.encode(), f"same in {split}.mp4": split.encode()}
+        if split == "validation":
+            clips |= {"same in training.mp4": b"another"}  # one name in two splits
+        content = zip_bytes(clips)
+        Path("data", place, "part.zip").write_bytes(zip_bytes({"part.zip": content}) if depth == "inner" else content)
+        expected |= {(split, name.removesuffix(".mp4")): video for name, video in clips.items()}
+    found = find_clips()
+    for _ in range(2):  # the second time all lie there
+        assert {clip.key: unzip(clip).read_bytes() for clip in found} == expected
+    assert len({clip.video for clip in found}) == len(expected)
 
 
 def test_a_changed_outer_archive_is_unpacked_again(folder, made):

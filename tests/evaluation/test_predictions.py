@@ -1,5 +1,6 @@
 """ChaLearn's CSV format: what is written, what is read, and what is refused."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -23,9 +24,13 @@ def test_csv_has_chalearns_order_and_spelling():
 
 
 def test_names_with_commas_quotes_and_other_letters_come_back():
-    clips = {name: np.full(5, 0.5) for name in ("a,b.000", 'the "q".001', "ünïcode.002", "nan", "007")}
+    clips = {
+        name: np.full(5, 0.5)
+        for name in ("a,b.000", 'the "q".001', "ünïcode.002", "nan", "007", "=1+1", "'=1", "+a", "@b", "'c")
+    }
     predictions.write_csv("p.csv", clips)
     assert list(label_table.read("p.csv").values) == list(clips)
+    assert not re.search('^"?[=+@]', Path("p.csv").read_text(), re.M)  # no formulas for a spreadsheet
 
 
 def test_csv_columns_are_found_by_name_in_any_order_and_either_spelling():

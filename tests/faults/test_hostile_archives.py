@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import resource
 import struct
 import zipfile
 import zlib
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import HARM, call, label_of, make_clip, make_zip, refused, run, write_annotation
+from conftest import HARM, call, label_of, make_clip, make_zip, refused, run, run_alone, write_annotation
 from hostile import TOUCHES, Runs, limited
 from PIL import Image
 
@@ -175,6 +176,20 @@ def test_entry_larger_than_it_claims_is_not_unpacked_further(folder, packing, me
     )
     assert "training80_01.zip" in lines[0] and said in lines[0] and peak < 0.29
     assert not list(folder.glob("unzippedData/**/*.mp4"))
+
+
+@pytest.mark.parametrize("gigabytes", [3, 5])
+def test_clip_is_not_called_unusable_where_memory_is_limited(gigabytes):
+    make_clip("data/train/a.mp4", [90] * 5)
+    make_clip("data/train/b.mp4", [90] * 5)
+    Path("data/train/text.mp4").write_text("no video")
+    limit = (gigabytes * 10**9,) * 2
+    done = run_alone("Video_to_Image.py", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit))
+    if gigabytes == 5:
+        assert done.returncode == 0 and "1 unusable" in done.stdout
+    else:
+        refused(done, "data/train/text.mp4 could not be used", "ulimit -v allows 3.0 GB")
+        assert "text" not in Path("ImageData/clips.jsonl").read_text()
 
 
 def test_damaged_name_in_a_zip_is_refused():

@@ -133,14 +133,50 @@ def test_model_that_would_fill_the_memory_is_not_built(folder):
         opening.check_architecture(json.loads(model.to_json()))
 
 
+@pytest.mark.parametrize("nested", [False, True])
+def test_model_whose_paddings_would_fill_the_memory_is_refused(folder, nested):
+    frames = keras.Input((224, 224, 3))
+    padded = keras.layers.ZeroPadding2D(200_000)(frames)
+    value = keras.Model(frames, padded)(frames) if nested else padded
+    value = keras.layers.GlobalMaxPooling2D()(value)
+    keras.Model(frames, keras.layers.Dense(5, activation="sigmoid")(value)).save("final.keras")
+    assert "values of one frame" in refusal_of(folder)
+
+
+def test_layer_that_is_used_twice_is_refused():
+    value, layer = keras.Input((224, 224, 3)), keras.layers.ZeroPadding2D(200)
+    model = keras.Model(value, layer(layer(value)))
+    with pytest.raises(ValueError, match="is used more than once"):
+        opening.check_architecture(json.loads(model.to_json()))
+
+
 @pytest.mark.parametrize("name", ["config.json", "model.weights.h5"])
 def test_compressed_model_or_checkpoint_is_not_read(folder, name):
     sound_model().save("final.keras")
     repack("final.keras", lambda content: content + bytes(50_000_000), name, packing=zipfile.ZIP_DEFLATED)
-    assert "unpacks to more" in refusal_of(folder)
+    assert "is packed in a way" in refusal_of(folder)
     np.savez_compressed("checkpoint.npz", a=np.zeros(10_000_000))
-    with pytest.raises(UserError, match="checkpoint.npz .*unpacks to more"):
+    with pytest.raises(UserError, match="checkpoint.npz .*is packed in a way"):
         checkpoint.read(folder)
+
+
+def test_bzip2_in_a_model_or_a_published_zip_fills_no_memory(folder):
+    for name, kept in (("bomb.npz", "a.npy"), ("bomb.keras", "config.json"), ("bomb.zip", "manifest.json")):
+        with zipfile.ZipFile(name, "w", zipfile.ZIP_BZIP2) as archive:
+            archive.writestr(kept, bytes(700 * 10**6))
+        content = Path(name).read_bytes()  # whose directory declares a size below that of the file
+        Path(name).write_bytes(content.replace(struct.pack("<I", 700 * 10**6), struct.pack("<I", 500)))
+    os.rename("bomb.npz", "checkpoint.npz")
+    said, peak = limited(
+        "from pathlib import Path\n"
+        "from first_impression.sharing import fetching\n"
+        "from first_impression.training import checkpoint, opening\n"
+        "def opened(path):\n    with opening.open_whole_zip(path): pass\n"
+        "refused(fetching.published_folder, 'bomb.zip')\n"
+        "refused(checkpoint.read, Path('.'))\n"
+        "try: opened(Path('bomb.keras'))\nexcept ValueError as error: print(error)"
+    )
+    assert len(said) == 3 and all("is packed in a way" in line for line in said) and peak < 0.5
 
 
 def test_checkpoint_that_claims_a_huge_array_takes_no_memory(folder):

@@ -22,6 +22,7 @@ from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.evaluation.traits import SHOWN
+from first_impression.inference import tables
 
 
 @pytest.fixture
@@ -205,6 +206,18 @@ def test_the_table_over_time_is_long_and_adds_up(folder, runs):
     np.testing.assert_allclose(sorted(set(eye.time)), np.arange(20) / 25, atol=1e-3)
     for rows, model in ((eye, "eye"), (ear, "ear")):
         assert rows.groupby("trait").value.mean().to_dict() == pytest.approx(answer["models"][model], abs=1e-6)
+
+
+def test_rows_of_the_tables_are_in_the_order_of_the_models_and_hold_no_formula(folder):
+    names = ["=f", "e", "d", "c", "b", "a"]
+    scores = dict.fromkeys(TRAITS, 0.5)
+    window = {"start": 0, "end": 2, "sound_seconds": 1, "models": dict.fromkeys(names, scores), "fused": scores}
+    answer = {"by_frame": {"times": [], "models": {}}, "models": window["models"], "windows": [window], "fused": scores}
+    tables.write_times_csv("times.csv", {"@a.mp4": answer})
+    table = pd.read_csv("times.csv")
+    assert list(dict.fromkeys(table["model"])) == ["'=f", *names[1:], "fused"] and set(table["clip"]) == {"'@a.mp4"}
+    tables.write_csv("out.csv", {"@a.mp4": answer})
+    assert pd.read_csv("out.csv")[["VideoName", "Models"]].values.tolist() == [["'@a.mp4", "'=f;e;d;c;b;a"]]
 
 
 def test_subfolders_are_searched_on_request(folder, runs):

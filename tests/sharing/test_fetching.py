@@ -5,6 +5,7 @@ import json
 import resource
 import shutil
 import threading
+import time
 import zipfile
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from first_impression.common.errors import UserError
 from first_impression.data.chalearn import TRAITS
 from first_impression.sharing import fetching
+from first_impression.training import manifest
 from first_impression.training.runs import find_runs
 
 MODELS = {"dan/epoch 1.keras": bytes(range(256)) * 4000, "ear/final.keras": b"sound" * 1000}
@@ -250,6 +252,21 @@ def test_no_name_in_a_manifest_leaves_the_folder(published, server, cache, name)
     assert not cache.exists() and len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("key", "value"), [("clips", "many"), ("clips", -1), ("clips", 1.5), ("clips", True), ("quantiles", "falling")]
+)
+def test_a_manifest_whose_training_labels_make_no_sense_is_refused(published, key, value):
+    about = json.loads(Path("published/manifest.json").read_text())
+    training = about["runs"]["ear"]["training"]
+    if key == "quantiles":
+        value = {trait: numbers[::-1] for trait, numbers in training["quantiles"].items()}
+    training[key] = value
+    write_manifest(about)
+    with pytest.raises(UserError, match="is not a manifest of publish.py .*quantiles") as refusal:
+        manifest.read("published")
+    assert "\n" not in str(refusal.value)
+
+
 def test_sizes_are_bounded_before_anything_is_fetched(published, server, cache):
     about = json.loads(Path("published/manifest.json").read_text())
     about["files"]["ear/final.keras"]["bytes"] = 10**12
@@ -287,6 +304,23 @@ def test_no_network_a_dead_proxy_and_a_silent_server_are_refused_in_a_line(publi
     with pytest.raises(UserError, match="no answer within"):
         fetching.published_folder(f"{server.address}/published/manifest.json")
     wait.set()
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(published, server, cache, monkeypatch):
+    def trickle(handler):
+        handler.send_response(200)
+        handler.send_header("Content-Length", "5000")
+        handler.end_headers()
+        for _ in range(50):
+            handler.wfile.write(b"s")
+            time.sleep(0.1)
+
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    server.answers["/published/ear/final.keras"] = trickle
+    start = time.monotonic()
+    with pytest.raises(UserError, match="slower than 10 kB/s"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert time.monotonic() - start < 3 and kept(cache) == ["dan/epoch 1.keras"]
 
 
 def test_a_full_disk_leaves_nothing(published, server, cache):
