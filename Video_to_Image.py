@@ -24,7 +24,7 @@ SAMPLING = "even"  # "even": spread over the whole clip, so that all of it is se
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 DATA = "data"  # folder of the clips, in zips or not
-MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to, and the zips in it
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips decoded at a time; 0: one per core
 

@@ -23,7 +23,7 @@ from first_impression.evaluation.metrics import sources_of
 
 MISSING = False  # True: remove all clips whose video is gone from DATA
 DATA = "data"  # folder of the clips, in zips or not
-MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to
+MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to, and the zips in it
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 RUNS = "runs"  # the folder of the runs
 PICTURES = "predictions"  # folder of the pictures of predict.py
