@@ -41,12 +41,17 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="session")
-def done(tmp_path_factory):
-    """Every step run once undisturbed, for the tests of faults, by the first pytest worker that asks for it."""
-    from harness import done_once  # in tests/faults
+def done(tmp_path_factory, request):
+    """Every step run once undisturbed, for the tests of faults, by the first pytest worker that asks for it.
 
+    DAN takes long, and only the soak trains it.
+    """
+    from harness import STEPS, done_once  # in tests/faults
+
+    soak = any(item.get_closest_marker("soak") for item in request.session.items)
     own = tmp_path_factory.getbasetemp()
-    return done_once((own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "done")
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "done"
+    return done_once(folder, [step for step in STEPS if soak or step != "dan"])
 
 
 @pytest.fixture(autouse=True)
