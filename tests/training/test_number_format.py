@@ -1,5 +1,6 @@
 """The number format of convolutions: chosen by the device, and what follows from it for models, weights and answers."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,8 +34,11 @@ def test_auto_is_bfloat16_where_all_gpus_multiply_it(monkeypatch, capabilities, 
     assert number_format.choose("auto") == expected
 
 
-@pytest.mark.parametrize("build", [lambda: build_model("dan_plus", 32, seed=1), lambda: build_resnet(64, seed=1)])
+@pytest.mark.parametrize(
+    "build", [lambda: build_model("dan_plus", 32, seed=1), lambda: build_resnet(64, head_stddev=1e-3, seed=1)]
+)
 def test_only_convolutions_change_their_format_and_nothing_its_weights(build):
+    keras.utils.set_random_seed(0)  # of ResNet's body, whose large activations the small head keeps from saturating
     model = build()
     copy = number_format.in_format(model, BFLOAT16)
     assert number_format.format_of(copy) == BFLOAT16 and number_format.format_of(model) == FLOAT32
