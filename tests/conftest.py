@@ -237,6 +237,10 @@ def write_mat(path, layers, layout="current", mean=(120.0, 110.0, 100.0)):
     return path
 
 
+# What is said of layers that `spoil_layers` has changed
+SPOILT = ("conv2_1 is missing", "conv3_2 has", "conv4_3 has", "conv5_1 has values", "conv6_1 is not one of them")
+
+
 def spoil_layers(layers):
     """A `change` for `vgg_layers`: one convolution missing, two misshapen, one with nan, one too many."""
     del layers["conv2_1"]
