@@ -63,7 +63,7 @@ def run(main, inputs="", recipes=False, single_instance=None):
     except UserError as error:
         sys.exit(f"{name}: {error}")
     except signals.Stopped as stopped:
-        print(f"\n{name}: stopped. Complete outputs stay; the same command does the rest.", file=sys.stderr)
+        print(f"\n{name}: {signals.FAREWELL}", file=sys.stderr)
         sys.exit(128 + stopped.number)  # as a shell counts it
     except BrokenPipeError:  # `python script.py | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

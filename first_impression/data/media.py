@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
+from first_impression.common import signals
 from first_impression.common.errors import BadClipError, UserError
 
 VARIABLE = "FFMPEG"  # environment variable: path or name of an ffmpeg to use instead of the pinned one
@@ -141,6 +142,7 @@ def streaming(arguments, pass_fds=()):
         log_reader = stack.enter_context(ThreadPoolExecutor(1))
         pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = stack.enter_context(subprocess.Popen(command, **pipes, pass_fds=pass_fds))
+        stack.enter_context(signals.at_stop(process.kill))
         stack.callback(process.kill)  # for a block that fails; no effect once ffmpeg has ended
         log = log_reader.submit(process.stderr.read)
         running = Streaming(process.stdout)

@@ -5,6 +5,7 @@ removes it.
 """
 
 import contextlib
+import functools
 import os
 import secrets
 import shutil
@@ -16,7 +17,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from first_impression.common import files
+from first_impression.common import files, signals
 from first_impression.common.errors import UserError
 
 PREFIX = "first-impression-page-"  # of such folders, in the system's for temporary files
@@ -32,10 +33,12 @@ def workplace():
     folder = place / f"{PREFIX}{secrets.token_hex(8)}"
     with files.locked(_lock_of(folder), "the page"):  # before the folder is there, so that none is without
         folder.mkdir(0o700)
+        clear = functools.partial(shutil.rmtree, folder, ignore_errors=True)
         try:
-            yield folder
+            with signals.at_stop(clear):
+                yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            clear()
 
 
 def _sweep(place):

@@ -6,6 +6,8 @@ manifest. manifest.json is written there last: a folder that has one is complete
 
 import hashlib
 import os
+import queue
+import threading
 import time
 import zipfile
 from pathlib import Path
@@ -135,6 +137,29 @@ def _timely(response, address):
         yield chunk
 
 
+def _answer(address, **options):
+    """The response to a GET as soon as its head is there, within `TIMEOUT`; raises as `requests.get` does.
+
+    The timeout of `requests` begins anew with every byte, so that a head that trickles in would never meet it.
+    """
+    answers = queue.SimpleQueue()
+
+    def ask():
+        try:
+            answers.put(requests.get(address, **options))
+        except Exception as error:  # to be raised by the thread that waits
+            answers.put(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=TIMEOUT)
+    except queue.Empty:
+        raise requests.Timeout from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
 def _download(address):
     """The bytes at `address` in pieces, after redirects that stay safe. Raises `UserError` where there are none."""
     for _ in range(MOST_REDIRECTS + 1):
@@ -144,7 +169,7 @@ def _download(address):
             if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
                 what = "only https:// addresses are taken, and http:// ones of this machine itself"
                 raise UserError(f"{address}: {what}")
-            with requests.get(address, stream=True, allow_redirects=False, **options) as response:
+            with _answer(address, stream=True, allow_redirects=False, **options) as response:
                 if not response.is_redirect:
                     response.raise_for_status()
                     yield from _timely(response.raw, address)

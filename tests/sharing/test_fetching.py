@@ -323,6 +323,22 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(published, server, 
     assert time.monotonic() - start < 3 and kept(cache) == ["dan/epoch 1.keras"]
 
 
+def test_a_server_whose_head_trickles_in_is_given_up(published, server, cache, monkeypatch):
+    def trickle(handler):
+        handler.send_response(200)
+        handler.flush_headers()
+        for number in range(50):
+            handler.wfile.write(f"X-{number}: 1\r\n".encode())
+            time.sleep(0.1)
+
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    server.answers["/published/manifest.json"] = trickle
+    start = time.monotonic()
+    with pytest.raises(UserError, match="no answer within"):
+        fetching.published_folder(f"{server.address}/published/manifest.json")
+    assert time.monotonic() - start < 3 and kept(cache) == []
+
+
 def test_a_full_disk_leaves_nothing(published, server, cache):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, limits[1]))
