@@ -4,7 +4,8 @@ Reads   data/ (or what is already in unzippedData/), Annotations/, the weights f
 Writes  nothing
 Run     python check_data.py
 
-Ends with status 1 where something is missing, and lists everything that is.
+Ends with status 1 where something is missing, and lists everything that is. Without VGG-16's weights sound alone can be
+trained: they are missing for PAPER only, and it says which files can stand there.
 """
 
 import os
@@ -22,7 +23,7 @@ DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # a zip whose clips unpack to more is refused
 ZIP_PASSWORD = ""  # of encrypted zips; also read from the environment variable CHALEARN_ZIP_PASSWORD
 FRAMES_PER_CLIP = 100  # as in Video_to_Image.py
-WEIGHTS = "vgg-face.mat"  # as in train.py
+WEIGHTS = "vgg-face.mat"  # of VGG-16, as in train.py
 RESNET_WEIGHTS = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"  # for PAPER; "": the ResNet starts from chance
 
 RULES = {"MAX_ZIP_MEGABYTES": rules.more_than(0), "FRAMES_PER_CLIP": rules.whole(1, 10**6)}
@@ -36,23 +37,26 @@ def main(settings):
     except NoClips:
         clips = []
     print(f"In {Path.cwd()}:", *inventory.describe_clips(clips), sep="\n  ")
-    weights = [settings.WEIGHTS, *([settings.RESNET_WEIGHTS] if settings.PAPER and settings.RESNET_WEIGHTS else [])]
-    for path in filter(os.path.exists, weights):
-        print(f"  {path}: {os.path.getsize(path):,} bytes")
-    visual_models = 3 if settings.PAPER else 1
+    lines, weights, unusable = inventory.describe_weights(settings.WEIGHTS)
+    print(*(f"  {line}" for line in lines), sep="\n")
+    needed = [path for path in (settings.WEIGHTS, settings.RESNET_WEIGHTS) if path and settings.PAPER]
+    if settings.PAPER and os.path.exists(settings.RESNET_WEIGHTS):
+        print(f"  {settings.RESNET_WEIGHTS}: {os.path.getsize(settings.RESNET_WEIGHTS):,} bytes")
+    visual_models = 3 if settings.PAPER else int(bool(weights))
     needs = inventory.disk_needs(clips, settings.FRAMES_PER_CLIP, visual_models)
     print(f"Disk space, of which {inventory.gigabytes(shutil.disk_usage('.').free)} are free:")
     for need in needs:
         whole, to_come = inventory.gigabytes(need.whole), inventory.gigabytes(need.to_come)
         print(f"  {need.what:<16} about {whole:>7}, {to_come:>7} of it to come")
-    if not has_gpu():
+    if visual_models and not has_gpu():
         images = settings.FRAMES_PER_CLIP * sum(clip.split is chalearn.TRAINING for clip in clips)
         takes = duration(images / _CPU_IMAGES)
         print(
             f"No NVIDIA GPU: at {_CPU_IMAGES} images a second on two cores, one epoch of a visual model takes {takes}."
         )
         print(f"  To train: {counted(visual_models, 'visual model')}. The audio model takes minutes.")
-    inventory.refuse_missing(inventory.missing_files(clips, weights, settings.ZIP_PASSWORD), needs)
+    missing = inventory.missing_files(clips, needed, settings.ZIP_PASSWORD)
+    inventory.refuse_missing([*missing, *unusable], needs)
 
 
 def has_gpu():

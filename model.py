@@ -8,16 +8,18 @@ They use built-in Keras layers only, so that `keras.models.load_model` opens a s
 from pathlib import Path
 
 import keras
+import numpy as np
 from keras import layers
 
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import md5
-from first_impression.data import vggface
+from first_impression.data import keras_weights, vggface
 from first_impression.data.audio import FEATURES
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
 
-RESNET_MEAN_COLOUR = (123.68, 116.779, 103.939)  # RGB, 0..255: what keras.applications.resnet50 subtracts
+RESNET_MEAN_COLOUR = keras_weights.MEAN_COLOURS[keras_weights.KERAS]  # what keras.applications.resnet50 subtracts
 RESNET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"  # of Keras's file without the top, as keras.applications.resnet has it
+MEAN_DECIMALS = 3  # of a mean image in a model's file; more would only make that larger
 
 INITIALIZERS = {"truncated_normal": keras.initializers.TruncatedNormal, "normal": keras.initializers.RandomNormal}
 
@@ -34,7 +36,7 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
     twice that; its biases start at `head_bias`. The convolutions follow Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
-    x = _minus(vggface.MEAN_COLOUR)(images)
+    x = _minus_mean(vggface.MEAN_COLOUR)(images)
     maps = {}
     for block, convolutions in enumerate(vggface.BLOCKS, 1):
         for conv in convolutions:
@@ -54,7 +56,7 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
 def build_resnet(image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None):
     """ResNet-50 and the same head on its pooled features: 23,597,957 parameters; images and traits as `build_model`."""
     images = keras.Input((image_size, image_size, 3), name="images")
-    centred = _minus(RESNET_MEAN_COLOUR)(images)
+    centred = _minus_mean(RESNET_MEAN_COLOUR)(images)
     body = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred, pooling="avg")
     traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
     return keras.Model(images, traits(body.output), name="resnet")
@@ -73,8 +75,13 @@ def build_audio(mean, stddev, seed=None):
     return keras.Model(energies, traits(rescaling(energies)), name="audio")
 
 
-def _minus(colour):
+def _minus_mean(colour):
     return layers.Rescaling(1.0, offset=[-value for value in colour], name="minus_mean", dtype="float32")
+
+
+def subtract_image(model, mean):
+    """Have an image model subtract the image `mean`, float [image_size, image_size, 3], 0..255, and no colour."""
+    model.get_layer("minus_mean").offset = (-np.asarray(mean, np.float64)).round(MEAN_DECIMALS).tolist()
 
 
 def _head(kernel_initializer, bias):
@@ -83,9 +90,10 @@ def _head(kernel_initializer, bias):
 
 
 def load_vggface(model, path):
-    """Fill the 13 convolutions of `model`, and the mean colour it subtracts, from a MatConvNet file.
+    """Fill the 13 convolutions of `model`, and the mean colour it subtracts, from a file that `vggface.read` takes.
 
-    Returns what the weights are: {"words": text, "file": path, "md5": text, "published": whether they are VGG-Face}.
+    Returns what the weights are: {"words": text, "file": path, "md5": text, "published": whether they are as published,
+    None where that cannot be known, "pretrained": on what, "VGG-Face", "ImageNet" or ""}.
     Raises `UserError` as `vggface.read` does, and leaves the model unchanged then.
     """
     weights = vggface.read(path)
@@ -93,7 +101,8 @@ def load_vggface(model, path):
         model.get_layer(name).set_weights(values)
     if weights.mean_colour is not None:
         model.get_layer("minus_mean").offset = [-value for value in weights.mean_colour]
-    return {"words": f"{path}, {weights.words}", "file": str(path), "md5": weights.md5, "published": weights.published}
+    start = {"words": f"{path}, {weights.words}", "file": str(path), "md5": weights.md5}
+    return start | {"published": weights.published, "pretrained": weights.pretrained}
 
 
 def load_resnet(model, path):
@@ -104,7 +113,7 @@ def load_resnet(model, path):
     """
     if not path:
         words = "RANDOM, not ImageNet's: name Keras's file in RESNET_WEIGHTS for those"
-        return {"words": words, "file": "", "md5": "", "published": False}
+        return {"words": words, "file": "", "md5": "", "published": False, "pretrained": ""}
     if not Path(path).exists():
         raise UserError(f"{Path(path).absolute()} is missing: name Keras's ResNet-50 file without the top (notop.h5)")
     body = keras.Model(model.input, model.get_layer("avg_pool").output)
@@ -116,4 +125,5 @@ def load_resnet(model, path):
     checksum = md5(path)
     published = checksum == RESNET_MD5
     words = "ImageNet's, as Keras publishes them" if published else "NOT the file that Keras publishes: its MD5 differs"
-    return {"words": f"{path}, {words}", "file": path, "md5": checksum, "published": published}
+    start = {"words": f"{path}, {words}", "file": path, "md5": checksum, "published": published}
+    return start | {"pretrained": vggface.IMAGENET if published else ""}

@@ -15,9 +15,10 @@ from pathlib import Path
 from first_impression.common import files, script
 from first_impression.common.errors import UserError, counted, damage_as_user_error
 from first_impression.common.settings import read_recipe
+from first_impression.data.vggface import VGG_FACE
 from first_impression.evaluation import fusion, published
 from first_impression.evaluation.comparison import ALL
-from first_impression.training.runs import Run
+from first_impression.training.runs import EARLIER, Run
 
 RUNS = "runs"  # the folder of the runs
 MODELS = "paper_dan,paper_dan_plus,paper_resnet,paper_audio"  # the runs of the paper's models, named as their recipes
@@ -72,8 +73,10 @@ def cautions(split, report, runs):
     for run in runs:
         if run.start["published"] is False:
             found.append(f"{run.name} did not start from published weights: {run.start['words']}")
-        constants, recipe = run.settings.get("constants", {}), RECIPES / f"{run.name}.py"
-        if recipe.exists() and constants:
+        elif run.model in ("dan", "dan_plus") and run.start.get("pretrained", VGG_FACE) != VGG_FACE:
+            found.append(f"{run.name} did not start from VGG-Face, as the paper's did: {run.start['words']}")
+        constants, recipe = EARLIER | run.settings.get("constants", {}), RECIPES / f"{run.name}.py"
+        if recipe.exists() and run.settings.get("constants"):
             numbers = read_recipe(recipe, constants)
             if other := [f"{key} = {constants[key]!r}" for key in numbers if constants[key] != numbers[key]]:
                 found.append(f"{run.name} was trained with {', '.join(other)}, not as recipes/{run.name}.py says")

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # The whole pipeline, from clips to scores: on the dataset in the current folder if any of it is there, otherwise on a
 # small drawn sample in sample/. Each step is an ordinary command, printed as it starts; rerun to resume.
-#   ./run_pipeline.sh          DAN as in the TensorFlow 1 code, and the paper's audio model
-#   ./run_pipeline.sh paper    the paper's four models, and its table with your scores beside the published ones
+#   ./run_pipeline.sh          DAN as in the TensorFlow 1 code, and the paper's audio model; without VGG-16's weights
+#                              the audio model alone
+#   ./run_pipeline.sh paper    the paper's four models on 92 frames a clip, evenly spread, or on the frames that are
+#                              here already, and its table with your scores beside the published ones
 set -eu
 source "$(dirname "$0")/environment.sh"
 
@@ -20,12 +22,16 @@ prepare() { # arguments: flags of step 1
 
 train_paper() { # arguments: flags for all four models
     step "$scripts/train.py" "$scripts/recipes/paper_audio.py" "$@"
-    step "$scripts/train.py" "$scripts/recipes/paper_dan.py" "$@"
-    step "$scripts/train.py" "$scripts/recipes/paper_dan_plus.py" "$@"
+    step "$scripts/train.py" "$scripts/recipes/paper_dan.py" "${start[@]}" "$@"
+    step "$scripts/train.py" "$scripts/recipes/paper_dan_plus.py" "${start[@]}" "$@"
     step "$scripts/train.py" "$scripts/recipes/paper_resnet.py" --RESNET_WEIGHTS "$resnet" "$@"
     step "$scripts/evaluate.py" --MODELS "$paper"
     if [ -e Annotations/annotation_test.pkl ]; then step "$scripts/evaluate.py" --MODELS "$paper" --SPLIT test; fi
     step "$scripts/paper_table.py"
+}
+
+made_frames() { # how many frames a clip step 1 has made here, where it has: it refuses to mix
+    sed -n '1s/.*"FRAMES_PER_CLIP": *\([0-9]*\).*/\1/p' ImageData/clips.jsonl 2>/dev/null || true
 }
 
 case "${1-}" in '' | paper) what=${1-} ;; *)
@@ -40,18 +46,31 @@ scripts=$PROJECT
 paper=paper_dan,paper_dan_plus,paper_resnet,paper_audio
 resnet=resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5
 
-here=(data unzippedData Annotations vgg-face.mat)
+# Files of VGG-16's weights, the best first; check_data.py says where each is published
+weights=(vgg-face.mat rcmalli_vggface_tf_notop_vgg16.h5 vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5)
+found=$(for file in "${weights[@]}"; do if [ -e "$file" ]; then echo "$file" && break; fi; done)
+start=() # flags of train.py
+if [ "${found:-vgg-face.mat}" != vgg-face.mat ]; then start=(--WEIGHTS "$found"); fi
+
+here=(data unzippedData Annotations "${weights[@]}")
 if [ -n "$(ls -d "${here[@]}" 2>/dev/null)" ]; then
     if [ "$what" = paper ]; then
-        step "$scripts/check_data.py" --PAPER
-        prepare
+        frames=$(made_frames)
+        step "$scripts/check_data.py" --PAPER --FRAMES_PER_CLIP "${frames:=92}" "${start[@]}"
+        prepare --FRAMES_PER_CLIP "$frames"
         train_paper
-    else
-        step "$scripts/check_data.py"
+    elif [ -n "$found" ]; then
+        step "$scripts/check_data.py" "${start[@]}"
         prepare
-        step "$scripts/train.py"
+        step "$scripts/train.py" "${start[@]}"
         step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
         step "$scripts/evaluate.py" --MODELS dan,paper_audio
+    else
+        step "$scripts/check_data.py"
+        step "$scripts/vid_to_wav.py"
+        step "$scripts/feat_extraction_from_wav.py"
+        step "$scripts/train.py" "$scripts/recipes/paper_audio.py"
+        step "$scripts/evaluate.py" --MODELS paper_audio
     fi
     next='train the four models of the paper with ./run_pipeline.sh paper'
 else

@@ -32,11 +32,13 @@ from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import summary
 from first_impression.training import number_format
+from first_impression.training.runs import EARLIER
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
-WEIGHTS = "vgg-face.mat"  # the VGG-Face weights that dan and dan_plus start from
+WEIGHTS = "vgg-face.mat"  # VGG-16's weights that dan and dan_plus start from; check_data.py lists what can stand here
 RESNET_WEIGHTS = ""  # Keras's file of ImageNet weights without the top, for resnet; "": random ones
+MEAN = "weights"  # what image models subtract: "weights": the colour that belongs to these; "training": an image, below
 NAME = ""  # of the run, its folder in RUNS; "": the recipe's file name without .py, else MODEL
 
 # How: the numbers of the TensorFlow 1 pipeline. Those of the paper's four models are in recipes/
@@ -72,6 +74,7 @@ DETERMINISTIC = False  # True: same seed, same weights on a GPU too, but slower;
 
 RULES = {
     "MODEL": rules.one_of("dan", "dan_plus", "resnet", "audio"),
+    "MEAN": rules.one_of("weights", "training"),
     "NAME": rules.file_name,
     "OPTIMIZER": rules.one_of("adam", "sgd"),
     "LEARNING_RATE": rules.more_than(0),
@@ -267,7 +270,7 @@ def begin_or_resume(folder, settings, training, validation):
         if other := [name for name in records if state.about["records"][name] != records[name]]:
             what = f"{folder} was trained on other {' and '.join(other)} records"
             raise UserError(f"{what}: bring those back, or train under another NAME")
-        refuse_other_constants(folder, state.about["constants"], settings.constants(), FREE_TO_CHANGE)
+        refuse_other_constants(folder, EARLIER | state.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
     state.about |= {"recipe": settings.recipe, "constants": settings.constants()}
     return model, optimizer, state
@@ -279,18 +282,26 @@ def new_model(settings, training):
     The audio model starts from no file: its "published" is None.
     """
     from first_impression.data import batching
-    from model import build_audio, build_model, build_resnet, load_resnet, load_vggface
+    from model import build_audio, build_model, build_resnet, load_resnet, load_vggface, subtract_image
 
     if settings.MODEL == "audio":
         mean, stddev = batching.mean_and_stddev(training)
         words = f"random; energies have mean {mean:.4f}, standard deviation {stddev:.4f}"
-        return build_audio(mean, stddev, settings.SEED), {"words": words, "file": "", "md5": "", "published": None}
+        start = {"words": words, "file": "", "md5": "", "published": None, "pretrained": ""}
+        return build_audio(mean, stddev, settings.SEED), start
     head = {"head_init": settings.HEAD_INIT, "head_stddev": settings.HEAD_STDDEV, "head_bias": settings.HEAD_BIAS}
     if settings.MODEL == "resnet":
         model = build_resnet(**head, seed=settings.SEED)
-        return model, load_resnet(model, settings.RESNET_WEIGHTS)
-    model = build_model(settings.MODEL, **head, seed=settings.SEED)
-    return model, load_vggface(model, settings.WEIGHTS)
+        start = load_resnet(model, settings.RESNET_WEIGHTS)
+    else:
+        model = build_model(settings.MODEL, **head, seed=settings.SEED)
+        start = load_vggface(model, settings.WEIGHTS)
+    if settings.MEAN == "training":
+        mean = batching.average_image(training)
+        subtract_image(model, mean)
+        colour = ", ".join(f"{value:.2f}" for value in mean.mean(axis=(0, 1)))
+        print(f"subtracted: the average of {training.size:,} training images, whose mean colour is {colour}")
+    return model, start
 
 
 if __name__ == "__main__":

@@ -19,3 +19,4 @@ N_EPOCHS = 1  # the published scripts score epoch 1 and say that 2 may be used t
 HEAD_INIT = "normal"
 HEAD_STDDEV = 0.05
 HEAD_BIAS = 0.0
+MEAN = "training"  # the average image, as the authors' imdb.averageImage

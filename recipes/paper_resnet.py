@@ -17,3 +17,4 @@ N_EPOCHS = 1  # the published script scores epoch 1
 HEAD_INIT = "normal"
 HEAD_STDDEV = 0.05
 HEAD_BIAS = 0.0
+MEAN = "training"  # the average image, as the authors' imdb.averageImage

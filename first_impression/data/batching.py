@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from first_impression.common.errors import UserError, name_some
+from first_impression.common.parallel import progress
 from first_impression.data import record_reader
+from first_impression.data.chalearn import FRAME_SIZE
 
 # Records are shuffled, still encoded, within this much memory (20,000 frames of 10 kB; 630 sounds), on top of the
 # order in the file, which step 3 has shuffled already
@@ -109,6 +111,17 @@ def _stream(record_set, files, shuffle_seed):
         return streams[0]
     turns = tf.data.Dataset.range(len(streams)).repeat()
     return tf.data.Dataset.choose_from_datasets(streams, turns, stop_on_empty_dataset=False)
+
+
+def average_image(record_set):
+    """The mean of all images, float64 [224, 224, 3], RGB, 0..255, from one pass, under a bar where it takes long."""
+    total = np.zeros((FRAME_SIZE, FRAME_SIZE, 3), np.int64)
+    parts = record_reader.translate_read_errors(batches(record_set, 64, pad=False), record_set)
+    with progress(record_set.size, "average image", record_set.unit, delay=2) as bar:
+        for inputs, *_ in parts:
+            total += inputs.numpy().sum(axis=0, dtype=np.int64)
+            bar.update(len(inputs))
+    return total / record_set.size
 
 
 def mean_and_stddev(record_set):

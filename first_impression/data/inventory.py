@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from first_impression.common.errors import UserError, counted
 from first_impression.common.files import listed
-from first_impression.data import annotations, audio, chalearn
+from first_impression.data import annotations, audio, chalearn, vggface
 from first_impression.data.clips import PASSWORD_VARIABLE, is_encrypted
 
 # Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
@@ -15,6 +15,19 @@ FRAME_BYTES = 10_000  # a JPEG file of 224 x 224 pixels, and its record
 SOUND_BYTES = 2_700_000  # 15.3 s x 44,100 Hz x 2 channels x 2 bytes
 FEATURE_BYTES = 4 * audio.FEATURES  # a record of float32 numbers
 RUN_BYTES = 300_000_000  # of a visual model: the final, the best and an epoch's, and a checkpoint
+
+# The files that train.py's WEIGHTS can name: what each holds, and where it is published
+WEIGHTS = {
+    "vgg-face.mat": ("VGG-Face, 1.1 GB", "www.vlfeat.org/matconvnet/models/vgg-face.mat"),
+    "rcmalli_vggface_tf_notop_vgg16.h5": (
+        "VGG-Face, 58 MB",
+        "github.com/rcmalli/keras-vggface/releases/download/v2.0/rcmalli_vggface_tf_notop_vgg16.h5",
+    ),
+    "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5": (
+        "ImageNet's VGG-16, 59 MB",
+        "storage.googleapis.com/tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    ),
+}
 
 
 class DiskNeed(NamedTuple):
@@ -44,6 +57,29 @@ def describe_clips(clips):
     return lines
 
 
+def describe_weights(wanted):
+    """Lines on the files of VGG-16's weights: the one `wanted`, and those of WEIGHTS that are here in its place.
+
+    Returns (the lines, which files are here, which of these cannot be used). Where none is here the lines say what can
+    be had, and where.
+    """
+    lines, unusable = [], []
+    here = [path for path in dict.fromkeys((wanted, *WEIGHTS)) if os.path.exists(path)]
+    for path in here:
+        _, words, _ = vggface.identify(path)
+        try:
+            words = words or vggface.read(path).words
+        except UserError as reason:
+            words = "cannot be used"
+            unusable.append(str(reason))
+        note = "" if path == wanted else f"; for train.py --WEIGHTS {path}"
+        lines.append(f"{path}: {os.path.getsize(path):,} bytes, {words}{note}")
+    if not here:
+        lines = [f"no {wanted}: sound alone can be trained. The visual models start from one of these files (WEIGHTS):"]
+        lines += [f"  {name}: {what}, {source}" for name, (what, source) in WEIGHTS.items()]
+    return lines, here, unusable
+
+
 def missing_files(clips, weights, password):
     """What later steps need and is not here, as a list of texts. `weights` are paths of weights files."""
     here, needed = {clip.split for clip in clips}, (chalearn.TRAINING, chalearn.VALIDATION)
@@ -59,7 +95,7 @@ def missing_files(clips, weights, password):
 
 
 def disk_needs(clips, frames_per_clip, visual_models):
-    """The disk space that steps 1 to 5 take for these clips: a list of `DiskNeed`."""
+    """The disk space that steps 1 to 5 take for these clips: a list of `DiskNeed`. Sound alone needs no frames."""
     packed = [clip for clip in clips if clip.archive]
     count = len(clips)
     made_frames, made_wavs = (
@@ -67,7 +103,7 @@ def disk_needs(clips, frames_per_clip, visual_models):
         for folder in (chalearn.IMAGES, chalearn.VOICES)
     )
     unpacked = _present([clip.video for clip in packed])
-    images = frames_per_clip * FRAME_BYTES
+    images = frames_per_clip * FRAME_BYTES if visual_models else 0
     records, of_sound = (sum(map(os.path.getsize, listed(".", f"*{key}_full.tfrecords*"))) for key in ("", "_audio"))
     return [
         DiskNeed("unpacked videos", _size(packed), _size(clip for clip in packed if clip.video in unpacked)),

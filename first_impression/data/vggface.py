@@ -1,7 +1,8 @@
-"""VGG-Face: its convolutions, and the MatConvNet file that holds them.
+"""VGG-16's convolutions, and the files of weights that hold them: VGG-Face's above all.
 
-SciPy reads that file. A damaged file can crash its reader, and a small one can make it fill the memory, so only the
-published file is read in this process. Any other is read in a child process with limits, which runs this module:
+SciPy reads MatConvNet's files, h5py those of Keras (keras_weights.py). A damaged file can crash either, and a small one
+can make SciPy fill the memory, so only files that are known by their MD5 are read in this process. Any other is read in
+a child process with limits, which runs this module:
 
     python -m first_impression.data.vggface < vgg-face.mat > arrays.npz
 """
@@ -21,9 +22,13 @@ from scipy.io import loadmat
 
 from first_impression.common.errors import UserError, damage_as_user_error, short_message
 from first_impression.common.files import md5
+from first_impression.data import keras_weights
 
 BYTES, MD5 = 1_086_058_494, "3d6cd504bf9c98af4a561aad059565d1"  # of vgg-face.mat, as MatConvNet's pages have it
-MEAN_COLOUR = (129.1863, 104.7624, 93.5940)  # RGB, 0..255, as vgg-face.mat has it
+# Of Keras' VGG-16 without and with its top (keras/src/applications/vgg16.py)
+KERAS_MD5S = ("6d6bbae143d832006294945121d1f1fc", "64373286793e3c8b2b4e3219cbf3544b")
+VGG_FACE, IMAGENET = "VGG-Face", "ImageNet"  # what convolutions were trained on
+MEAN_COLOUR = keras_weights.MEAN_COLOURS[keras_weights.KERAS_VGGFACE]  # RGB, 0..255, as vgg-face.mat has it
 
 # VGG-16's convolutions (Simonyan and Zisserman 2014, configuration D), block by block: their numbers of filters.
 # 2 x 2 max pooling follows each block
@@ -41,44 +46,68 @@ READER_LIMITS = {
     "RLIMIT_CORE": 0,  # bytes: a crash leaves no dump
 }
 REMEDY = "fetch it again and compare its size and MD5"
+NOT_VGG_FACE, DIFFERS = "NOT the published VGG-Face", "its size or MD5 differs"
 
 
 class Weights(NamedTuple):
-    """What a MatConvNet file of VGG-16's convolutions holds."""
+    """What a file of VGG-16's convolutions holds."""
 
     convolutions: dict  # name -> [kernel float32 [3, 3, in, out], bias float32 [out]]
     mean_colour: list | None  # RGB, three floats, 0..255; None where the file has none
-    published: bool  # whether the file is vgg-face.mat as published
-    words: str  # whether it is, for a reader: "VGG-Face, as published"
+    pretrained: str  # VGG_FACE or IMAGENET, what they were trained on; "" where that is not known
+    published: bool | None  # whether the file is as published; None where no checksum of that is known
+    words: str  # both, for a reader: "VGG-Face, as published"
     md5: str
 
 
+def identify(path):
+    """(what a file of weights was trained on, what it is in words, its MD5); ("", "", MD5) of one not known by that."""
+    checksum = md5(path)
+    if (Path(path).stat().st_size, checksum) == (BYTES, MD5):
+        return VGG_FACE, "VGG-Face, as published", checksum
+    if checksum in KERAS_MD5S:
+        return IMAGENET, "ImageNet's VGG-16, as Keras publishes it", checksum
+    return "", "", checksum
+
+
 def read(path):
-    """Read the 13 convolutions and the mean colour from a MatConvNet file; returns `Weights`.
+    """Read the 13 convolutions and the mean colour from a file of weights; returns `Weights`.
 
     Takes vgg-face.mat in its current layout (`layers` with `weights`, and `meta`), its older one (`filters` and
-    `biases`, `normalization` beside them) and the Oxford release (all under `net`). Fully connected layers are ignored.
-    A warning is printed for a file other than the published one, before it is parsed.
+    `biases`, `normalization` beside them) and the Oxford release (all under `net`), and Keras' two HDF5 files.
+    Fully connected layers are ignored. What is not known by its MD5 is said to be so, before it is parsed.
     Raises `UserError` for a missing or unreadable file, and for one whose convolutions are not VGG-16's, naming all
     the missing, misshapen and unknown ones.
     """
     path = Path(path)
     if not path.exists():
         source = f"www.vlfeat.org/matconvnet/models/vgg-face.mat ({BYTES:,} bytes, MD5 {MD5})"
-        raise UserError(f"{path.absolute()} is missing: fetch it from {source}")
-    checksum = md5(path)
-    published = (path.stat().st_size, checksum) == (BYTES, MD5)
-    if not published:
-        print(f"{path}: NOT the published VGG-Face: its size or MD5 differs", flush=True)
-    try:
-        with open(path, "rb") as file:
-            arrays = _parse(file) if published else _parse_in_child(file)
-    except UserError as reason:
-        raise UserError(f"{path} {reason}") from None
+        others = "; check_data.py names other files that can stand in its place"
+        raise UserError(f"{path.absolute()} is missing: fetch it from {source}{others}")
+    pretrained, words, checksum = identify(path)
+    with open(path, "rb") as file:
+        is_hdf5 = _is_hdf5(file)
+        if not words:
+            differs = "NOT a file that Keras publishes: its MD5 differs" if is_hdf5 else f"{NOT_VGG_FACE}: {DIFFERS}"
+            print(f"{path}: {differs}", flush=True)
+        try:
+            arrays = _parse(file) if words else _parse_in_child(file)
+        except UserError as reason:
+            raise UserError(f"{path} {reason}") from None
     convolutions = {name: [arrays[f"{name}_kernel"], arrays[f"{name}_bias"]] for name in CONVOLUTIONS}
-    other = str(arrays["note"]) or "size or MD5 differ"
-    words = "VGG-Face, as published" if published else f"NOT the published VGG-Face: {other}"
-    return Weights(convolutions, arrays["mean_colour"].tolist() or None, published, words, checksum)
+    published = bool(words)
+    if not words:
+        pretrained, published, words = _unverified(str(arrays["layout"]), str(arrays["note"]))
+    return Weights(convolutions, arrays["mean_colour"].tolist() or None, pretrained, published, words, checksum)
+
+
+def _unverified(layout, note):
+    """What a file that is not known by its MD5 may be said to be: (`pretrained`, `published`, `words`) of `Weights`."""
+    if layout == keras_weights.KERAS_VGGFACE:
+        return VGG_FACE, None, "VGG-Face by its layout, keras-vggface's, which publishes no checksum to compare"
+    if layout == keras_weights.KERAS:
+        return "", False, "NOT the VGG-16 that Keras publishes: its MD5 differs"
+    return "", False, f"{NOT_VGG_FACE}: {note or 'size or MD5 differ'}"
 
 
 def _parse_in_child(file):
@@ -95,12 +124,12 @@ def _parse_in_child(file):
     if child.returncode < 0:
         if child.returncode == -signal.SIGKILL:
             raise UserError("could not be read: the process that reads it was killed, perhaps for lack of memory")
-        raise UserError(f"crashes SciPy ({signal.strsignal(-child.returncode)}): {REMEDY}")
+        raise UserError(f"crashes its reader ({signal.strsignal(-child.returncode)}): {REMEDY}")
     raise UserError(child.stderr.strip().rpartition("\n")[2])
 
 
 def _main():
-    """The child: reads a MAT file from stdin, and writes its arrays to stdout or why it cannot to stderr."""
+    """The child: reads a file of weights from stdin, writes its arrays to stdout, or why it cannot to stderr."""
     with contextlib.suppress(ImportError):  # Windows has no such limits
         import resource
 
@@ -109,7 +138,8 @@ def _main():
             with contextlib.suppress(ValueError):  # the limit is lower already
                 resource.setrlimit(limit, (most, resource.getrlimit(limit)[1]))
     try:
-        with damage_as_user_error("is not a readable MAT file", REMEDY):
+        kind = "HDF5" if _is_hdf5(sys.stdin.buffer) else "MAT"
+        with damage_as_user_error(f"is not a readable {kind} file", REMEDY):
             arrays = _parse(sys.stdin.buffer)
         np.savez(sys.stdout.buffer, **arrays)
     except UserError as reason:
@@ -119,46 +149,69 @@ def _main():
         os._exit(1)  # a normal exit would flush the rest of the buffer, and its error would be the last line
 
 
-def _parse(file):
-    """{name: array} of an open MAT file, as `_parse_in_child` hands them over.
+def _is_hdf5(file):
+    start = file.read(len(keras_weights.SIGNATURE))
+    file.seek(0)
+    return start == keras_weights.SIGNATURE
 
-    Those of a convolution are "<name>_kernel" and "<name>_bias"; "mean_colour" is empty where the file has none.
-    Raises `UserError`, without the file's name, for other contents, and whatever SciPy raises for a damaged file.
+
+def _parse(file):
+    """{name: array} of an open file of weights, as `_parse_in_child` hands them over.
+
+    Those of a convolution are "<name>_kernel" and "<name>_bias"; "mean_colour" is empty where the file has none, "note"
+    is what a MAT file says of itself, "layout" which of Keras' an HDF5 file has.
+    Raises `UserError`, without the file's name, for other contents, and whatever SciPy or h5py raise for damaged files.
     """
-    root = loadmat(file, simplify_cells=True, variable_names=["layers", "meta", "normalization", "net"])
-    root = root.get("net", root)
-    found = _convolutions(root)
-    complaints = [f"{name} is not one of them" for name in found if name not in CONVOLUTIONS]
-    arrays = {}
-    for name, shape in CONVOLUTIONS.items():
-        if name not in found:
-            complaints.append(f"{name} is missing")
-            continue
-        kernel, bias = found[name]
-        # [height, width, in, out] is TensorFlow's order as well; SciPy makes columns and rows one-dimensional
-        if (kernel.shape, bias.shape) != (shape, shape[-1:]):
-            complaints.append(f"{name} has {kernel.shape} and {bias.shape}, not {shape}")
-        elif not (np.isfinite(kernel).all() and np.isfinite(bias).all()):
-            complaints.append(f"{name} has values that are not finite")
-        arrays |= {f"{name}_kernel": kernel, f"{name}_bias": bias}
-    mean = _field(root, "meta", "normalization", "averageImage")
-    if mean is None:
-        mean = _field(root, "normalization", "averageImage")
-    is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
-    if mean is None:
-        arrays["mean_colour"] = np.empty(0)
-    elif is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all():
-        arrays["mean_colour"] = mean.reshape(-1, 3).mean(axis=0, dtype=np.float64)
+    if _is_hdf5(file):
+        found, complaints, layout = keras_weights.read(file, CONVOLUTIONS)
+        mean, note = np.array(keras_weights.MEAN_COLOURS[layout]), ""
     else:
-        complaints.append("averageImage is not an array of finite numbers [1, 1, 3] or [height, width, 3]")
+        root = loadmat(file, simplify_cells=True, variable_names=["layers", "meta", "normalization", "net"])
+        root = root.get("net", root)
+        found, complaints = _convolutions(root)
+        mean, layout = _mean_colour(root, complaints), ""
+        note = _field(root, "meta", "note")
+        note = short_message(note) if isinstance(note, str) and note else ""  # SciPy gives an empty text as an array
+    for name, arrays in found.items():
+        if not all(np.isfinite(array).all() for array in arrays):
+            complaints.append(f"{name} has values that are not finite")
     if complaints:
         raise UserError(f"does not hold VGG-16's convolutions: {'; '.join(complaints)}")
-    note = _field(root, "meta", "note")
-    note = short_message(note) if isinstance(note, str) and note else ""  # SciPy gives an empty text as an array
-    return {**arrays, "note": np.array(note)}
+    arrays = {f"{name}_kernel": kernel for name, (kernel, _) in found.items()}
+    arrays |= {f"{name}_bias": bias for name, (_, bias) in found.items()}
+    return {**arrays, "mean_colour": mean, "note": np.array(note), "layout": np.array(layout)}
 
 
 def _convolutions(root):
+    """What `keras_weights.read` gives of an HDF5 file, of the layers of a MAT file named conv*; without a layout."""
+    layers = _layers(root)
+    complaints, found = [f"{name} is not one of them" for name in layers if name not in CONVOLUTIONS], {}
+    for name, shape in CONVOLUTIONS.items():
+        if name not in layers:
+            complaints.append(f"{name} is missing")
+            continue
+        # [height, width, in, out] is TensorFlow's order as well; SciPy makes columns and rows one-dimensional
+        kernel, bias = found[name] = layers[name]
+        if (kernel.shape, bias.shape) != (shape, shape[-1:]):
+            complaints.append(f"{name} has {kernel.shape} and {bias.shape}, not {shape}")
+    return found, complaints
+
+
+def _mean_colour(root, complaints):
+    """The mean colour, float64 [3], empty where a MAT file has none; adds to `complaints` where it has no sense."""
+    mean = _field(root, "meta", "normalization", "averageImage")
+    if mean is None:
+        mean = _field(root, "normalization", "averageImage")
+    if mean is None:
+        return np.empty(0)
+    is_numeric = isinstance(mean, np.ndarray) and mean.dtype.kind in "iuf"
+    if is_numeric and mean.shape[-1:] == (3,) and np.isfinite(mean).all():
+        return mean.reshape(-1, 3).mean(axis=0, dtype=np.float64)
+    complaints.append("averageImage is not an array of finite numbers [1, 1, 3] or [height, width, 3]")
+    return np.empty(0)
+
+
+def _layers(root):
     """{layer name: (kernel, bias)} of the layers named conv*, as float32 arrays."""
     found = {}
     try:

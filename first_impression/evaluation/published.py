@@ -24,7 +24,7 @@ ANNOTATIONS = {"validation": "9af44c3046278076d1df055e44f29934"}
 
 
 def table(split, report, models):
-    """Our accuracies beside the published ones and the baselines', as text.
+    """Our accuracies beside the published ones, the baselines' and the ceiling, as text.
 
     `report` is the dict of docs/scores.md for this split, `models` are the names of runs, scored or not.
     """
@@ -44,6 +44,8 @@ def table(split, report, models):
     widest = max(report["models"].values(), key=lambda model: model["groups"][ALL]["clips"])
     for baseline, against in widest["groups"][ALL]["baselines"].items():
         rows.append(row_of(baseline, against["scores"]["accuracy"]))
+    if ceiling := widest["groups"][ALL].get("ceiling"):
+        rows.append(row_of("ceiling", ceiling["scores"]["accuracy"]))
     return grid(rows)
 
 

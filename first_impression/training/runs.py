@@ -17,6 +17,9 @@ from first_impression.training import manifest, number_format, saved_models
 from first_impression.training.opening import load_model
 from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
 
+# Constants of train.py that runs from before these existed do not have, with the values that they had in effect
+EARLIER = {"MEAN": "weights"}
+
 
 @dataclass
 class Run:
