@@ -68,7 +68,7 @@ def main(settings):
         ensemble = models.load(runs)
         models.warm_up(ensemble.models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
         about = document.about_models(ensemble)
-        print(document.REMINDER, *about["cautions"], sep="\n")
+        print(*document.first_lines(about), sep="\n")
         with contextlib.suppress(signals.Stopped):
             serve(settings, ensemble, about, folder)
     print("\nThe page is closed, and its clips are deleted.")

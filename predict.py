@@ -87,7 +87,7 @@ def main(settings):
         ensemble = models.load(runs)
         about = document.about_models(ensemble, settings.EVIDENCE)
         heading = f"{counted(len(clips), 'clip')}, {counted(len(runs), 'model')}: {', '.join(run.name for run in runs)}"
-        print(heading, document.REMINDER, *about["cautions"], sep="\n")
+        print(*document.first_lines(about, heading), sep="\n")
         for name, path in clips.items():
             opening, coming = coming, open_next()
             try:
@@ -104,7 +104,7 @@ def main(settings):
 
                 report.draw(pictures[name], name, answers[name], about)
                 answers[name]["picture"] = as_text(pictures[name])
-            tables.print_answer(as_text(path), answers[name], about["training_clips"])
+            tables.print_answer(as_text(path), answers[name], about)
     if settings.JSON:
         files.write_json(settings.JSON, document.whole(about, answers, unusable))
     if settings.CSV and answers:

@@ -14,7 +14,7 @@ from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.sharing import card, packing
-from first_impression.training import manifest
+from first_impression.training import manifest, scored
 from first_impression.training.runs import epochs_rule, find_runs
 
 TO = ""  # the folder to write; it must not be there yet
@@ -39,7 +39,7 @@ def main(settings):
     runs = find_runs(folder, ",".join(settings.NAMES), settings.EPOCHS)
     if settings.FORMAT == "onnx":
         packing.require_onnx()
-    scores = packing.scores_of(folder, runs)
+    scores = scored.scores_of(folder, runs)
     load_tensorflow()
     with files.whole_folder(target) as tmp:
         for run in runs:

@@ -247,7 +247,7 @@ def begin_or_resume(folder, settings, training, validation):
 
     Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
     """
-    from first_impression.training import checkpoint, optimizers, saved_models
+    from first_impression.training import checkpoint, dataset, optimizers, saved_models
 
     def make_optimizer(model):
         return optimizers.make_optimizer(settings, model, math.ceil(training.size / settings.BATCH_SIZE))
@@ -273,6 +273,7 @@ def begin_or_resume(folder, settings, training, validation):
         refuse_other_constants(folder, EARLIER | state.about["constants"], settings.constants(), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
     state.about |= {"recipe": settings.recipe, "constants": settings.constants()}
+    state.about["dataset"] = dataset.dataset_of(training.labels)
     return model, optimizer, state
 
 

@@ -1,5 +1,6 @@
 """The ChaLearn First Impressions dataset as it lies on disk: traits, splits, clips and the names of their files."""
 
+import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ FRAME_SIZE = 224  # pixels, width and height of the frames that the networks tak
 UNZIPPED = Path("unzippedData")
 IMAGES = Path("ImageData")
 VOICES = Path("VoiceData")
+DRAWN_ID = "smpl"  # how the names of the drawn sample's source videos begin; see is_drawn
 ANNOTATIONS = Path("Annotations")
 ALL_SPLITS = "annotations.csv"  # a file there with the labels of all splits
 
@@ -94,6 +96,14 @@ def name_of_video(file):
     """The name of the clip that a video's file name is of: without a suffix of VIDEO_SUFFIXES."""
     stem, dot, suffix = str(file).rpartition(".")
     return stem if f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else str(file)
+
+
+def is_drawn(name):
+    """Whether a clip of this name is one of the drawn sample's: smpl and seven characters, or -smpl and six, .number.
+
+    No name in ChaLearn's annotations is like that.
+    """
+    return bool(re.fullmatch(rf"({DRAWN_ID}[\w-]{{7}}|-{DRAWN_ID}[\w-]{{6}})\.\d{{3}}", name, re.ASCII))
 
 
 def in_shard(name, shard):

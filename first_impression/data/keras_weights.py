@@ -74,7 +74,7 @@ def _arrays(item, deepest=DEEPEST):
 
 
 def _problem(arrays, shape):
-    """Why the kernel and the bias among `arrays` cannot be read as those of a convolution of `shape`; "" if they can."""
+    """Why kernel and bias among `arrays` cannot be read as those of a convolution of `shape`; "" where they can."""
     kernel, bias = arrays.get(4), arrays.get(1)
     if kernel is None or bias is None:
         return "is missing"

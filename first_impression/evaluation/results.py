@@ -8,7 +8,7 @@ import numpy as np
 from first_impression.common import files
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.evaluation import comparison, fusion, groups, predictions
-from first_impression.evaluation.metrics import sources_of
+from first_impression.evaluation.metrics import by_column, sources_of
 
 PICTURES = ("models", "scatter", "errors", "calibration")  # the beginnings of their files' names
 
@@ -44,6 +44,7 @@ def collect(answered, weights, reference, people):
     for name, model in answered.items():
         models[name] = {"model": model.model, "made_from": model.made_from, "numbers": model.numbers}
         models[name] |= {"remarks": model.remarks, "groups": comparison.score(model.answers, reference)}
+        models[name] |= {"spread": _spread(model.answers, reference.labels)}
         models[name] |= {"by_frame": model.by_frame, "people": groups.score(model.answers, people, reference)}
     for first, second in itertools.combinations(answered, 2):
         compared = comparison.compare(answered[first].answers, answered[second].answers, reference)
@@ -53,6 +54,13 @@ def collect(answered, weights, reference, people):
         for runs in comparison.runs_by_seed({name: model.settings for name, model in answered.items()})
     ]
     return {"models": models, "pairs": pairs, "seeds": seeds}
+
+
+def _spread(answers, labels):
+    """How spread the answers to the labelled clips are: their standard deviation over that of the labels, by column."""
+    clips = sorted(answers.keys() & labels.keys())
+    answered, true = (np.std([values[clip] for clip in clips], axis=0) for values in (answers, labels))
+    return by_column(np.divide(answered, true, out=np.full(5, np.nan), where=true > 0))
 
 
 def _compare_names(name, answers, labels):

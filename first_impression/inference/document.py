@@ -8,6 +8,7 @@ from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
 from first_impression.evaluation.traits import by_trait
 from first_impression.training import number_format
+from first_impression.training.dataset import about_drawn
 from first_impression.training.saved_models import made_by
 
 SCHEMA = 1  # raised when a field changes its meaning
@@ -30,6 +31,7 @@ def about_models(ensemble, with_evidence=False):
     if with_evidence:
         cautions += [f"{model.name} has no evidence maps, {model.no_evidence}" for model in models if model.no_evidence]
     return {
+        "drawn_sample": about_drawn([model.run for model in models]),
         "schema": SCHEMA,
         "note": " ".join(REMINDER.split()),
         "cautions": cautions,
@@ -38,6 +40,7 @@ def about_models(ensemble, with_evidence=False):
             model.name: {
                 "kind": model.kind,
                 "started_from": model.run.start["words"],
+                "dataset": model.run.dataset,
                 "caution": model.caution,
                 "numbers": number_format.format_of(model.run.networks[0]),
                 "files": {file.name: md5 for file, md5 in model.run.md5s.items()},
@@ -47,6 +50,12 @@ def about_models(ensemble, with_evidence=False):
         "training_clips": ensemble.training_clips,
         "training_histogram": by_trait(histograms.round(6)),
     }
+
+
+def first_lines(about, heading=""):
+    """What a script prints before it answers, a list of lines. `about` is as of `about_models`."""
+    warning = f"WARNING: {about['drawn_sample']}" if about["drawn_sample"] else ""
+    return [line for line in (warning, heading, REMINDER, *about["cautions"]) if line]
 
 
 def as_json(answer, with_maps=True):

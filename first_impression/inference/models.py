@@ -37,10 +37,10 @@ class Model:
 
     @property
     def caution(self):
-        """A warning where it is a visual model that did not start from published weights; else ""."""
-        if self.run.start["published"] is not False:
-            return ""
-        return f"{self.name} did not start from published weights: {self.run.start['words']}"
+        """What speaks against it: a visual model's first weights, if they are no published ones, and its scores."""
+        start = [f"did not start from published weights: {self.run.start['words']}"]
+        found = start * (self.run.start["published"] is False) + self.run.verdicts
+        return f"{self.name} {'; it '.join(found)}" if found else ""
 
     def explain(self, image, time, faces):
         """The `evidence.Evidence` of one picture, uint8 [1, size, size, 3]; for a model that has evidence maps."""

@@ -10,7 +10,7 @@ from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import metrics
 from first_impression.evaluation.results import Answered
-from first_impression.training import number_format
+from first_impression.training import dataset, number_format
 
 
 def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
@@ -62,7 +62,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
 
 def _remarks_on(run, split, epochs, training_labels):
     """What to bear in mind with a run's scores, a list of texts; printed as well."""
-    remarks = []
+    remarks = [dataset.OF_DRAWN] if run.dataset == dataset.DRAWN else []
     if split is chalearn.TRAINING:
         remarks.append("it was trained on these clips: its scores say nothing about others")
     if epochs == "best" and split is chalearn.VALIDATION:

@@ -40,6 +40,8 @@ def draw(path, title, answer, about):
     foot = [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
     timeline, sound = bool(answer["by_frame"]["times"] or answer["spread"]), bool(answer["loudness"]["decibels"])
     rows = [(0.5, _draw_title, [title])]  # height in inches, what draws it, with what
+    if about["drawn_sample"]:
+        rows.insert(0, (0.5, _draw_warning, [about["drawn_sample"]]))
     if frames:
         rows.append((min(WIDTH / STRIP / aspect, 2.4) + 0.35, _draw_strip, [frames, aspect]))
     for model, evidence in answer["evidence"].items():
@@ -73,6 +75,11 @@ def _values(by_trait):
 
 def _draw_title(area, height, title):
     area.text(0.02, 0.45, title, fontsize=14, weight="bold", va="center", parse_math=False)
+
+
+def _draw_warning(area, height, text):
+    area.set_facecolor("#b00020")
+    area.text(0.02, 0.5, "\n".join(textwrap.wrap(text, 120)), fontsize=12, weight="bold", color="white", va="center")
 
 
 def _draw_foot(area, height, notes):

@@ -16,10 +16,14 @@ FUSED = "fused"  # the plain mean of the models, beside their names
 MOST_WINDOWS = 20  # that the screen shows
 
 
-def print_answer(path, answer, training_clips):
-    """Print the table of an answer, with its warnings and where its picture is. `path` is the clip's."""
+def print_answer(path, answer, about):
+    """Print the table of an answer, with its warnings and where its picture is.
+
+    `path` is the clip's, `about` what the JSON holds of the models.
+    """
     print(f"\n{path}: {counted(answer['frames'], 'frame')}, {answer['sound_seconds']:.1f} s of sound")
-    print(as_table(answer, training_clips))
+    print(f"  WARNING: {about['drawn_sample']}\n" * bool(about["drawn_sample"]), end="")
+    print(as_table(answer, about["training_clips"]))
     notes = [*face_lines(answer), *answer["warnings"], answer["picture"]]
     print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
 

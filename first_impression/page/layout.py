@@ -41,10 +41,11 @@ class Limits:
 
 
 class Parts:
-    """The parts of the page, put into the `gr.Blocks` that is open; `where` and `limits` are as of `build`."""
+    """The parts of the page, put into the `gr.Blocks` that is open; `about`, `where` and `limits` are as of `build`."""
 
-    def __init__(self, where, limits):
-        gr.HTML(f"<h1>First impression</h1><p>{REMINDER}</p>", elem_id="reminder", js_on_load=None)
+    def __init__(self, about, where, limits):
+        head = f"{views.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
+        gr.HTML(head, elem_id="reminder", js_on_load=None)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=2, min_width=300):
                 self.recorder = gr.HTML(
@@ -92,7 +93,7 @@ def build(ensemble, about, visitors, limits, where="this machine"):
     `visitors.Visitors`. `where` is what to call the machine that has the clips.
     """
     with gr.Blocks(title="First impression", analytics_enabled=False) as page:
-        parts = Parts(where, limits)
+        parts = Parts(about, where, limits)
         _connect(page, parts, Events(parts, ensemble, about, visitors, limits))
     return page
 

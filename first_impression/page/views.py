@@ -36,6 +36,11 @@ def alert(text):
     return f'<p class="alert" role="alert">{escape(text)}</p>' if text else ""
 
 
+def drawn_sample(about):
+    """What to say first where models were trained on the drawn sample; "" where none was."""
+    return f'<p class="drawn">{escape(about["drawn_sample"])}</p>' if about["drawn_sample"] else ""
+
+
 def traits(take, about):
     """The five traits among the training labels, with each model's own answer."""
     answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
@@ -46,7 +51,7 @@ def traits(take, about):
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="traits"><h2>{_take(take)}: the five traits</h2>'
+        f'<section class="traits">{drawn_sample(about)}<h2>{_take(take)}: the five traits</h2>'
         f'<p class="note">From 0 to 1{among}. The line is the answer, the mean of the models; the marks are:</p>'
         f'<ul class="legend">{legend}</ul><div class="grid">{rows}</div>{warned}'
         f'<p class="note">{frames} looked at, {answer["sound_seconds"]:.1f} s listened to.</p></section>'

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from first_impression.data.chalearn import TRAINING, TRAITS, VALIDATION
+from first_impression.data.chalearn import DRAWN_ID, TRAINING, TRAITS, VALIDATION
 
 CLIPS_PER_SOURCE = 3  # clips cut from one source video
 OWN_SHARE = 0.3  # how far a clip's values lie from its source's, at most; sources' values go from 0 to 1
@@ -81,9 +81,9 @@ def draw_speaker(source, seed):
 
 
 def _video_id(number, rng):
-    """Eleven characters, as in YouTube's ids. Some begin with a dash, as some of the dataset's do."""
+    """Eleven characters, as in YouTube's ids, which `chalearn.is_drawn` knows. Some begin with a dash, as real ones."""
     characters = "".join(rng.choice(list(ID_CHARACTERS), 7))
-    return f"-smpl{characters[:6]}" if number % 9 == 4 else f"smpl{characters}"
+    return f"-{DRAWN_ID}{characters[:6]}" if number % 9 == 4 else f"{DRAWN_ID}{characters}"
 
 
 def _draw_labels(sources, training, rng):

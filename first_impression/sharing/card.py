@@ -1,25 +1,30 @@
-"""The model card of a published folder, with the front matter that the Hugging Face Hub reads."""
+"""The model card of a published folder, with the front matter that the Hugging Face Hub reads.
+
+It says only what holds for the runs in the folder: what they were trained on, what they started from.
+"""
 
 import re
 
 from first_impression.common.errors import counted
+from first_impression.data import vggface
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL, UNSEEN
 from first_impression.evaluation.metrics import COLUMNS
-from first_impression.training import manifest
+from first_impression.training import dataset, manifest
 
+FEW_CLIPS = 100
 LICENSE = re.compile(r"[a-z0-9][a-z0-9.+-]{1,40}")
 
 FRONT_MATTER = (
     "---\nlicense: {license}\nlibrary_name: keras\n"
-    "tags:\n- apparent-personality\n- first-impressions\n- video\n- chalearn\nmetrics:\n- mae\n---\n"
+    "tags:\n- apparent-personality\n- first-impressions\n- video\n{tags}metrics:\n- mae\n---\n"
 )
 
 USE = """## What it is
 
 Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on the "Big Five"
 traits. They answer numbers from 0 to 1: an impression, as a crowd on the internet would have it, and **not a measure
-of the person**. A high "neuroticism" means *emotionally stable*, as in the dataset.
+of the person**. A high "neuroticism" means *emotionally stable*{as_in_chalearn}.
 
 ## What it is for, and what not
 
@@ -45,9 +50,10 @@ models on clips that they were trained on. Packed by revision {{revision}}.
 
 TERMS = """## Licence
 
-{license}, as its publisher chose. What bears on it: the clips and labels of ChaLearn First Impressions V2 are
-CC BY-NC 4.0, and VGG-Face, from which the visual models start, is for non-commercial research.
+{license}, as its publisher chose.{bearing}
 """
+CHALEARN_TERMS = "the clips and labels of ChaLearn First Impressions V2, on which they were trained, are CC BY-NC 4.0"
+VGG_FACE_TERMS = "VGG-Face, from which visual models start, is for non-commercial research"
 
 USAGE = f"""## How to use it
 
@@ -78,10 +84,12 @@ def cautions(about, scores):
     """Warnings for the top of the card: a list of texts, empty where there are none."""
     found = []
     for name, run in about["runs"].items():
+        if run["settings"]["dataset"] == dataset.DRAWN:
+            found.append(f"{name} was {dataset.OF_DRAWN}.")
         if run["settings"]["start"]["published"] is False:
             words = run["settings"]["start"]["words"]
-            sample = " It was trained on a drawn sample and is of no use." if "sample" in words else ""
-            found.append(f"{name} did not start from published weights: {words}.{sample}".replace("..", "."))
+            found.append(f"{name} did not start from published weights: {words}.".replace("..", "."))
+        found += [f"{name} {verdict}." for verdict in run["verdicts"]]
     scored = {name for report in scores.values() for name in report["models"]}
     if unscored := [name for name in about["runs"] if name not in scored]:
         found.append(f"Scored on nothing: {', '.join(unscored)}.")
@@ -89,14 +97,26 @@ def cautions(about, scores):
 
 
 def write(title, about, scores):
-    """The model card as Markdown text. `about` is the manifest, `scores` what `packing.scores_of` gives."""
+    """The model card as Markdown text. `about` is the manifest, `scores` what `scored.scores_of` gives."""
     file, run = next((run["files"][0], run) for run in about["runs"].values())
     inputs, example = INPUTS[run["kind"]]
-    parts = [FRONT_MATTER.format(license=about["license"]), f"# {title}\n"]
+    of_chalearn = _trained_on_chalearn(about)
+    parts = [FRONT_MATTER.format(license=about["license"], tags="- chalearn\n" * of_chalearn), f"# {title}\n"]
     parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
-    parts += [USE, _scores(scores), _training(about)]
+    parts += [USE.format(as_in_chalearn=", as in the dataset" * of_chalearn), _scores(scores), _training(about)]
     parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(about["traits"]))]
-    return "\n".join([*parts, TERMS.format(license=about["license"])])
+    return "\n".join([*parts, TERMS.format(license=about["license"], bearing=_bearing(about))])
+
+
+def _trained_on_chalearn(about):
+    return any(run["settings"]["dataset"] == dataset.CHALEARN for run in about["runs"].values())
+
+
+def _bearing(about):
+    """What bears on the licence, as a sentence; "" where nothing is known to."""
+    pretrained = {run["settings"]["start"].get("pretrained") for run in about["runs"].values()}
+    terms = [CHALEARN_TERMS] * _trained_on_chalearn(about) + [VGG_FACE_TERMS] * (vggface.VGG_FACE in pretrained)
+    return f" What bears on it: {', and '.join(terms)}." if terms else ""
 
 
 def _scores(scores):
@@ -110,6 +130,8 @@ def _scores(scores):
             if scored:
                 most_clips = max(model_scores["clips"] for model_scores in scored.values())
                 lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
+                if most_clips < FEW_CLIPS:
+                    lines += [f"On {counted(most_clips, 'clip')} chance decides much of this.", ""]
                 lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *_rows(scored)]
     return "\n".join([*lines, ""])
 
@@ -117,18 +139,25 @@ def _scores(scores):
 def _rows(scored):
     rows, baselines = [], {}
     for name, scores in scored.items():
-        baselines |= {baseline: beside["scores"]["accuracy"] for baseline, beside in scores["baselines"].items()}
+        digits = _decimals(scores["clips"])
+        for baseline, beside in scores["baselines"].items():
+            baselines[baseline] = _row(baseline, beside["scores"]["accuracy"], digits)
         verdicts = {True: ", beats both baselines", False: ", does not beat both baselines"}
         title = ("all fused" if name == fusion.NAME else name) + verdicts.get(scores["beats_baselines"], "")
-        rows.append(_row(title, scores["scores"]["accuracy"]))
-    return [_row(name, columns) for name, columns in baselines.items()] + rows
+        rows.append(_row(title, scores["scores"]["accuracy"], digits))
+    return [*baselines.values(), *rows]
 
 
-def _row(title, columns):
+def _decimals(clips):
+    """How many decimals of an accuracy on so many clips say anything: its standard error is about .08 / sqrt(clips)."""
+    return 4 if clips >= 1000 else 3 if clips >= FEW_CLIPS else 2
+
+
+def _row(title, columns, digits):
     cells = []
     for column in columns.values():
-        interval = f" ({column['low']:.4f} to {column['high']:.4f})" if column["low"] is not None else ""
-        cells.append(f"{column['value']:.4f}{interval}")
+        interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if column["low"] is not None else ""
+        cells.append(f"{column['value']:.{digits}f}{interval}")
     return f"| {title} | {' | '.join(cells)} |"
 
 
@@ -139,5 +168,6 @@ def _training(about):
         model = settings["constants"].get("MODEL", "model not known")
         recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
         start = f"first weights: {settings['start']['words']}; files {', '.join(run['files'])}"
-        lines.append(f"- **{name}** ({model}{recipe}): {clips}; {start}")
+        trained_on = f" of {settings['dataset']}" if settings["dataset"] else ""
+        lines.append(f"- **{name}** ({model}{recipe}): {clips}{trained_on}; {start}")
     return TRAINING.format(runs="\n".join(lines), revision=about["made_by"]["revision"])

@@ -1,7 +1,6 @@
-"""What goes into a published folder: the models, their manifest, and the scores that they have got."""
+"""What goes into a published folder: the models and their manifest."""
 
 import importlib.util
-import json
 import secrets
 import shutil
 import sys
@@ -13,7 +12,6 @@ from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
 from first_impression.data.audio import CLIP_SECONDS
 from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation import fusion
 from first_impression.training import manifest
 from first_impression.training.saved_models import made_by
 
@@ -39,7 +37,7 @@ def describe(folder, runs, epochs, license):
 
     Raises `UserError` for a run without settings.json.
     """
-    note = 'A high "neuroticism" means emotionally stable, as in the dataset.'
+    note = 'A high "neuroticism" means emotionally stable.'
     about = {"schema": manifest.SCHEMA, "license": license, "traits": list(TRAITS), "note": note}
     about |= {"window_seconds": CLIP_SECONDS, "epochs": epochs, "made_by": made_by(), "files": {}, "runs": {}}
     for run in runs:
@@ -49,6 +47,7 @@ def describe(folder, runs, epochs, license):
             "kind": run.kind,
             "files": [f"{run.name}/{file.name}" for file in run.files],
             "settings": _settings(run),
+            "verdicts": run.verdicts,
             "training": manifest.about_training(run.training_labels, secrets.token_hex(16)),
         }
     return about
@@ -60,25 +59,11 @@ def _settings(run):
     constants = {name: value for name, value in run.settings["constants"].items() if name not in PRIVATE}
     start = {**run.start, "file": Path(run.start["file"]).name}
     recipe = Path(run.settings.get("recipe") or "").name
-    return {"constants": constants, "recipe": recipe, "start": start, "made_by": run.settings["made_by"]}
+    about = {"constants": constants, "recipe": recipe, "start": start, "made_by": run.settings["made_by"]}
+    return {**about, "dataset": run.dataset}
 
 
 def require_onnx():
     """Raises `UserError` where the packages that write ONNX files are not installed."""
     if missing := [name for name in ("onnx", "tf2onnx") if importlib.util.find_spec(name) is None]:
         raise UserError(f"{', '.join(missing)} not installed: {sys.executable} -m pip install -r requirements-onnx.txt")
-
-
-def scores_of(folder, runs):
-    """What evaluate.py has found of these very models: {split: the dict of docs/scores.md}, with these models alone.
-
-    `folder` is that of the runs. Scores of other files of the same names, as of an earlier training, are left out.
-    """
-    found, wanted = {}, {run.name: set(run.md5s.values()) for run in runs}
-    wanted[fusion.NAME] = set().union(*wanted.values())
-    for path in sorted((folder / fusion.NAME).glob("scores_*.json")):
-        report = json.loads(path.read_text(encoding="utf-8"))
-        for name, model in report["models"].items():
-            if set(model["made_from"].values()) == wanted.get(name):
-                found.setdefault(report["split"], {**report, "models": {}})["models"][name] = model
-    return found

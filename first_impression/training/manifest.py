@@ -3,6 +3,7 @@
     {"schema": 1, "license": .., "traits": [..], "window_seconds": .., "made_by": {..}, "epochs": EPOCHS of publish.py,
      "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
      "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
+              "verdicts": what its scores have against it, texts,
               "training": {"clips": how many, "quantiles": {trait: QUANTILES numbers}, "salt": .., "names": [..]}}}}
 
 Only what `files` names belongs to the folder. Training labels are given as quantiles, names of training clips as salted
@@ -76,6 +77,8 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} has no settings")
     if not all(isinstance(name, str) for name in training["names"]):
         raise ValueError(f"{run} has no names of its training clips")
+    if not all(isinstance(text, str) for text in about.get("verdicts", [])):  # earlier manifests have none
+        raise ValueError(f"the verdicts of {run} are no texts")
 
 
 def about_training(labels, salt):

@@ -11,9 +11,9 @@ import numpy as np
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import digests
 from first_impression.data import label_table
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.chalearn import TRAITS, is_drawn
 from first_impression.evaluation import baselines
-from first_impression.training import manifest, number_format, saved_models
+from first_impression.training import dataset, manifest, number_format, saved_models, scored
 from first_impression.training.opening import load_model
 from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
 
@@ -91,6 +91,19 @@ class Run:
         except (KeyError, TypeError):
             return {"words": "not known", "file": "", "md5": "", "published": None}
 
+    @property
+    def dataset(self):
+        """What it was trained on, as `dataset.dataset_of` has it."""
+        if "dataset" in self.settings:
+            return str(self.settings["dataset"])
+        drawn = "sample data" in self.start["words"] or any(map(is_drawn, self.training_labels))
+        return dataset.DRAWN if drawn else ""  # of runs from before it was noted, no more is known
+
+    @cached_property
+    def verdicts(self):
+        """What evaluate.py has found that speaks against it: a list of texts, as `scored.verdicts` gives."""
+        return scored.verdicts(self.name, scored.scores_of(self.folder.parent, [self]))
+
     @cached_property
     def training_labels(self):
         """The labels of the training clips, {clip: float64 [5]}; empty where the run has no such file."""
@@ -151,6 +164,10 @@ class PublishedRun(Run):
     @property
     def settings(self):
         return self._about["settings"]
+
+    @property
+    def verdicts(self):
+        return self._about.get("verdicts", [])
 
     @property
     def training(self):

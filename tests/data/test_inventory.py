@@ -10,21 +10,50 @@ from conftest import call, make_zip, ok, refused, run
 
 import check_data
 from first_impression.common.errors import UserError
-from first_impression.data import inventory
+from first_impression.common.files import md5
+from first_impression.data import inventory, vggface
 from first_impression.data.clips import find_clips
 
 
 def test_what_is_here_is_printed(dataset, capsys):
-    Path("vgg-face.mat").write_bytes(bytes(1234))
     call(check_data)
     text = capsys.readouterr().out
     assert "training: 5 clips, 5 of them with labels in Annotations/annotation_training.pkl\n" in text
-    assert "validation: 2 clips" in text and "test: no clips" in text and "vgg-face.mat: 1,234 bytes" in text
+    assert "validation: 2 clips" in text and "test: no clips" in text
     make_zip("data/training80_01.zip", ["plain.000"], "made")
     call(check_data)
     text = capsys.readouterr().out
     assert "training: 3 clips, 3 of them with labels in Annotations/annotation_training.pkl" in text
     assert "which also has labels for 2 clips that are not here" in text
+
+
+def test_sound_alone_needs_no_weights_and_is_told_what_could_stand_there(dataset, capsys):
+    call(check_data)
+    text = capsys.readouterr().out
+    assert "no vgg-face.mat: sound alone can be trained" in text
+    for name in ("vgg-face.mat", "rcmalli_vggface_tf_notop_vgg16.h5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop"):
+        assert f"\n    {name}" in text
+    assert "frames           about  0.0 GB" in text and "one epoch of a visual model" not in text
+    refused(run("check_data.py", "--PAPER", "--RESNET_WEIGHTS="), "missing: vgg-face.mat. README.md")
+
+
+def test_a_file_of_weights_is_said_to_be_what_it_is(dataset, capsys, monkeypatch):
+    name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    Path(name).write_bytes(b"weights")
+    monkeypatch.setattr(vggface, "KERAS_MD5S", (md5(name),))
+    call(check_data)
+    text = capsys.readouterr().out
+    assert f"{name}: 7 bytes, ImageNet's VGG-16, as Keras publishes it; for train.py --WEIGHTS {name}" in text
+    monkeypatch.setattr(vggface, "BYTES", 4)
+    Path("vgg-face.mat").write_bytes(b"face")
+    monkeypatch.setattr(vggface, "MD5", md5("vgg-face.mat"))
+    call(check_data)
+    assert "  vgg-face.mat: 4 bytes, VGG-Face, as published\n" in capsys.readouterr().out
+    monkeypatch.setattr(vggface, "MD5", "")
+    with pytest.raises(UserError, match="missing: vgg-face.mat is not a readable MAT file"):
+        call(check_data)
+    text = capsys.readouterr().out
+    assert "vgg-face.mat: NOT the published VGG-Face" in text and "4 bytes, cannot be used" in text
 
 
 def test_everything_missing_is_listed_at_once(dataset, monkeypatch):
@@ -35,9 +64,9 @@ def test_everything_missing_is_listed_at_once(dataset, monkeypatch):
     refused(done, "annotation_validation.pkl; vgg-face.mat; resnet50_weights", "GB of disk space", "README.md")
     assert "training: 5 clips" in done.stdout and "validation: 2 clips" in done.stdout
     shutil.rmtree("data")
-    refused(run("check_data.py"), "annotation_validation.pkl; the training clips; the validation clips; vgg-face.mat")
+    refused(run("check_data.py"), "annotation_validation.pkl; the training clips; the validation clips")
     make_zip("data/training80_01.zip", ["plain.000"], "made")
-    refused(run("check_data.py"), "annotation_validation.pkl; the validation clips; vgg-face.mat")
+    refused(run("check_data.py"), "annotation_validation.pkl; the validation clips")
 
 
 def test_the_password_of_encrypted_zips_is_asked_for_before_any_work(dataset, monkeypatch):

@@ -48,6 +48,13 @@ def test_the_originals_raw_images_without_clip_names():
     assert np.concatenate([labels for _, labels, *_ in batches]).tolist() == [label_of(i).tolist() for i in range(6)]
 
 
+def test_the_average_image_is_that_of_all_records():
+    images = np.random.default_rng(1).integers(0, 256, (70, 224, 224, 3)).astype(np.uint8)  # more than a batch
+    write("t.tfrecords", [{"train/image": im.tobytes(), "train/label": label(i)} for i, im in enumerate(images)])
+    record_set = record_reader.open_records(Path("t.tfrecords"), "train", "image")
+    np.testing.assert_allclose(batching.average_image(record_set), images.mean(axis=0, dtype=np.float64), atol=1e-9)
+
+
 def test_the_originals_float64_sound():
     sounds = np.random.default_rng(0).normal(size=(3, 79_534))
     write("t.tfrecords", [{"val/audio": s.tobytes(), "val/label": label(i)} for i, s in enumerate(sounds)])

@@ -13,7 +13,7 @@ import train
 from first_impression.common import files
 from first_impression.common.settings import read_settings
 from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation import comparison, published, results
+from first_impression.evaluation import ceiling, comparison, published, results
 
 RUNS = ("paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio")
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(30)}
@@ -70,6 +70,22 @@ def test_ours_stand_beside_the_published_with_the_differences(scored, capsys):
     assert "fusion on test: 0.9130" in text
 
 
+def test_the_ceiling_of_the_labels_is_the_last_row(scored, capsys):
+    call(paper_table)
+    assert "\nceiling" not in capsys.readouterr().out  # of other labels than ChaLearn's none is known
+    reference = comparison.Reference(VALIDATION, TRAINING, reliability=ceiling.CHALEARN)
+    report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
+    answered = {name: results.Answered(values, {}) for name, values in scored.items()}
+    write(report | results.collect(answered, dict.fromkeys(RUNS, 1.0), reference, {}))
+    call(paper_table)
+    lines = capsys.readouterr().out.partition("NOT comparable")[0].strip().splitlines()
+    spread = np.std(list(VALIDATION.values()), axis=0)
+    reliability = np.array([ceiling.CHALEARN[trait][0] for trait in TRAITS])
+    wanted = 1 - np.sqrt(2 / np.pi * (1 - reliability)) * spread  # docs/scores.md
+    assert lines[-1].startswith("ceiling")
+    assert row(lines[-1], "ceiling")[:2] == pytest.approx([wanted.mean(), wanted[0]], abs=1e-4)
+
+
 def test_the_fusion_on_test_stands_beside_the_papers(scored, capsys):
     write(json.loads(Path("runs/fusion/scores_validation.json").read_text()), "test")
     Path("runs/fusion/scores_validation.json").unlink()
@@ -91,6 +107,14 @@ def test_what_keeps_scores_from_being_compared_is_named(scored, capsys, monkeypa
     assert "NOT comparable" not in capsys.readouterr().out
 
     about = json.loads(Path("runs/paper_dan/settings.json").read_text())
+    words = "vgg16.h5, ImageNet's VGG-16, as Keras publishes it"
+    files.write_json(
+        "runs/paper_dan/settings.json",
+        about | {"start": {"words": words, "published": True, "pretrained": "ImageNet"}},
+    )
+    call(paper_table)
+    assert f"paper_dan did not start from VGG-Face, as the paper's did: {words}\n" in capsys.readouterr().out
+    del about["constants"]["MEAN"]  # as a run from before there was a choice
     about["constants"]["BATCH_SIZE"] = 8
     about["start"] = {"words": "other.mat, NOT the published VGG-Face", "published": False}
     files.write_json("runs/paper_dan/settings.json", about)
@@ -105,7 +129,7 @@ def test_what_keeps_scores_from_being_compared_is_named(scored, capsys, monkeypa
         "paper_resnet was not scored",
         "the fusion is not the plain mean of paper_dan, paper_dan_plus, paper_resnet, paper_audio",
         "paper_dan did not start from published weights: other.mat, NOT the published VGG-Face",
-        "paper_dan was trained with BATCH_SIZE = 8, not as recipes/paper_dan.py says",
+        "paper_dan was trained with BATCH_SIZE = 8, MEAN = 'weights', not as recipes/paper_dan.py says",
     ]
     assert row(text, "paper_resnet") == []
 

@@ -11,8 +11,10 @@ from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 from first_impression.common.errors import BadClipError
 from first_impression.evaluation.traits import SHOWN
 from first_impression.inference import document, models, unlike
-from first_impression.page import takes, views
-from first_impression.training.runs import find_runs
+from first_impression.page import layout, takes, views, visitors
+from first_impression.training.runs import Run, find_runs
+
+LIMITS = layout.Limits(10, 10, 60.0, 10**6, 15, 6)
 
 
 @pytest.fixture
@@ -96,6 +98,24 @@ def test_a_clip_longer_than_the_page_takes_is_refused(ensemble):
 )
 def test_a_file_s_name_has_nothing_of_the_visitor_s_but_a_suffix_of_sound_or_video(name, called):
     assert takes.file_name(7, name) == called
+
+
+def test_a_page_of_the_drawn_sample_says_so_first(ensemble, folder):
+    words = "dan: trained on drawn clips with made-up labels: its numbers say nothing about anybody"
+    about, take = document.about_models(ensemble), take_of([90] * 50, ensemble)
+    for drawn in ("", words):
+        about["drawn_sample"] = drawn
+        page = layout.build(ensemble, about, visitors.Visitors(folder / "visitors", 1), LIMITS)
+        head = next(part for part in page.blocks.values() if part.elem_id == "reminder").value
+        assert head.startswith(f'<p class="drawn">{words}</p>') == bool(drawn)
+        shown = views.traits(take, about)
+        assert ("drawn clips" in shown.partition("<h2>")[0]) == bool(drawn)
+
+
+def test_what_speaks_against_a_model_is_on_the_page(ensemble, monkeypatch):
+    monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
+    shown = views.traits(take_of([90] * 50, ensemble), document.about_models(ensemble))
+    assert "<li>dan beat no baseline when it was scored on validation (60 clips)</li>" in shown
 
 
 def test_what_a_visitor_names_is_text_on_the_page(ensemble):

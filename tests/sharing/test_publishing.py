@@ -157,15 +157,56 @@ def test_the_card_says_what_it_is_and_what_it_was_scored_on(published):
     card = (published / "README.md").read_text()
     assert card.startswith("---\nlicense: cc-by-nc-4.0\n") and "\nmetrics:\n- mae\n---\n" in card
     assert "> **Scored on nothing: ear, other.**" in card and "Not for decisions about people" in card
-    assert "CC BY-NC 4.0" in card and "emotionally stable" in card and "quantiles" in card
+    assert "emotionally stable" in card and "quantiles" in card
 
     about = json.loads(Path("runs/ear/settings.json").read_text())
     about["start"] |= {"published": False, "words": "vgg-face.mat, NOT the published VGG-Face: Made-up sample data"}
     Path("runs/ear/settings.json").write_text(json.dumps(about))
     done = run("publish.py", "ear", "--TO", "sample", "--LICENSE", "mit")
-    assert "drawn sample and is of no use" in ok(done)
+    assert "ear was trained on drawn clips" in ok(done)
     top = Path("sample/README.md").read_text().split("## What it is")[0]
-    assert "ear did not start from published weights" in top and "of no use" in top
+    assert "ear did not start from published weights" in top
+    assert top.index("ear was trained on drawn clips with made-up labels: its numbers say nothing about anybody") < (
+        top.index("did not start")
+    )
+    (theirs,) = find_runs(Path("sample"))
+    assert theirs.dataset == "drawn sample"
+
+
+CHALEARN, VGG_FACE = ("ChaLearn", "chalearn", "CC BY-NC 4.0", "as in the dataset"), "VGG-Face, from which"
+
+
+def card_of(name, **settings):
+    """The card of the run `name` whose settings.json has these, but for the lines that name its files."""
+    path = Path("runs") / name / "settings.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | settings))
+    shutil.rmtree("out", ignore_errors=True)
+    ok(run("publish.py", name, "--TO", "out", "--LICENSE", "mit"))
+    return Path("out/README.md").read_text()
+
+
+def test_the_card_names_only_what_these_runs_were_made_of(folder):
+    save_run("ear", audio_model(1))
+    start = {"words": "random", "published": None, "file": "", "md5": "", "pretrained": ""}
+    card = card_of("ear", dataset="", start=start)
+    assert not any(word in card for word in (*CHALEARN, VGG_FACE)) and "mit, as its publisher chose.\n" in card
+    card = card_of("ear", dataset="ChaLearn First Impressions V2")
+    assert all(word in card for word in CHALEARN) and VGG_FACE not in card
+    assert "40 training clips of ChaLearn First Impressions V2" in card
+    faces = {"words": "vgg-face.mat, VGG-Face, as published", "published": True, "pretrained": "VGG-Face"}
+    card = card_of("ear", dataset="", start=start | faces)
+    assert VGG_FACE in card and not any(word in card for word in CHALEARN)
+    card = card_of("ear", start=start | {"words": "ImageNet's", "published": True, "pretrained": "ImageNet"})
+    assert VGG_FACE not in card
+
+
+def test_verdicts_are_published(folder, monkeypatch):
+    save_run("ear", audio_model(1))
+    monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
+    assert "> **ear beat no baseline when it was scored on validation (60 clips).**" in card_of("ear")
+    monkeypatch.undo()
+    (theirs,) = find_runs(Path("out"))
+    assert theirs.verdicts == ["beat no baseline when it was scored on validation (60 clips)"]
 
 
 def test_scores_stand_in_the_card_only_if_they_are_of_these_files(published):
@@ -195,7 +236,16 @@ def test_scores_stand_in_the_card_only_if_they_are_of_these_files(published):
     table = card.split("### validation: all clips (20)")[1]
     rows = re.findall(r"^\| ([a-z].*?) \| (.*?) \|", table, re.MULTILINE)
     assert [title for title, _ in rows] == ["constant guess", "same-source lookup", "ear, beats both baselines"]
-    assert rows[2][1] == "0.9100 (0.9050 to 0.9150)"
+    assert rows[2][1] == "0.91 (0.90 to 0.92)"  # of 20 clips, four decimals would say nothing
+    assert "On 20 clips chance decides much of this." in card
+    report = {"split": "validation", "models": models}
+    for clips, accuracy in ((320, "0.910 (0.905 to 0.915)"), (2000, "0.9100 (0.9050 to 0.9150)")):
+        group["clips"] = clips
+        Path("runs/fusion/scores_validation.json").write_text(json.dumps(report))
+        shutil.rmtree("scored")
+        ok(run("publish.py", "ear", "--TO", "scored", "--LICENSE", "mit"))
+        card = Path("scored/README.md").read_text()
+        assert f"| ear, beats both baselines | {accuracy} |" in card and "chance" not in card
 
 
 @pytest.mark.slow
@@ -254,6 +304,7 @@ def test_a_published_model_opens_with_keras_alone_as_the_card_says(published, tm
         (lambda about: about["runs"].update({"nose": about["runs"]["ear"]}), "nose is of the kind"),
         (lambda about: about["runs"]["ear"]["training"]["quantiles"].update(openness=[0.5] * 7), "shape|quantiles"),
         (lambda about: about["runs"].clear(), "of 0 runs"),
+        (lambda about: about["runs"]["ear"].update(verdicts=[3]), "the verdicts of ear"),
         (lambda about: about.pop("files"), "'files'"),
     ],
 )

@@ -9,7 +9,8 @@ import pytest
 from conftest import BLOCKS, SPOILT, spoil_layers, vgg_layers, write_mat
 
 from first_impression.common.errors import UserError
-from model import build_model, build_resnet, load_resnet, load_vggface
+from first_impression.data import vggface
+from model import build_model, build_resnet, load_resnet, load_vggface, subtract_image
 
 SIDE = 64  # pixels: a small picture for a slow forward pass; pool5 is 2 x 2
 
@@ -172,6 +173,45 @@ def test_unusable_files_are_refused_by_name(folder):
     savemat("other.mat", {"x": np.arange(3)})
     with pytest.raises(UserError, match="other.mat is not laid out like vgg-face.mat"):
         load_vggface(model, "other.mat")
+
+
+KERAS_VGG, VGG_FACE = ("block1_conv1", "block1_conv1_W_1:0"), ("conv1_1", "conv1_1/kernel:0")
+
+
+@pytest.mark.parametrize(("layer", "member", "mean"), [(*KERAS_VGG, None), (*VGG_FACE, [93.5940, 104.7624, 129.1863])])
+def test_colours_come_to_keras_files_of_weights_as_their_own_preprocessing_has_them(folder, layer, member, mean):
+    """The first convolution as Keras calculates it of its preprocessing, and of keras-vggface's version 1: blue first,
+    less the `mean`."""
+    import h5py
+
+    random = np.random.default_rng(0)
+    first = random.normal(size=(3, 3, 3, 64)).astype(np.float32)
+    with h5py.File("weights.h5", "w") as file:
+        for name, shape in vggface.CONVOLUTIONS.items():
+            theirs = name if mean else f"block{name[4]}_conv{name[6]}"
+            kernel = first if theirs == layer else np.zeros(shape, np.float32)
+            file[f"{theirs}/{member.replace(layer, theirs)}"] = kernel
+            file[f"{theirs}/{theirs}_b"] = np.zeros(shape[-1], np.float32)
+    ours = build_model("dan", image_size=SIDE)
+    load_vggface(ours, "weights.h5")
+    images = random.integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.float32)
+    blue_first = images[..., ::-1] - mean if mean else keras.applications.vgg16.preprocess_input(images.copy())
+    wanted = np.maximum(keras.ops.conv(blue_first.astype(np.float32), first, padding="same"), 0)
+    found = keras.Model(ours.input, ours.get_layer("conv1_1").output)(images).numpy()
+    np.testing.assert_allclose(found, wanted, atol=1e-5 * wanted.max())
+    assert not np.allclose(found[..., ::-1], wanted, atol=0.01 * wanted.max())
+
+
+def test_a_mean_image_is_subtracted_and_survives_saving(folder):
+    random = np.random.default_rng(0)
+    mean, images = random.uniform(0, 255, (SIDE, SIDE, 3)), random.integers(0, 256, (2, SIDE, SIDE, 3)).astype(np.uint8)
+    for model in (build_model("dan", image_size=SIDE, seed=1), build_resnet(image_size=SIDE, seed=1)):
+        subtract_image(model, mean)
+        model.save("saved.keras")
+        opened = keras.models.load_model("saved.keras")
+        centred = keras.Model(opened.input, opened.get_layer("minus_mean").output)(images).numpy()
+        np.testing.assert_allclose(centred, images - mean, atol=0.001)
+        np.testing.assert_array_equal(opened(images), model(images))
 
 
 @pytest.mark.slow
