@@ -1,8 +1,7 @@
 """The paper's DAN: python train.py recipes/paper_dan.py
 
-The published test script takes the first 92 frames of a test clip of 459. How the training frames were chosen is not
-published; python Video_to_Image.py --SAMPLING first --FRAMES_PER_CLIP 92, in a folder of its own, takes the first 92 of
-all clips.
+The paper's frames are 92 a clip, evenly spread: python Video_to_Image.py --FRAMES_PER_CLIP 92, as run_pipeline.sh paper
+does. The published test script takes the first 92 of 459 by a slip: --SAMPLING first (docs/faithfulness.md).
 """
 
 MODEL = "dan"

@@ -150,6 +150,7 @@ def _main():
 
 
 def _is_hdf5(file):
+    file.seek(0)  # the child's stdin stands where this process has read to
     start = file.read(len(keras_weights.SIGNATURE))
     file.seek(0)
     return start == keras_weights.SIGNATURE

@@ -229,6 +229,7 @@ class Csv(Reader):
 
 class Mat(Reader):
     suffix = ".mat"
+    words = "NOT the published VGG-Face"
     workers = os.cpu_count()
     share = 0.2  # each copy starts a Python
 
@@ -240,12 +241,17 @@ class Mat(Reader):
 
     def read(self, path):
         weights = vggface.read(path)
-        assert not weights.published and weights.words.startswith("NOT the published VGG-Face")
+        assert not weights.published and weights.words.startswith(self.words)
         for name, (kernel, bias) in weights.convolutions.items():
             finite(kernel, SMALL_VGG[name])
             finite(bias, SMALL_VGG[name][-1:])
         if weights.mean_colour is not None:
             finite(np.array(weights.mean_colour), (3,))
+
+
+class KerasWeights(Mat):
+    suffix = ".h5"
+    words = ""  # a broken name of a layer can make the one layout the other
 
 
 class Records(Reader):
@@ -323,6 +329,7 @@ READERS = {
     "labels": Labels,
     "csv": Csv,
     "mat": Mat,
+    "keras weights": KerasWeights,
     "tfrecords": Records,
     "keras": Keras,
     "checkpoint": Checkpoint,

@@ -13,6 +13,7 @@ import sys
 import zipfile
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -82,6 +83,13 @@ def make_specimen(kind, folder):
     if kind == "mat":
         layers = {name: (random.normal(size=shape), random.normal(size=(2, 1))) for name, shape in SMALL_VGG.items()}
         return write_mat(folder / "vgg.mat", layers)
+    if kind == "keras weights":
+        with h5py.File(folder / "notop.h5", "w") as file:
+            for name, shape in SMALL_VGG.items():
+                group = file.create_group(f"block{name[4]}_conv{name[6]}")
+                group["kernel:0"] = random.normal(size=shape).astype(np.float32)
+                group["bias:0"] = random.normal(size=shape[-1]).astype(np.float32)
+        return folder / "notop.h5"
     if kind == "tfrecords":
         items = []
         for number in range(8):

@@ -12,7 +12,7 @@ import pytest
 from conftest import FFMPEG, PROJECT, refused, run, run_alone
 
 from first_impression.common.errors import UserError
-from first_impression.data import annotations, audio, chalearn, media, sound, vggface
+from first_impression.data import annotations, audio, chalearn, clip_log, inventory, media, sound, vggface
 from first_impression.sample import dataset, drawing, plan, voice, weights
 
 SMALL = ("--TRAINING_CLIPS", "12", "--VALIDATION_CLIPS", "6", "--SECONDS", "1")
@@ -199,6 +199,50 @@ def test_the_whole_pipeline_on_a_smaller_sample(folder):
 def test_the_shell_scripts_are_sound():
     for name in ("run_pipeline.sh", "run_tests.sh", "environment.sh", ".ci/run"):
         assert subprocess.run(["bash", "-n", PROJECT / name]).returncode == 0
+
+
+def commands_of(folder, *arguments):
+    """The commands that run_pipeline.sh runs in `folder`, as it prints them; none of them does anything."""
+    (folder / "run_pipeline.sh").write_bytes((PROJECT / "run_pipeline.sh").read_bytes())
+    (folder / "environment.sh").write_text(f"PROJECT={folder}\nPYTHON=true\nmake_environment() {{ :; }}\n")
+    done = subprocess.run(["bash", "run_pipeline.sh", *arguments], capture_output=True, text=True, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return [line.removeprefix("$ python ./") for line in done.stdout.splitlines() if line.startswith("$ ")]
+
+
+def test_the_pipeline_trains_sound_alone_without_weights_and_takes_any_that_are_there(folder):
+    (folder / "data").mkdir()
+    assert commands_of(folder) == [
+        "check_data.py",
+        "vid_to_wav.py",
+        "feat_extraction_from_wav.py",
+        "train.py ./recipes/paper_audio.py",
+        "evaluate.py --MODELS paper_audio",
+    ]
+    imagenet, faces = inventory.WEIGHTS.keys() - {"vgg-face.mat"}, "rcmalli_vggface_tf_notop_vgg16.h5"
+    for name in sorted(imagenet, reverse=True):  # VGG-Face comes before ImageNet's
+        (folder / name).touch()
+        commands = commands_of(folder)
+        assert commands[0] == f"check_data.py --WEIGHTS {name}" and f"train.py --WEIGHTS {name}" in commands
+    assert name == faces and len(imagenet) == 2
+    (folder / "vgg-face.mat").touch()
+    assert "train.py" in commands_of(folder) and "--WEIGHTS" not in "".join(commands_of(folder))
+
+
+def test_the_paper_takes_92_frames_or_those_that_are_there(folder):
+    (folder / "rcmalli_vggface_tf_notop_vgg16.h5").touch()
+    commands, start = commands_of(folder, "paper"), "--WEIGHTS rcmalli_vggface_tf_notop_vgg16.h5"
+    assert commands[:2] == [
+        f"check_data.py --PAPER --FRAMES_PER_CLIP 92 {start}",
+        "Video_to_Image.py --FRAMES_PER_CLIP 92",
+    ]
+    for model in ("dan", "dan_plus"):
+        assert f"train.py ./recipes/paper_{model}.py {start}" in commands
+    assert "train.py ./recipes/paper_audio.py" in commands
+    log = clip_log.ClipLog(chalearn.IMAGES)
+    chalearn.IMAGES.mkdir()
+    log.begin({"FRAMES_PER_CLIP": 100, "SAMPLING": "even", "FFMPEG": "7.1"})
+    assert "Video_to_Image.py --FRAMES_PER_CLIP 100" in commands_of(folder, "paper")
 
 
 def test_an_unsupported_python_is_refused_at_once(folder):

@@ -176,6 +176,7 @@ def test_the_visual_recipes_have_the_published_numbers(recipe):
     assert (settings.BATCH_SIZE, settings.MOMENTUM, settings.DAMPENING, settings.WEIGHT_DECAY) == (32, 0.9, 0, 5e-4)
     assert settings.N_EPOCHS == 1  # eval_val_reg_*.m, line 12: net-epoch-1
     assert settings.NEW_MOMENTUM_EACH_EPOCH and settings.KEEP_EPOCHS
+    assert settings.MEAN == "training"  # lines 81 and 96: imdb.averageImage
     steps = 18_750  # of 600,000 frames
     optimizer = make_optimizer(settings, build_audio(0.0, 1.0), steps)
     for epoch, rate in enumerate(np.logspace(-3, -6, 30)[:10]):

@@ -318,7 +318,10 @@ def test_resnet_trains_by_its_recipe(material):
     arguments = (str(PROJECT / "recipes/paper_resnet.py"), "--NAME", "resnet", "--BATCH_SIZE", "3")
     done = run("train.py", *arguments, "--RUNS", "whole")
     assert done.returncode == 0, done.stderr
-    assert "RANDOM, not ImageNet's" in done.stdout
+    assert "RANDOM, not ImageNet's" in done.stdout and "the average of 6 training images" in done.stdout
+    records = record_reader.open_records(Path("train_full.tfrecords"), "train", "image")
+    subtracted = keras.models.load_model("whole/resnet/final.keras").get_layer("minus_mean").offset
+    assert np.allclose(subtracted, -batching.average_image(records), atol=0.001)
     assert sum(values.size for values in variables("whole/resnet/final.keras")) == 23_597_957
     refused(run("train.py", *arguments, "--RUNS", "other", "--RESNET_WEIGHTS", "no.h5"), "no.h5 is missing")
     Path("no.h5").write_bytes(b"nothing")
