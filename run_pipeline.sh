@@ -31,7 +31,7 @@ train_paper() { # arguments: flags for all four models
 }
 
 made_frames() { # how many frames a clip step 1 has made here, where it has: it refuses to mix
-    sed -n '1s/.*"FRAMES_PER_CLIP": *\([0-9]*\).*/\1/p' ImageData/clips.jsonl 2>/dev/null || true
+    grep -ho '"FRAMES_PER_CLIP": *[0-9]*' ImageData/clips*.jsonl 2>/dev/null | grep -om 1 '[0-9]*$'
 }
 
 case "${1-}" in '' | paper) what=${1-} ;; *)
@@ -55,7 +55,7 @@ if [ "${found:-vgg-face.mat}" != vgg-face.mat ]; then start=(--WEIGHTS "$found")
 here=(data unzippedData Annotations "${weights[@]}")
 if [ -n "$(ls -d "${here[@]}" 2>/dev/null)" ]; then
     if [ "$what" = paper ]; then
-        frames=$(made_frames)
+        frames=$(made_frames || true)
         step "$scripts/check_data.py" --PAPER --FRAMES_PER_CLIP "${frames:=92}" "${start[@]}"
         prepare --FRAMES_PER_CLIP "$frames"
         train_paper
