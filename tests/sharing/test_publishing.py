@@ -202,9 +202,9 @@ def test_the_card_names_only_what_these_runs_were_made_of(folder):
 
 def test_verdicts_are_published(folder, monkeypatch):
     save_run("ear", audio_model(1))
-    monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
-    assert "> **ear beat no baseline when it was scored on validation (60 clips).**" in card_of("ear")
-    monkeypatch.undo()
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
+        assert "> **ear beat no baseline when it was scored on validation (60 clips).**" in card_of("ear")
     (theirs,) = find_runs(Path("out"))
     assert theirs.verdicts == ["beat no baseline when it was scored on validation (60 clips)"]
 
