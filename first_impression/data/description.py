@@ -1,0 +1,99 @@
+"""What a clip's file declares: how long it lasts, how many bytes it has, and which streams are in it.
+
+ffmpeg describes a file when it opens it, in the part of its log that `media.DESCRIBE` asks for. It leaves out how many
+bytes the file should have, which some containers say in their first bytes.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+DURATION = re.compile(rb"^\[info\] +Duration: (\d+):(\d+):([0-9.]+)", re.MULTILINE)
+GUESSED = b"Estimating duration from bitrate"
+FORMAT = re.compile(rb"^\[info\] Input #0, ([\w,]+), from", re.MULTILINE)
+OWN_CLOCKS = ("mpegts", "mpeg", "ogg", "nut")  # formats whose times may start anew: AVFMT_TS_DISCONT in ffmpeg
+STREAM = re.compile(rb"^\[info\] +Stream #0:\d+\S*: (Video|Audio): ([^ ,]+)(.*)", re.MULTILINE)
+OTHERS = re.compile(rb"^\[info\] (Input #[1-9]|Output #|Stream mapping)", re.MULTILINE)  # what is described after it
+ROTATION = re.compile(rb"^\[info\] *display ?matrix: rotation of (-?[\d.]+) degrees", re.MULTILINE | re.IGNORECASE)
+# As in "yuv420p10le(tv, bt2020nc/bt2020/arib-std-b67, progressive)": matrix, primaries, transfer function
+COLOURS = re.compile(rb"\w+\([^)]*?\b([\w-]+)/([\w-]+)/([\w-]+)")
+HDR = {"arib-std-b67": "HLG", "smpte2084": "PQ"}  # transfer function -> what it is called (ITU-R BT.2100)
+MANY_CHANNELS = re.compile(rb", (\d+) channels")  # where the file does not say which loudspeaker each belongs to
+COVER = b"(attached pic)"
+
+FIRST_BYTES = 1 << 16  # of a file, in which its size stands
+UNKNOWN_SIZE = 0x7FFFFF00  # RIFF: from here on, what recorders write that do not know the size
+# Advanced Systems Format, File Properties Object: its GUID, and where the file's size stands in it
+ASF_PROPERTIES, ASF_SIZE_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 40
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A stream as its file describes it."""
+
+    is_video: bool
+    codec: str
+    is_default: bool  # whether a player takes this one of several
+    is_cover: bool
+    rotation: float  # degrees, counterclockwise, -180 to 180
+    hdr: str  # "HLG" or "PQ"; "" for pictures of ordinary range
+    colours: tuple  # matrix and primaries as ffmpeg calls them: "bt2020nc", "bt2020"; "unknown" where not said
+    channels: int  # of a sound whose file does not say what they are; else 0
+
+
+def streams(log):
+    """What ffmpeg's log says of the streams of the first file it opened: [`Declared`] in the file's order."""
+    other = OTHERS.search(log)
+    log = log[: other.start()] if other else log
+    found = list(STREAM.finditer(log))
+    ends = [stream.start() for stream in found[1:]] + [len(log)]
+    return [_declared(stream, log[stream.end() : end]) for stream, end in zip(found, ends, strict=True)]
+
+
+def _declared(stream, details):
+    kind, codec, line = stream.groups()
+    colours = COLOURS.search(line)
+    *colours, transfer = (part.decode() for part in colours.groups()) if colours else ("unknown", "unknown", "")
+    rotation, channels = ROTATION.search(details), MANY_CHANNELS.search(line)
+    return Declared(
+        kind == b"Video",
+        codec.decode(errors="replace"),
+        b"(default)" in line,
+        COVER in line,
+        float(rotation[1]) if rotation else 0.0,
+        HDR.get(transfer, ""),
+        tuple(colours),
+        int(channels[1]) if channels else 0,
+    )
+
+
+def has_own_clocks(log):
+    """Whether ffmpeg starts the file's clock with the first of those streams that it is asked for."""
+    found = FORMAT.search(log)
+    return bool(found) and found[1].decode() in OWN_CLOCKS
+
+
+def duration(log):
+    """The seconds that the file lasts, as ffmpeg's log has it; infinite where the file does not say."""
+    found = DURATION.search(log)
+    if not found or GUESSED in log:
+        return math.inf
+    hours, minutes, seconds = map(float, found.groups())
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def missing_share(video):
+    """The share of the file that is missing by the size that it declares itself, 0 to 1; 0 where it declares none.
+
+    RIFF (AVI, WAV) and ASF (WMV) declare one.
+    """
+    with open(video, "rb") as file:
+        start = file.read(FIRST_BYTES)
+    size = 0
+    if start[:4] == b"RIFF":
+        size = int.from_bytes(start[4:8], "little") + 8
+        size = 0 if size >= UNKNOWN_SIZE else size
+    elif (at := start.find(ASF_PROPERTIES)) > 0:
+        size = int.from_bytes(start[at + ASF_SIZE_AT : at + ASF_SIZE_AT + 8], "little")
+    return max(0.0, 1 - Path(video).stat().st_size / size) if size else 0.0
