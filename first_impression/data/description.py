@@ -23,6 +23,7 @@ MANY_CHANNELS = re.compile(rb", (\d+) channels")  # where the file does not say 
 COVER = b"(attached pic)"
 
 FIRST_BYTES = 1 << 16  # of a file, in which its size stands
+BOXES = frozenset(b"ftyp styp moov moof mdat mfra sidx free skip wide pnot udta uuid meta emsg prft".split())
 UNKNOWN_SIZE = 0x7FFFFF00  # RIFF: from here on, what recorders write that do not know the size
 # Advanced Systems Format, File Properties Object: its GUID, and where the file's size stands in it
 ASF_PROPERTIES, ASF_SIZE_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 40
@@ -47,8 +48,8 @@ def streams(log):
     other = OTHERS.search(log)
     log = log[: other.start()] if other else log
     found = list(STREAM.finditer(log))
-    ends = [stream.start() for stream in found[1:]] + [len(log)]
-    return [_declared(stream, log[stream.end() : end]) for stream, end in zip(found, ends, strict=True)]
+    starts = [stream.start() for stream in found] + [len(log)]
+    return [_declared(stream, log[stream.end() : end]) for stream, end in zip(found, starts[1:], strict=True)]
 
 
 def _declared(stream, details):
@@ -84,16 +85,34 @@ def duration(log):
 
 
 def missing_share(video):
-    """The share of the file that is missing by the size that it declares itself, 0 to 1; 0 where it declares none.
+    """The share of the file that is missing by the sizes that it declares itself, 0 to 1; 0 where it declares none.
 
-    RIFF (AVI, WAV) and ASF (WMV) declare one.
+    RIFF (AVI, WAV), ASF (WMV) and MP4 declare some.
     """
+    there = Path(video).stat().st_size
     with open(video, "rb") as file:
         start = file.read(FIRST_BYTES)
-    size = 0
-    if start[:4] == b"RIFF":
-        size = int.from_bytes(start[4:8], "little") + 8
-        size = 0 if size >= UNKNOWN_SIZE else size
-    elif (at := start.find(ASF_PROPERTIES)) > 0:
-        size = int.from_bytes(start[at + ASF_SIZE_AT : at + ASF_SIZE_AT + 8], "little")
-    return max(0.0, 1 - Path(video).stat().st_size / size) if size else 0.0
+        size = 0
+        if start[:4] == b"RIFF":
+            size = int.from_bytes(start[4:8], "little") + 8
+            size = 0 if size >= UNKNOWN_SIZE else size
+        elif (at := start.find(ASF_PROPERTIES)) > 0:
+            size = int.from_bytes(start[at + ASF_SIZE_AT : at + ASF_SIZE_AT + 8], "little")
+        elif start[4:8] in BOXES:
+            size = _end_of_boxes(file, there)
+    return max(0.0, 1 - there / size) if size else 0.0
+
+
+def _end_of_boxes(file, there):
+    """Where the last of an MP4's outermost boxes ends, in bytes (ISO/IEC 14496-12, section 4.2)."""
+    at = 0
+    while at < there:
+        file.seek(at)
+        head = file.read(16)
+        size = int.from_bytes(head[:4], "big")
+        if size == 1:  # a long one
+            size = int.from_bytes(head[8:16], "big")
+        if size < 8 or head[4:8] not in BOXES:  # one that reaches to the end, or something else
+            return there
+        at += size
+    return at

@@ -126,6 +126,8 @@ def _list_frames(video):
     listed, ffmpeg = list_packets([*opened, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"])
     if ffmpeg.returncode:
         listed, ffmpeg = list_packets(opened)
+    if ffmpeg.found_damage:
+        streams.refuse_missing(video)
     media.refuse_cut(ffmpeg, "video stream")
     stream = streams.as_video_stream(video, listed[0], ffmpeg.log)
     streams.refuse_short(video, stream.end, ffmpeg.log)

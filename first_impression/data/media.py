@@ -59,7 +59,7 @@ NO_FILTER = re.compile(rb"No such filter: '(zscale|tonemap)'")  # only HDR needs
 LONGEST_LOG = 1 << 22  # bytes of what an ffmpeg says that are kept
 
 # What ffmpeg says where a file ends before the end of what it lists, or cannot be read on
-ENDS_EARLY = re.compile(rb"partial file|moov atom not found|Error during demuxing|^file:.*: Invalid data found", re.MULTILINE)
+ENDS_EARLY = re.compile(rb"partial file|Error during demuxing|^file:.*: Invalid data found", re.MULTILINE)
 
 # Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
 # middle of a group of pictures, which cannot be decoded. Groups longer than 20 s are rare

@@ -131,6 +131,7 @@ def _list(video, kind, alone, name):
     """
     listed, ffmpeg = list_packets([*media.DESCRIBE, *media.opening(video), *BOTH])
     if ffmpeg.found_damage:
+        refuse_missing(video)
         listed, ffmpeg = list_packets([*media.DESCRIBE, *media.opening(video), *alone])
         media.refuse_cut(ffmpeg, name)
     return next((packets for packets in listed if packets.facts["media_type"] == kind), None), ffmpeg.log
@@ -245,16 +246,23 @@ def refuse_short(video, end, log):
 
     Its streams that are used end at `end` seconds; the others are listed only if it seems too short.
     """
-    missing = description.missing_share(video)
-    if missing > SHARE_MAY_LACK:
-        raise BadClipError(f"cut short: {missing:.0%} of the file is missing")
+    refuse_missing(video)
     declared = description.duration(log)
     if declared < np.inf and is_short(end, declared):
         kinds = [option for kind in "vasd" for option in ("-map", f"0:{kind}?")]
         listed, _ = list_packets([*media.opening(video), *kinds])
         end = max([end, *(packets.end for packets in listed if len(packets.shown))])
         if is_short(end, declared):
-            raise BadClipError(f"cut short: {end:.1f} of {declared:.1f} s are there")
+            raise BadClipError(
+                f"only {end:.1f} of the {declared:.1f} s that it declares can be read: cut short, or a broken index"
+            )
+
+
+def refuse_missing(video):
+    """Raise `BadClipError` if the file has fewer bytes than it declares."""
+    missing = description.missing_share(video)
+    if missing > SHARE_MAY_LACK:
+        raise BadClipError(f"cut short: {missing:.0%} of the file is missing")
 
 
 def is_short(found, expected):
