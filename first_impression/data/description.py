@@ -22,10 +22,11 @@ HDR = {"arib-std-b67": "HLG", "smpte2084": "PQ"}  # transfer function -> what it
 MANY_CHANNELS = re.compile(rb", (\d+) channels")  # where the file does not say which loudspeaker each belongs to
 COVER = b"(attached pic)"
 
-FIRST_BYTES = 1 << 16  # of a file, in which its size stands
+FIRST_BYTES = 1 << 16  # of an ASF file, in which its size stands
 BOXES = frozenset(b"ftyp styp moov moof mdat mfra sidx free skip wide pnot udta uuid meta emsg prft".split())
 UNKNOWN_SIZE = 0x7FFFFF00  # RIFF: from here on, what recorders write that do not know the size
-# Advanced Systems Format, File Properties Object: its GUID, and where the file's size stands in it
+# Advanced Systems Format: how it begins; the GUID of its File Properties Object, and where the size stands in that
+ASF = bytes.fromhex("3026b2758e66cf11")
 ASF_PROPERTIES, ASF_SIZE_AT = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365"), 40
 
 
@@ -91,14 +92,15 @@ def missing_share(video):
     """
     there = Path(video).stat().st_size
     with open(video, "rb") as file:
-        start = file.read(FIRST_BYTES)
-        size = 0
+        start, size = file.read(8), 0
         if start[:4] == b"RIFF":
-            size = int.from_bytes(start[4:8], "little") + 8
+            size = int.from_bytes(start[4:], "little") + 8
             size = 0 if size >= UNKNOWN_SIZE else size
-        elif (at := start.find(ASF_PROPERTIES)) > 0:
-            size = int.from_bytes(start[at + ASF_SIZE_AT : at + ASF_SIZE_AT + 8], "little")
-        elif start[4:8] in BOXES:
+        elif start == ASF:
+            head = file.read(FIRST_BYTES)
+            at = head.find(ASF_PROPERTIES) + ASF_SIZE_AT
+            size = int.from_bytes(head[at : at + 8], "little") if at >= ASF_SIZE_AT else 0
+        elif start[4:] in BOXES:
             size = _end_of_boxes(file, there)
     return max(0.0, 1 - there / size) if size else 0.0
 

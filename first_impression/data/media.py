@@ -56,6 +56,8 @@ CONSEQUENCES = re.compile(
 TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds")
 NO_FILTER = re.compile(rb"No such filter: '(zscale|tonemap)'")  # only HDR needs these
 
+NO_TABLE = "moov atom not found"  # of an MP4, or of any other file whose name says MP4
+
 LONGEST_LOG = 1 << 22  # bytes of what an ffmpeg says that are kept
 
 # What ffmpeg says where a file ends before the end of what it lists, or cannot be read on
@@ -298,7 +300,8 @@ def failure(stderr):
     for line in stderr.decode(errors="replace").splitlines():
         if any(words in line for words in MACHINE_FAULTS):
             return UserError(f"{line.split('] ')[-1].strip()}: fix that, and run this again")
-    return BadClipError(_cause(stderr))
+    cause = _cause(stderr)
+    return BadClipError(f"no MP4 that can be read: {cause}" if cause == NO_TABLE else cause)
 
 
 def _cause(stderr):

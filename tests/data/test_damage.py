@@ -142,7 +142,7 @@ def test_the_line_that_tells_the_cause_is_taken():
 [error] Error opening input file a.mp4.
 [fatal] Error opening input files: Invalid data found when processing input
 """
-    assert str(media.failure(said.encode())) == "moov atom not found"
+    assert str(media.failure(said.encode())) == "no MP4 that can be read: moov atom not found"
     said = """[auto_aresample_0 @ 0x7f] [SWR @ 0x7f] [error] Rematrix is needed between 9 channels and stereo
 [auto_aresample_0 @ 0x7f] [error] Failed to configure output pad on auto_aresample_0
 [af#0:0 @ 0x55] [error] Error reinitializing filters!
