@@ -185,7 +185,7 @@ def test_the_default_track_of_sound_that_decodes_is_heard(folder, second_is_defa
     np.testing.assert_array_equal(streamed[:60_000], wavfile.read("a.wav")[1][:60_000])
 
 
-@pytest.mark.parametrize("count", [9, 11, 13, 18])
+@pytest.mark.parametrize("count", [9, 18])
 def test_of_many_channels_without_a_layout_the_first_two_are_heard(folder, count):
     times = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     channels = np.stack([np.sin(2 * np.pi * times * 100 * (number + 1)) for number in range(count)], axis=1)
