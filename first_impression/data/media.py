@@ -19,8 +19,8 @@ from pathlib import Path
 
 from first_impression.common import signals
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.data.failures import LARGEST, VARIABLE, cause_of, failure
 
-VARIABLE = "FFMPEG"  # environment variable: path or name of an ffmpeg to use instead of the pinned one
 OLDEST = (4, 2)  # the oldest version that passes the tests
 
 # The formats a clip may have: containers that hold pictures and sound themselves. ffmpeg goes by the bytes, not the
@@ -29,7 +29,6 @@ CONTAINERS = (
     "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,gif,rm,dv,mxf,nut,"
     "wav,w64,mp3,aac,flac,ac3,eac3,dts,aiff,au,caf,amr,ape,wv,tta"
 )
-LARGEST = 8192, 4608  # pixels of one picture, 8K video; a damaged size would make ffmpeg exhaust the memory
 MAX_PIXELS = LARGEST[0] * LARGEST[1]
 
 # How files of single pictures begin; a clip's first bytes are never these
@@ -40,23 +39,10 @@ PICTURES = re.compile(  # JPEG, PNG, BMP, TIFF, WebP, HEIF and AVIF, JPEG XL
 )
 ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
 
-# Errors of ffmpeg that are not the clip's fault. Lack of memory mostly is: damaged sizes ask for any amount
-MACHINE_FAULTS = ("Permission denied", "Too many open files")
 # Signals of a crash of ffmpeg, which a clip can cause; all others come from outside. Windows lacks some
 CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS")]
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
-
-# How lines of ffmpeg begin that only say what came of an error reported before; the output is a pipe of ours
-CONSEQUENCES = re.compile(
-    r"Error (opening (input|output)|(re)?initializing|while opening|submitting|sending|encoding|during demuxing)|"
-    r"Terminating thread|Task finished|Conversion failed|Nothing was written|Could not open encoder|"
-    r"Cannot determine format|Decod(e|ing) error|Failed to (inject|configure)"
-)
-TOO_LARGE = re.compile(rb"Picture size (\d+)x(\d+) exceeds")
-NO_FILTER = re.compile(rb"No such filter: '(zscale|tonemap)'")  # only HDR needs these
-
-NO_TABLE = "moov atom not found"  # of an MP4, or of any other file whose name says MP4
 
 LONGEST_LOG = 1 << 22  # bytes of what an ffmpeg says that are kept
 
@@ -116,7 +102,7 @@ def _find(name):
             raise
         raise UserError(f"{path} does not start ({error.strerror}): {remedy}") from None
     if process.returncode:
-        raise UserError(f"{path} does not start ({_cause(said)}): {remedy}")
+        raise UserError(f"{path} does not start ({cause_of(said)}): {remedy}")
     version = re.search(r"^ffmpeg version (\S+)", said.decode(errors="replace"), re.MULTILINE)
     if not version:
         raise UserError(f"{path} is not ffmpeg: {remedy}")
@@ -199,20 +185,21 @@ def _run(command, **options):
     """
     group = {"process_group": 0} if os.name == "posix" else {}
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
-    with contextlib.ExitStack() as stack:
-        process = stack.enter_context(subprocess.Popen(command, **pipes, **group, **options))
-        kill = functools.partial(_kill, process)
-        stack.callback(kill)  # for a block that fails; no effect once the process has ended
-        stack.enter_context(signals.at_stop(kill))
-        yield process
-        process.wait()
+    started = []
 
+    def kill():
+        for process in started:
+            if process.returncode is None:  # else its number may be another's by now
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
 
-def _kill(process):
-    if process.returncode is not None:  # its number may be another's by now
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+    with signals.at_stop(kill), subprocess.Popen(command, **pipes, **group, **options) as process:
+        try:
+            started.append(process)
+            yield process
+            process.wait()
+        finally:
+            kill()  # for a block that fails
 
 
 def _read_log(stderr):
@@ -281,32 +268,3 @@ def refuse_cut(done, stream):
         raise BadClipError(f"cut short or damaged: {reason}")
     if done.found_damage:
         raise failure(done.stderr)
-
-
-def failure(stderr):
-    """The exception for an ffmpeg that failed: `UserError` for a fault of the machine, which ends a step,
-    else `BadClipError`, which makes one clip unusable."""
-    if b"not on whitelist" in stderr:
-        return BadClipError("no video or sound file: a playlist, or of an unknown kind")
-    if size := TOO_LARGE.search(stderr):
-        width, height = map(int, size.groups())
-        most = "{} x {}".format(*LARGEST)
-        return BadClipError(f"pictures of {width} x {height} pixels: {most} are the most, or as many in another shape")
-    if NO_FILTER.search(stderr):
-        return UserError(
-            f"a clip is in HDR, and this ffmpeg lacks the filters zscale and tonemap: unset {VARIABLE} to use the "
-            "pinned one, or name one that has them"
-        )
-    for line in stderr.decode(errors="replace").splitlines():
-        if any(words in line for words in MACHINE_FAULTS):
-            return UserError(f"{line.split('] ')[-1].strip()}: fix that, and run this again")
-    cause = _cause(stderr)
-    return BadClipError(f"no MP4 that can be read: {cause}" if cause == NO_TABLE else cause)
-
-
-def _cause(stderr):
-    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of what wrote it."""
-    lines = [line.split("] ")[-1].strip() for line in stderr.decode(errors="replace").splitlines()]
-    lines = [line for line in lines if line]
-    causes = [line for line in lines if not CONSEQUENCES.match(line)] or lines
-    return causes[-1] if causes else "ffmpeg gave no reason"

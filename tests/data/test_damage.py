@@ -7,7 +7,7 @@ from PIL import Image
 from test_as_played import extracted, make
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import media, packets
+from first_impression.data import failures, media, packets
 from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import extract_sound
 from first_impression.data.streams import probe, sound_stream, video_stream
@@ -130,7 +130,7 @@ def test_what_is_no_clip_is_called_what_it_is(folder):
 
 def test_a_picture_that_is_too_large_is_told_with_the_limit(folder, monkeypatch):
     make_clip("a.mp4", [90] * 3, size=(128, 96))
-    monkeypatch.setattr(media, "LARGEST", (64, 48))
+    monkeypatch.setattr(failures, "LARGEST", (64, 48))
     monkeypatch.setattr(media, "MAX_PIXELS", 64 * 48)
     with pytest.raises(BadClipError, match="^pictures of 128 x 96 pixels: 64 x 48 are the most"):
         extract_frames("a.mp4", folder, 3, "even", 32)

@@ -138,6 +138,7 @@ def test_a_signal_ends_a_script_whatever_ffmpeg_does(folder, script, hangs, numb
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     ready = "eye" if script == "predict.py" else ""  # the models are loaded
     wait_until(lambda: Path("started").exists() and ready in Path("log").read_text() or process.poll() is not None)
+    time.sleep(0.2)  # until Python has seen the start
     sent = time.monotonic()
     process.send_signal(number)
     assert process.wait(30) == 128 + number, Path("log").read_text()
