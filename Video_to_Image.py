@@ -43,7 +43,7 @@ def main(settings):
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made = steps.run_step(
         clips,
-        lambda video, folder: extract_frames(video, folder, count, sampling, FRAME_SIZE),
+        lambda video, folder, note: extract_frames(video, folder, count, sampling, FRAME_SIZE, note=note),
         IMAGES,
         whole_folder,
         constants={"FRAMES_PER_CLIP": count, "SAMPLING": sampling, "FFMPEG": media.ffmpeg_version()},

@@ -132,18 +132,18 @@ def find_clips(inputs, recursive=False):
     The name of a clip is that of its file, or its path where several files have one name. Each path comes once.
     """
     found, unusable = {}, {}
-    for path in map(Path, inputs):
-        if path.is_dir():
-            clips = sorted(clips_in(path, recursive))
-            if not clips:
-                where = "in it or its subfolders" if recursive else "in it; RECURSIVE = True searches its subfolders"
-                unusable[as_text(path)] = f"no video or sound file of the usual suffixes {where}"
-        elif path.exists():
-            clips = [path]
-        else:
-            clips, unusable[as_text(path)] = [], "not there"
+    for given in inputs:
+        path = Path(given)
+        clips = sorted(clips_in(path, recursive)) if path.is_dir() else [path]
+        if not clips:
+            where = "in it or its subfolders" if recursive else "in it; RECURSIVE = True searches its subfolders"
+            unusable[as_text(path)] = f"no video or sound file of the usual suffixes {where}"
         for clip in clips:
-            found.setdefault(os.path.abspath(clip), clip)
+            try:
+                media.refuse_no_file(given if clip == path else clip)
+                found.setdefault(os.path.abspath(clip), clip)
+            except BadClipError as reason:
+                unusable[as_text(given if clip == path else clip)] = str(reason)
     files_named = Counter(path.name for path in found.values())
     return {as_text(path if files_named[path.name] > 1 else path.name): path for path in found.values()}, unusable
 

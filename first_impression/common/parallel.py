@@ -1,5 +1,7 @@
 """Progress bars, and tasks that run several at a time with their results in order."""
 
+import contextlib
+import math
 import multiprocessing
 import os
 import signal
@@ -7,6 +9,7 @@ import sys
 import threading
 from collections import deque
 from concurrent.futures import BrokenExecutor, ProcessPoolExecutor, ThreadPoolExecutor
+from pathlib import Path
 from types import SimpleNamespace
 
 from tqdm import tqdm
@@ -38,9 +41,38 @@ def _write_line(state):
         print(state.strip(), file=sys.stderr, flush=True)
 
 
-def usable_cores():
-    """How many cores this process may use: a scheduler or a container may have given it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def usable_cores(cgroups="/sys/fs/cgroup", own="/proc/self/cgroup"):
+    """How many cores this process may use: a scheduler or a container may have given it fewer than there are.
+
+    `cgroups` and `own` are where Linux tells the time on the processors that is allotted to groups of processes, and
+    which groups this process is in; cgroups(7).
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        groups = [line.split(":", 2) for line in Path(own).read_text().splitlines()]
+    except OSError:  # another system
+        return cores
+    for _, controllers, path in groups:
+        if controllers and "cpu" not in controllers.split(","):
+            continue
+        root = Path(cgroups, controllers and "cpu")
+        here = root / path.lstrip("/")
+        for folder in (here, *here.parents):  # the limits above hold as well
+            cores = min(cores, _allotted(folder))
+            if folder == root:
+                break
+    return cores
+
+
+def _allotted(folder):
+    """How many cores a control group may use, at least 1; infinite where it has no limit."""
+    files = [folder / "cpu.max"], [folder / "cpu.cfs_quota_us", folder / "cpu.cfs_period_us"]  # version 2, version 1
+    for paths in files:
+        with contextlib.suppress(OSError, ValueError):  # not there; "max" or -1 is no limit
+            quota, period = map(int, " ".join(path.read_text() for path in paths).split())
+            if quota > 0 and period > 0:
+                return max(1, math.ceil(quota / period))
+    return math.inf
 
 
 def in_order(task, items, workers, processes=False):

@@ -1,6 +1,7 @@
 """Frames of clips: which ones to take, written as JPEG files, and all of a long clip's with their times."""
 
 import functools
+import re
 import struct
 from pathlib import Path
 
@@ -8,12 +9,26 @@ import numpy as np
 
 from first_impression.common.errors import BadClipError
 from first_impression.data import media, streams
+from first_impression.data.packets import NO_TIME, list_packets
 
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command line
 
 # At ffmpeg's best quality: about 7 kB a frame, nearer to the source than OpenCV's default
 AS_JPEG = ("-c:v", "mjpeg", "-q:v", "2")
+# The encoder refuses a frame that is not later than the one before, and rounds to milliseconds with these; frames can
+# stand still or go back where files were joined
+IN_ORDER = "setpts='if(isnan(PREV_OUTPTS),PTS,max(PTS,PREV_OUTPTS+ceil(0.001/TB)))'"
+MILLISECONDS = ("-enc_time_base", "1/1000")
 JPEG_END = b"\xff\xd9"  # found nowhere else in what ffmpeg's encoder writes: in its data, \xff is followed by \0
+
+# What ffmpeg says of a frame that it shows in part, and of a packet that gives none
+LOST = re.compile(rb"corrupt decoded frame|Decoding error|Error submitting packet|Error while decoding stream")
+
+# High dynamic range becomes ordinary as ITU-R BT.2408 relates them: its reference white, 203 cd/m2, is BT.709's. Up to
+# a third of it light stays as it is; brighter light, up to 1,000 cd/m2, is compressed
+WHITE, BRIGHTEST = 203, 1000  # cd/m2
+HDR_TRANSFER = {"HLG": "arib-std-b67", "PQ": "smpte2084"}
+BT2020 = "bt2020nc", "bt2020"  # matrix and primaries where a file does not say
 
 
 def frame_indices(total, count, sampling):
@@ -27,42 +42,61 @@ def frame_indices(total, count, sampling):
     return np.linspace(0, total - 1, count).round().astype(int).tolist()
 
 
-def extract_frames(video, folder, count, sampling, size, packets=None):
+def extract_frames(video, folder, count, sampling, size, stream=None, note=lambda words: None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
     Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased bicubic
-    filter, and turned upright where the file says so. `packets` are the `Packets` of its pictures; without them they
-    are listed first, in the way that makes decoding fastest.
+    filter, turned upright where the file says so, and brought to BT.709's range if it is HDR. `stream` is the clip's
+    `VideoStream`; without it the file is listed first, in the way that makes decoding fastest. `note` is called with
+    what is to be known of the pictures, as text.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
-    packets, referred = (packets, None) if packets else _list_frames(video)
-    wanted = frame_indices(len(packets.shown), count, sampling)
-    written = _write_jpegs(video, folder, wanted, size, _needless(packets, referred, wanted))
+    stream, referred = (stream, None) if stream else _list_frames(video)
+    total = len(stream.packets.shown)
+    wanted = frame_indices(total, count, sampling)
+    written, lost = _write_jpegs(video, folder, wanted, size, stream, _needless(stream.packets, referred, wanted))
     if written < len(wanted):
         # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes
-        listing = [*media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg()), "-f", "framecrc"]
-        decoded = media.stream(listing, lambda lines: sum(not line.startswith(b"#") for line in lines))
+        listing = [*media.DESCRIBE, *media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg())]
+        decoded = media.stream([*listing, "-f", "framecrc"], lambda lines: sum(line[:1] != b"#" for line in lines))
         if decoded.returncode:  # it has counted too few
             raise media.failure(decoded.stderr)
         wanted = frame_indices(decoded.taken, count, sampling)
-        written = _write_jpegs(video, folder, wanted, size)
+        written, lost = _write_jpegs(video, folder, wanted, size, stream)
     if not wanted or written < len(wanted):
         raise BadClipError(f"only {written} of {len(wanted)} frames could be decoded")
+    for words in peculiarities(stream, lost):
+        note(words)
     return written
 
 
-def frames_from(video, size, start=0.0):
+def peculiarities(stream, lost=0):
+    """What is to be known of how the frames of a `VideoStream` are seen, as texts; `lost` of them did not decode whole.
+
+    Raises `BadClipError` if too many of them did not.
+    """
+    lost, total = max(lost, stream.damaged), len(stream.times)
+    streams.refuse_damaged(lost, total)
+    if lost:
+        yield f"damaged: {lost} of {total} frames are lost, or shown as far as they can be"
+    if stream.hdr:
+        yield f"HDR ({stream.hdr}), tone-mapped to BT.709"
+
+
+def frames_from(video, size, start=0.0, stream=None, note=lambda words: None):
     """Yield (when it is shown, in seconds, its JPEG as bytes) for each frame from `start` (seconds) on, in time order.
 
-    The JPEGs are those that `extract_frames` writes; an hour takes no more memory than a second.
+    The JPEGs are those that `extract_frames` writes; an hour takes no more memory than a second. `stream` is the
+    clip's `VideoStream`, needed for HDR; `note` is as there, called at the end.
     Raises `BadClipError` for a video that cannot be decoded.
     """
 
     def read(opened, entered_at):
-        filters = f"trim=start={start - entered_at:.6f},{_resized(size)}"
-        form = [*_as_they_come(media.ffmpeg()), *AS_JPEG, "-enc_time_base", "1/1000", "-map_metadata", "-1"]
+        filters = f"trim=start={start - entered_at:.6f},{_resized(size, stream)},{IN_ORDER}"
+        form = [*_as_they_come(media.ffmpeg()), *AS_JPEG, *MILLISECONDS, "-map_metadata", "-1"]
         form += ["-fflags", "+bitexact", "-flush_packets", "1", "-f", "smjpeg", "-"]
-        with media.streaming([*opened, "-map", "0:V:0", "-vf", filters, *form]) as ffmpeg:
+        source = [*opened, *(stream.clock if stream else ()), "-map", "0:V:0"]
+        with media.streaming([*media.DESCRIBE, *source, "-vf", filters, *form]) as ffmpeg:
             smjpeg = ffmpeg.stdout  # a format that unlike MJPEG gives each picture's time
             smjpeg.read(16)  # its name, its version, and a duration that was not known
             while smjpeg.read(4) not in (b"HEND", b""):
@@ -71,64 +105,79 @@ def frames_from(video, size, start=0.0):
                 _, milliseconds, length = struct.unpack(">4sII", head)
                 yield entered_at + milliseconds / 1000, smjpeg.read(length)
         media.refuse_cut(ffmpeg, "video stream")
+        for words in peculiarities(stream, _lost(ffmpeg)) if stream else ():
+            note(words)
 
     return media.entered(video, start, read)
 
 
+def _lost(ffmpeg):
+    """How many frames ffmpeg could not decode whole, by its log."""
+    return len(LOST.findall(ffmpeg.log))
+
+
 def _list_frames(video):
-    """The `Packets` of a clip's pictures, and which of them others may need for their decoding, bool [n].
+    """The `VideoStream` of a clip, and which of its frames others may need for their decoding, bool [n].
 
     Only for H.264, and by an ffmpeg of version 6 or later, some are known not to be needed.
     """
-    opened = ["-xerror", *media.opening(video), "-map", "0:V:0"]
+    opened = [*media.DESCRIBE, *media.opening(video), "-map", "0:V:0"]
     # The second copy of the stream lacks the frames that no other frame refers to
-    listed, ffmpeg = streams.list_packets([*opened, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"])
+    listed, ffmpeg = list_packets([*opened, "-map", "0:V:0", "-bsf:v:1", "filter_units=discard=nonref"])
     if ffmpeg.returncode:
-        listed, ffmpeg = streams.list_packets(opened)
+        listed, ffmpeg = list_packets(opened)
+    if ffmpeg.found_damage:
+        streams.refuse_missing(video)
     media.refuse_cut(ffmpeg, "video stream")
+    stream = streams.as_video_stream(video, listed[0], ffmpeg.log)
+    streams.refuse_short(video, stream.end, ffmpeg.log)
     when = [np.stack([copy.decoded, copy.shown], axis=1).view("i8,i8").ravel() for copy in listed]
-    referred = np.ones(len(when[0]), bool)
+    referred = np.ones(len(stream.packets.shown), bool)
     if len(listed) > 1 and listed[1].facts["codec_id"] == "h264" and np.isin(when[1], when[0]).all():
         referred = np.isin(when[0], when[1])
-    return listed[0], referred
+    return stream, referred
 
 
 def _needless(packets, referred, wanted):
     """Which frames may stay undecoded for the `wanted` indices: (places in the file, indices in time), int [k] both."""
-    if referred is None or streams.NO_TIME in packets.shown:
+    if referred is None or NO_TIME in packets.shown:
         return (), ()
     in_time = np.argsort(packets.shown, kind="stable")  # the place in the file of each
     unwanted = np.setdiff1d(np.flatnonzero(~referred[in_time]), wanted)[:MOST_NEEDLESS]
     return np.sort(in_time[unwanted]), unwanted
 
 
-def _write_jpegs(video, folder, indices, size, needless=((), ())):
-    """Write the frames with these sorted indices, without decoding the `needless`; returns how many came out."""
+def _write_jpegs(video, folder, indices, size, stream, needless=((), ())):
+    """Write the frames with these sorted indices, without decoding the `needless`.
+
+    Returns (how many came out, how many of those that were decoded are not whole).
+    """
     if not indices:
-        return 0
+        return 0, 0
     places, missing = needless
     dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"] if len(places) else []
     kept = np.array(indices) - np.searchsorted(missing, indices)
-    select = f"select='{_one_of(kept)}',"
-    ffmpeg = _encode(video, [*media.DESCRIBE_GRAPHS, *dropped], select, size, len(kept), lambda s: _write(s, folder))
+    filters = f"select='{_one_of(kept)}',{_resized(size, stream)}"
+    ffmpeg = _encode(video, [*media.DESCRIBE_GRAPHS, *dropped], filters, len(kept), lambda s: _write(s, folder))
     if not ffmpeg.returncode and ffmpeg.log.count(media.GRAPH_OF_PICTURES) > 1:
         # The pictures' size or form changes midway. ffmpeg then builds its filters anew, and `select` counts from 0
         # again: encode all frames, and choose here
-        chosen = set(indices)
-        ffmpeg = _encode(video, [], "", size, indices[-1] + 1, lambda s: _write(s, folder, chosen.__contains__))
+        chosen, most = set(indices), indices[-1] + 1
+        take = functools.partial(_write, folder=folder, is_chosen=chosen.__contains__)
+        ffmpeg = _encode(video, media.DESCRIBE, _resized(size, stream), most, take)
     if not ffmpeg.returncode:
-        return ffmpeg.taken
+        return ffmpeg.taken, _lost(ffmpeg)
     if dropped:  # an old ffmpeg cannot leave them out: the caller tries without
-        return 0
+        return 0, 0
     raise media.failure(ffmpeg.stderr)
 
 
-def _encode(video, options, select, size, most, take):
-    """Have `take` read the JPEGs of at most so many frames that `select`, a filter and a comma, lets through."""
+def _encode(video, options, filters, most, take):
+    """Have `take` read the JPEGs of at most so many frames that come out of the filters."""
     one_thread = ["-threads", "1"]  # for decoder and encoder: the clips run side by side
     opened = [*one_thread, *options, *media.opening(video)]
-    form = [*_as_they_come(media.ffmpeg()), "-frames:v", str(most), *AS_JPEG, "-f", "image2pipe"]
-    return media.stream([*opened, "-map", "0:V:0", "-vf", select + _resized(size), *one_thread, *form], take)
+    form = [*_as_they_come(media.ffmpeg()), *MILLISECONDS, "-frames:v", str(most), *AS_JPEG, "-f", "image2pipe"]
+    return media.stream([*opened, "-map", "0:V:0", "-vf", f"{filters},{IN_ORDER}", *one_thread, *form], take)
 
 
 def _write(stream, folder, is_chosen=lambda index: True):
@@ -144,10 +193,19 @@ def _write(stream, folder, is_chosen=lambda index: True):
     return written
 
 
-def _resized(size):
-    """The filters that make frames `size` x `size` pixels, in the colours of JPEG."""
+def _resized(size, stream=None):
+    """The filters that make frames `size` x `size` pixels, in the colours of JPEG and in BT.709's range."""
+    scaled = f"scale={size}:{size}:flags=bicubic+accurate_rnd"
     # JPEG knows one colour matrix and range only; accurate_rnd halves the rounding of the fast path
-    return f"scale={size}:{size}:flags=bicubic+accurate_rnd:out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+    jpeg = "out_color_matrix=bt601:out_range=pc,format=yuvj420p"
+    if not (stream and stream.hdr):
+        return f"{scaled}:{jpeg}"
+    matrix, primaries = (said.replace("unknown", usual) for said, usual in zip(stream.colours, BT2020, strict=True))
+    told = f"setparams=colorspace={matrix}:color_primaries={primaries}:color_trc={HDR_TRANSFER[stream.hdr]}"
+    light = f"zscale=t=linear:npl={WHITE}"
+    mapped = f"zscale=p=bt709,tonemap=mobius:desat=0:peak={BRIGHTEST / WHITE:.3f}"
+    ordinary = "zscale=t=bt709:m=bt709:r=tv,format=yuv444p"
+    return f"{told},{scaled},format=gbrp10le,{light},format=gbrpf32le,{mapped},{ordinary},{scaled}:{jpeg}"
 
 
 def _one_of(numbers):

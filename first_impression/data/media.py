@@ -19,8 +19,8 @@ from pathlib import Path
 
 from first_impression.common import signals
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.data.failures import LARGEST, VARIABLE, cause_of, failure
 
-VARIABLE = "FFMPEG"  # environment variable: path or name of an ffmpeg to use instead of the pinned one
 OLDEST = (4, 2)  # the oldest version that passes the tests
 
 # The formats a clip may have: containers that hold pictures and sound themselves. ffmpeg goes by the bytes, not the
@@ -29,17 +29,25 @@ CONTAINERS = (
     "mov,matroska,webm,avi,mpeg,mpegts,mpegvideo,m4v,h264,hevc,ivf,flv,asf,ogg,gif,rm,dv,mxf,nut,"
     "wav,w64,mp3,aac,flac,ac3,eac3,dts,aiff,au,caf,amr,ape,wv,tta"
 )
-MAX_PIXELS = 8192 * 4608  # of one picture, 8K video; a damaged size would make ffmpeg exhaust the memory
+MAX_PIXELS = LARGEST[0] * LARGEST[1]
 
-# Errors of ffmpeg that are not the clip's fault. Lack of memory mostly is: damaged sizes ask for any amount
-MACHINE_FAULTS = ("Permission denied", "Too many open files")
+# How files of single pictures begin; a clip's first bytes are never these
+PICTURES = re.compile(  # JPEG, PNG, BMP, TIFF, WebP, HEIF and AVIF, JPEG XL
+    rb"\xff\xd8\xff|\x89PNG|BM....\0\0\0\0|II\*\0|MM\0\*|RIFF....WEBP|....ftyp(hei[cxms]|mif1|avif)|"
+    rb"\xff\x0a|\0\0\0\x0cJXL ",
+    re.DOTALL,
+)
+ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+:/", re.IGNORECASE)
+
 # Signals of a crash of ffmpeg, which a clip can cause; all others come from outside. Windows lacks some
 CRASHES = [getattr(signal, name, None) for name in ("SIGSEGV", "SIGABRT", "SIGFPE", "SIGILL", "SIGBUS")]
 STOPPED = 255  # exit status of an ffmpeg that was asked to stop; also that of its error -1, which it reports as:
 ERROR_1 = b"Operation not permitted"  # a decoder that cannot handle its stream
 
-# How lines of ffmpeg begin that only say what came of an error reported before; the output is a pipe of ours
-CONSEQUENCES = ("Error opening output", "Terminating thread", "Task finished with error", "Conversion failed")
+LONGEST_LOG = 1 << 22  # bytes of what an ffmpeg says that are kept
+
+# What ffmpeg says where a file ends before the end of what it lists, or cannot be read on
+ENDS_EARLY = re.compile(rb"partial file|Error during demuxing|^file:.*: Invalid data found", re.MULTILINE)
 
 # Seconds before a part at which the clip is entered: in a file without a table of key frames, ffmpeg enters in the
 # middle of a group of pictures, which cannot be decoded. Groups longer than 20 s are rare
@@ -87,14 +95,15 @@ def _find(name):
             raise UserError(f"imageio-ffmpeg has no ffmpeg for this machine: install one and name it in {VARIABLE}")
     path, remedy = os.path.abspath(path), f"name another one in the environment variable {VARIABLE}, or unset it"
     try:
-        started = subprocess.run([path, "-version"], stdin=subprocess.DEVNULL, capture_output=True)
+        with _run([path, "-version"], stderr=subprocess.STDOUT) as process:
+            said = process.stdout.read()
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM):  # no ffmpeg would start
             raise
         raise UserError(f"{path} does not start ({error.strerror}): {remedy}") from None
-    if started.returncode:
-        raise UserError(f"{path} does not start ({_last_line(started.stderr)}): {remedy}")
-    version = re.match(r"ffmpeg version (\S+)", started.stdout.decode(errors="replace"))
+    if process.returncode:
+        raise UserError(f"{path} does not start ({cause_of(said)}): {remedy}")
+    version = re.search(r"^ffmpeg version (\S+)", said.decode(errors="replace"), re.MULTILINE)
     if not version:
         raise UserError(f"{path} is not ffmpeg: {remedy}")
     number = re.match(r"n?(\d+)\.(\d+)", version[1])  # a development version has none, and counts as new
@@ -106,12 +115,27 @@ def _find(name):
 def opening(video):
     """The ffmpeg arguments that open the file `video`, and no other file or address.
 
-    Raises `BadClipError` for a pipe, a socket or a device, which ffmpeg might wait for without end.
+    Raises `BadClipError` as `refuse_no_file` does, and for a file that holds a single picture.
     """
-    if Path(video).exists() and not Path(video).is_file():
-        raise BadClipError("not a file: a folder, a pipe, a socket or a device")
+    refuse_no_file(video)
+    with open(video, "rb") as file:
+        if PICTURES.match(file.read(16)):
+            raise BadClipError("a picture, not a clip")
     guard = ["-protocol_whitelist", "file", "-format_whitelist", CONTAINERS, "-max_pixels", str(MAX_PIXELS)]
     return [*guard, "-i", f"file:{Path(video).absolute()}"]
+
+
+def refuse_no_file(video):
+    """Raise `BadClipError` for what is not there or an address, and for a pipe, a socket or a device.
+
+    For one of these ffmpeg might wait without end.
+    """
+    if not Path(video).exists():
+        raise BadClipError(
+            "an address: fetch it first, and give the file" if ADDRESS.match(str(video)) else "not there"
+        )
+    if not Path(video).is_file():
+        raise BadClipError("not a file: a folder, a pipe, a socket or a device")
 
 
 @dataclass
@@ -126,8 +150,8 @@ class Streaming:
 
     @property
     def found_damage(self):
-        """Whether ffmpeg failed, or the file ended too early: between two packets ffmpeg says so, but succeeds."""
-        return self.returncode != 0 or b"partial file" in self.stderr
+        """Whether ffmpeg failed, or could not read the file to its end: it says so then, but succeeds."""
+        return self.returncode != 0 or ENDS_EARLY.search(self.stderr) is not None
 
 
 @contextlib.contextmanager
@@ -140,11 +164,8 @@ def streaming(arguments, pass_fds=()):
     command = [ffmpeg(), "-nostdin", "-v", "error", *arguments]
     with contextlib.ExitStack() as stack:
         log_reader = stack.enter_context(ThreadPoolExecutor(1))
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        process = stack.enter_context(subprocess.Popen(command, **pipes, pass_fds=pass_fds))
-        stack.enter_context(signals.at_stop(process.kill))
-        stack.callback(process.kill)  # for a block that fails; no effect once ffmpeg has ended
-        log = log_reader.submit(process.stderr.read)
+        process = stack.enter_context(_run(command, stderr=subprocess.PIPE, pass_fds=pass_fds))
+        log = log_reader.submit(_read_log, process.stderr)
         running = Streaming(process.stdout)
         yield running
         running.returncode = status = process.wait()
@@ -154,6 +175,39 @@ def streaming(arguments, pass_fds=()):
     if status == STOPPED and ERROR_1 not in running.stderr or status < 0 and -status not in CRASHES:
         how = f"killed (signal {-status}), perhaps because memory ran out" if status < 0 else "asked to stop"
         raise UserError(f"ffmpeg was {how}: run this again, with fewer WORKERS if it recurs")
+
+
+@contextlib.contextmanager
+def _run(command, **options):
+    """A child process that ends with the block, and as soon as the script is stopped: gives the `Popen`.
+
+    It leads a process group of its own, so that what it may have started itself ends with it.
+    """
+    group = {"process_group": 0} if os.name == "posix" else {}
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE}
+    started = []
+
+    def kill():
+        for process in started:
+            if process.returncode is None:  # else its number may be another's by now
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, signal.SIGKILL) if os.name == "posix" else process.kill()
+
+    with signals.at_stop(kill), subprocess.Popen(command, **pipes, **group, **options) as process:
+        try:
+            started.append(process)
+            yield process
+            process.wait()
+        finally:
+            kill()  # for a block that fails
+
+
+def _read_log(stderr):
+    """What an ffmpeg says, as bytes: the start and the end of it where it is very long."""
+    start, end = stderr.read(LONGEST_LOG), b""
+    while more := stderr.read(1 << 16):
+        end = (end + more)[-(1 << 17) :]
+    return start + end
 
 
 def stream(arguments, take):
@@ -210,25 +264,7 @@ def refuse_cut(done, stream):
     """Raise what fits an ffmpeg that failed, found no such `stream`, or came to the end of a file that was cut."""
     if b"matches no streams" in done.stderr:
         raise BadClipError(f"no {stream}")
+    if ENDS_EARLY.search(done.stderr) and isinstance(reason := failure(done.stderr), BadClipError):
+        raise BadClipError(f"cut short or damaged: {reason}")
     if done.found_damage:
-        reason = failure(done.stderr)
-        raise BadClipError(f"cut short or damaged: {reason}") if isinstance(reason, BadClipError) else reason
-
-
-def failure(stderr):
-    """The exception for an ffmpeg that failed: `UserError` for a fault of the machine, which ends a step,
-    else `BadClipError`, which makes one clip unusable."""
-    if b"not on whitelist" in stderr:
-        return BadClipError("no video or sound file: a playlist, or of an unknown kind")
-    for line in stderr.decode(errors="replace").splitlines():
-        if any(words in line for words in MACHINE_FAULTS):
-            return UserError(f"{line.split('] ')[-1].strip()}: fix that, and run this again")
-    return BadClipError(_last_line(stderr))
-
-
-def _last_line(stderr):
-    """The last line of ffmpeg's log that tells a cause, without the bracketed addresses of what wrote it."""
-    lines = [line.split("] ")[-1].strip() for line in stderr.decode(errors="replace").splitlines()]
-    lines = [line for line in lines if line]
-    causes = [line for line in lines if not line.startswith(CONSEQUENCES)] or lines
-    return causes[-1] if causes else "ffmpeg gave no reason"
+        raise failure(done.stderr)

@@ -1,21 +1,20 @@
 """Sound of clips: as WAV files, as samples while they are decoded, and its level over time."""
 
 import math
-import re
 import wave
 
 import numpy as np
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import media
-from first_impression.data.streams import sound_stream
+from first_impression.data import description, media, streams
 
 SAMPLE_RATE = 44_100  # Hz, of every WAV file
 CHANNELS = 2  # the authors' features are made of stereo files; see audio.py
 WIDTH = 2  # bytes of a sample of one channel
 SAMPLE = CHANNELS * WIDTH  # bytes of a sample of both
-# ffmpeg's options for the sound as a WAV file holds it
-STEREO = ("-map", "0:a:0", "-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le")
+FORM = ("-c:a", "pcm_s16le", "-ar", str(SAMPLE_RATE), "-ac", str(CHANNELS), "-f", "s16le")  # as a WAV file holds it
+NAMED = 8  # channels at most that ffmpeg gives names where a file has none, and so can mix
+FIRST_TWO = "pan=stereo|c0=c0|c1=c1"  # the filter for more of them
 
 LOUDNESS_RATE = 8_000  # Hz, enough to see when somebody speaks
 LOUDNESS_STEP = 0.05  # seconds
@@ -24,28 +23,59 @@ LATE = 0.5  # seconds after its first packet by which a sound has begun: encoder
 
 LONGEST_SOUND = 6 * 3600  # seconds; a WAV file holds little more, and damaged or invented times can claim years
 
-DURATION = re.compile(rb"^\[info\] +Duration: (\d+):(\d+):([0-9.]+)", re.MULTILINE)
 
-# How much shorter than its packets a sound may be once decoded: encoders put silence around it, and clocks of recorders
-# are off. 60 files of all kinds, decoded by four versions of ffmpeg, lacked 0.04 s at most at 44,100 Hz, 0.19 s at
-# 8,000
-MAY_LACK, SHARE_MAY_LACK = 0.3, 0.02  # seconds; and of the length
-
-
-def extract_sound(video, wav):
+def extract_sound(video, wav, note=lambda words: None):
     """Write the sound of `video` to the file `wav`: 16-bit PCM, 44,100 Hz, two channels; of six hours at most.
 
+    It starts with the clip: a sound that begins later has silence before it, and in its pauses. `note` is called with
+    what is to be known of it, as text.
     Raises `BadClipError` for a video that is cut short, has no sound or cannot be decoded, or whose sound is silence
     throughout: its log energies would lie far outside those of all others.
     """
-    # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
-    limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
-    arguments = [*media.DESCRIBE, *media.opening(video), *STEREO, *limit]
-    ffmpeg = media.stream(arguments, lambda pcm: _write_wav(pcm, wav))
+    ffmpeg = _write(video, ["-map", "0:a:0"], wav)
+    stream = None
+    if not _is_ordinary(ffmpeg):
+        stream = streams.sound_stream(video)
+        if _source(stream) != ["-map", "0:a:0"]:
+            ffmpeg = _write(video, [*stream.clock, *_source(stream)], wav)
     written, silent = ffmpeg.taken
-    _refuse_short(ffmpeg, written, LONGEST_SOUND, lambda: sound_stream(video))
+    _refuse_short(ffmpeg, written, LONGEST_SOUND, stream)
+    streams.refuse_short(video, stream.end if stream else written / SAMPLE_RATE, ffmpeg.log)
     if silent:
         raise BadClipError(f"near silence: the sound stays below {SILENT:g} dB")
+    for words in peculiarities(stream) if stream else ():
+        note(words)
+
+
+def peculiarities(stream):
+    """What is to be known of how a `SoundStream` is heard, as texts."""
+    if stream.unnamed > NAMED:
+        yield f"the first two of {stream.unnamed} channels, since the file does not say which they are"
+
+
+def _write(video, source, wav):
+    # limited by bytes: where the file's times have gaps, `-t` would give fewer samples
+    limit = ["-fs", str(LONGEST_SOUND * SAMPLE_RATE * SAMPLE)]
+    arguments = [*media.DESCRIBE, *media.opening(video), *source, *FORM, *limit]
+    return media.stream(arguments, lambda pcm: _write_wav(pcm, wav))
+
+
+def _is_ordinary(ffmpeg):
+    """Whether the file has one track of sound, which has been decoded as it stands, from start to end.
+
+    Else its packets have to be looked at.
+    """
+    tracks = [stream for stream in description.streams(ffmpeg.log) if not stream.is_video]
+    seconds = ffmpeg.taken[0] / SAMPLE_RATE
+    lacks = min(description.duration(ffmpeg.log), LONGEST_SOUND) - seconds
+    return not ffmpeg.found_damage and len(tracks) == 1 and not tracks[0].channels and lacks < streams.PLACED
+
+
+def _source(stream):
+    """ffmpeg's options that take a `SoundStream` as a clip of the dataset is heard."""
+    filters = [FIRST_TWO] if stream.unnamed > NAMED else []
+    filters += [_even(SAMPLE_RATE, stream.begins)] if stream.is_interrupted else []
+    return ["-map", f"0:a:{stream.track}", *(["-af", ",".join(filters)] if filters else [])]
 
 
 def hear(video, stream, seconds, until=None):
@@ -63,45 +93,30 @@ def hear(video, stream, seconds, until=None):
 
     opened = [*media.DESCRIBE, *media.opening(video)]
     end = until or LONGEST_SOUND
-    mono = _mono(end, stream.begins), lambda pcm: _levels(pcm, 0.0, end)
-    ffmpeg = media.stream_two(opened, (STEREO, start_of), mono)
+    coarse = _coarse(stream, end), lambda pcm: _levels(pcm, stream, 0.0, end)
+    ffmpeg = media.stream_two([*opened, *stream.clock], ([*_source(stream), *FORM], start_of), coarse)
     samples, levels = ffmpeg.taken
     try:
-        _refuse_short(ffmpeg, len(samples), seconds, lambda: stream)
+        _refuse_short(ffmpeg, len(samples), seconds, stream)
     except BadClipError as problem:
         return samples, levels, problem
     return samples, levels, None
 
 
-def _refuse_short(ffmpeg, decoded, longest, find_stream):
+def _refuse_short(ffmpeg, decoded, longest, stream):
     """Raise `BadClipError` if the `decoded` samples are not the whole sound, nor its first `longest` seconds.
 
-    `find_stream` gives the `SoundStream`, which is needed only if the clip as a whole lasts longer.
+    `stream` is the clip's `SoundStream`, or None where the sound lasts as long as the clip.
     """
     media.refuse_cut(ffmpeg, "sound")
     if not decoded:
         raise BadClipError("its sound is empty")
     seconds = decoded / SAMPLE_RATE
-    found = DURATION.search(ffmpeg.log)  # of the whole clip
-    described = np.dot([3600, 60, 1], [*map(float, found.groups())]) if found else math.inf
-    if _is_cut(seconds, min(longest, described)):
+    if stream and streams.is_short(seconds, min(longest, description.duration(ffmpeg.log))):
         # Or the pictures last longer, or gaps and edit lists shorten the sound
-        listed = _listed_seconds(find_stream().packets)
-        if _is_cut(seconds, min(longest, listed)):
+        listed = stream.seconds_in(0.0, math.inf)
+        if streams.is_short(seconds, min(longest, listed)):
             raise BadClipError(f"only {seconds:.1f} s of {listed:.1f} s of sound could be decoded")
-
-
-def _is_cut(decoded, expected):
-    return decoded < expected * (1 - SHARE_MAY_LACK) - MAY_LACK
-
-
-def _listed_seconds(packets):
-    """How long the sound in these packets lasts at least, without those that an edit list hides.
-
-    Where times have a gap, MP4 adds all of it to the packet before: so none counts as longer than most are.
-    """
-    durations = packets.durations[packets.discarded == 0]
-    return float(np.minimum(durations, np.median(durations)).sum() * packets.unit) if len(durations) else 0.0
 
 
 def _write_wav(stream, wav):
@@ -134,18 +149,18 @@ def _as_samples(pcm):
     return np.frombuffer(pcm[: len(pcm) // SAMPLE * SAMPLE], "<i2").reshape(-1, CHANNELS)
 
 
-def samples_from(video, start=0.0, begins=math.inf):
+def samples_from(video, start=0.0, stream=None):
     """Yield the sound from `start` (seconds) on, a second at a time: int16 [n, 2] at 44,100 Hz, gaps filled.
 
-    `begins` is when the clip's sound begins, in seconds: without it, a sound whose rate or channels change midway
-    cannot be told from one that begins late. An hour takes no more memory than a second. Raises `BadClipError` for a
-    sound that cannot be decoded.
+    `stream` is the clip's `SoundStream`; without it, its only track is taken, and a sound whose rate or channels change
+    midway cannot be told from one that begins late. An hour takes no more memory than a second. Raises `BadClipError`
+    for a sound that cannot be decoded.
     """
 
     def read(opened, entered_at):
         form = ["-ac", str(CHANNELS), "-f", "s16le", "-"]
-        filters = _even(SAMPLE_RATE, max(0.0, begins - entered_at))
-        with media.streaming([*opened, "-map", "0:a:0", "-af", filters, *form]) as ffmpeg:
+        clock = stream.clock if stream else ()
+        with media.streaming([*opened, *clock, *_evened(stream, SAMPLE_RATE, entered_at), *form]) as ffmpeg:
             _skip(ffmpeg.stdout, SAMPLE * _samples(start - entered_at, SAMPLE_RATE))
             while chunk := ffmpeg.stdout.read(SAMPLE_RATE * SAMPLE):
                 yield _as_samples(chunk)
@@ -154,15 +169,26 @@ def samples_from(video, start=0.0, begins=math.inf):
     return media.entered(video, start, read)
 
 
-def loudness(video, start=0.0, seconds=None, begins=math.inf):
+def loudness(video, start=0.0, seconds=None, stream=None):
     """The level of the sound from `start` on, for so many seconds or to its end: float64 [n], one per LOUDNESS_STEP.
 
-    In dB below full scale, 0 down to -100; empty where there is no sound. `begins` is as in `samples_from`. An hour
-    takes no more memory than a second.
+    In dB below full scale, 0 down to -100, the mean of the channels' power; empty where there is no sound. `stream` is
+    the clip's `SoundStream`, looked up if it is not given. An hour takes no more memory than a second.
     """
-    end = start + (seconds or LONGEST_SOUND)
-    arguments = [*media.opening(video), *_mono(end, begins)]
-    return media.stream(arguments, lambda pcm: _levels(pcm, start, end)).taken
+    opened, end = media.opening(video), start + (seconds or LONGEST_SOUND)
+    try:
+        stream = stream or streams.sound_stream(video)
+    except BadClipError:
+        return np.empty(0)
+    arguments = [*opened, *stream.clock, *_coarse(stream, end)]
+    return media.stream(arguments, lambda pcm: _levels(pcm, stream, start, end)).taken
+
+
+def _evened(stream, rate, entered_at=0.0, more=""):
+    """ffmpeg's options that take a sound with its gaps filled, at so many samples a second."""
+    filters = f"{FIRST_TWO}," if stream and stream.unnamed > NAMED else ""
+    filters += _even(rate, max(0.0, stream.begins - entered_at) if stream else math.inf)
+    return ["-map", f"0:a:{stream.track if stream else 0}", "-af", filters + more]
 
 
 def _even(rate, begins):
@@ -184,20 +210,28 @@ def _skip(stream, size):
         size -= len(chunk)
 
 
-def _mono(end, begins):
+def _channels(stream):
+    """How many channels the loudness is taken of: in a sum of them, what is opposite in two would be missing."""
+    return 1 if stream.channels == "mono" else 2
+
+
+def _coarse(stream, end):
     """The options of an output of which `_levels` takes the loudness, up to `end` (seconds) or more, gaps filled."""
-    even = f"{_even(LOUDNESS_RATE, begins)},atrim=end={end:.6f}"
-    return ["-map", "0:a:0", "-ac", "1", "-af", even, "-fs", str(2 * _samples(end, LOUDNESS_RATE)), "-f", "s16le"]
+    count = _channels(stream)
+    size = 2 * count * _samples(end, LOUDNESS_RATE)
+    evened = _evened(stream, LOUDNESS_RATE, more=f",atrim=end={end:.6f}")
+    return [*evened, "-ac", str(count), "-fs", str(size), "-f", "s16le"]
 
 
-def _levels(stream, start, end):
-    """The levels of a mono sound from `start` to `end` (seconds); reads all of it."""
-    levels, left = [], 2 * _samples(end, LOUDNESS_RATE) - 2 * _samples(start, LOUDNESS_RATE)
-    _skip(stream, 2 * _samples(start, LOUDNESS_RATE))
-    while left > 0 and (chunk := stream.read(min(left, 2 * round(LOUDNESS_RATE * LOUDNESS_STEP)))):
+def _levels(pcm, stream, start, end):
+    """The levels of a sound in the form of `_coarse` from `start` to `end` (seconds); reads all of it."""
+    size = 2 * _channels(stream)  # of a sample of all channels
+    levels, left = [], size * (_samples(end, LOUDNESS_RATE) - _samples(start, LOUDNESS_RATE))
+    _skip(pcm, size * _samples(start, LOUDNESS_RATE))
+    while left > 0 and (chunk := pcm.read(min(left, size * round(LOUDNESS_RATE * LOUDNESS_STEP)))):
         left -= len(chunk)
-        samples = np.frombuffer(chunk[: len(chunk) // 2 * 2], "<i2") / 32768
+        samples = np.frombuffer(chunk[: len(chunk) // size * size], "<i2") / 32768
         levels.append(10 * np.log10(max(np.mean(np.square(samples)), 1e-10)) if len(samples) else -100.0)
-    while stream.read(1 << 20):
+    while pcm.read(1 << 20):
         pass
     return np.array(levels)

@@ -15,14 +15,15 @@ from first_impression.data.clip_log import MAKERS, ClipLog, warn_of_missing
 from first_impression.data.clips import unzip
 from first_impression.data.record_writer import Example
 
-_MOST_NAMED = 5  # unusable clips in a summary; unusable.csv lists them all
+_MOST_NAMED = 5  # clips in a summary; unusable.csv lists all that are unusable
 _ENOUGH_MEMORY = 4 * 10**9  # bytes, for ffmpeg to decode any video that is taken
 _KEPT = object()  # what becomes of a clip whose output is there already
 
 
 def run_step(clips, make, folder, writer, constants, shard="", password="", workers=0):
-    """Run step 1 or 2: `make(video, tmp)` for each clip whose output is not there as it was made from this very video.
+    """Run step 1 or 2: `make(video, tmp, note)` for each clip whose output is not there as made from this very video.
 
+    `make` calls `note` with what is to be known of a clip, as text, and it is printed.
     `writer` is `files.whole_file` or `whole_folder`, whichever an output is. Logs what becomes of each clip in `folder`
     (clip_log.py) and prints a summary. With a shard, "3/16", only its clips count.
     Returns {clip: what `make` returned} of the clips that were made in this run.
@@ -50,7 +51,7 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
         try:
             video = unzip(clip, password, by=f"-{folder}{by}")
             with writer(output, by=by) as tmp:
-                made = make(video, tmp)
+                made = make(video, tmp, lambda words: notes.setdefault(clip.name, []).append(words))
                 log.record_output(entry, tmp)
         except BadClipError as reason:
             _refuse_little_memory(clip, reason)
@@ -59,7 +60,7 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
             return reason
         return made
 
-    made, unusable = {}, {}
+    made, unusable, notes = {}, {}, {}
     with progress(len(clips), folder.name, "clip") as bar:
         for clip, outcome in in_order(attempt, clips, workers):
             if outcome is not _KEPT:
@@ -68,6 +69,10 @@ def run_step(clips, make, folder, writer, constants, shard="", password="", work
     kept, seconds = len(clips) - len(made) - len(unusable), time.monotonic() - start
     summary = f"{counted(len(made), 'clip')} made, {kept} already there, {len(unusable)} unusable"
     print(f"{folder}: {summary}, in {seconds:.0f} s")
+    for name in sorted(notes)[:_MOST_NAMED]:
+        print(f"  {name}: {'; '.join(notes[name])}")
+    if len(notes) > _MOST_NAMED:
+        print(f"  and remarks on {len(notes) - _MOST_NAMED} more")
     missing_names = {name for _, name in missing}
     log.end([clip.key for clip in clips] + missing, missing_names)
     warn_of_missing(missing_names, folder)

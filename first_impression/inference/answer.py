@@ -110,8 +110,9 @@ class Answer:
         """What to warn of, as texts: what the clip lacks, and how it differs from the training clips."""
         clip, answered_by = self.clip, ", ".join(self.scores)
         warnings = [f"{reason}; answered by {answered_by} alone" for reason in clip.missing.values()]
-        warnings += [clip.undecoded] if clip.undecoded else []
+        warnings += clip.notes
         warnings += unlike.in_length(clip.end - clip.start)
+        warnings += unlike.in_streams(clip.video, clip.sound, clip.start, clip.end)
         if len(self._frames[0]):
             warnings += unlike.in_pictures(clip.video, self.look)
         if heard := [window for window in self.windows if window.sound_seconds]:

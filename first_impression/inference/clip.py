@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import BadClipError
+from first_impression.data import frames, sound
 from first_impression.data.audio import CLIP_SECONDS
 from first_impression.data.chalearn import FRAME_SIZE
 from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import LONGEST_SOUND, SAMPLE_RATE, hear, loudness, samples_from
-from first_impression.data.streams import SoundStream, VideoStream, probe
+from first_impression.data.streams import SHARE_MAY_LACK, SoundStream, VideoStream, probe
 from first_impression.inference import windows
 from first_impression.inference.unlike import look_at
 from first_impression.inference.windows import Window
 
-MAY_LACK = 0.02  # of a long clip's frames; edit lists hide some, and a file may end within one
 LONGEST = LONGEST_SOUND  # seconds of a clip, or of the part asked for; damaged or invented times can claim years
 
 
@@ -36,7 +36,11 @@ class Clip:
     windows: Iterable[Window] = field(default_factory=list)  # to iterate over once; a long clip is decoded meanwhile
     loudness: np.ndarray = field(default_factory=lambda: np.empty(0))  # of the part, dB, one per LOUDNESS_STEP
     missing: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
-    undecoded: str = ""  # which frames of a long clip could not be decoded; known once its windows were iterated over
+    notes: dict = field(default_factory=dict)  # what else is to be known; complete once its windows were iterated over
+
+    def note(self, words):
+        """Add what is to be known of the clip, once."""
+        self.notes[words] = None
 
     def close(self):
         """Stop decoding if not all windows were iterated over."""
@@ -51,11 +55,11 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=CLIP_SECONDS, with_fac
     `count` frames a window, in which faces are looked for if `with_faces`. Raises `BadClipError` if the clip ends
     before `start`, or is longer than `longest` seconds (None: six hours); other faults are noted in `missing`.
     """
-    video, sound, missing = probe(path)
-    opened = Clip(path, start, video=video, sound=sound, missing=missing)
-    if not (video or sound):
+    video, heard, missing = probe(path)
+    opened = Clip(path, start, video=video, sound=heard, missing=missing)
+    if not (video or heard):
         return opened
-    opened.duration = max(stream.end for stream in (video, sound) if stream)
+    opened.duration = max(stream.end for stream in (video, heard) if stream)
     if 0 < opened.duration <= start:
         raise BadClipError(f"it lasts {opened.duration:.1f} s: there is nothing from START = {start:g} on")
     opened.end = min(start + seconds, opened.duration) if seconds else opened.duration
@@ -66,13 +70,15 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=CLIP_SECONDS, with_fac
             f"it lasts {opened.duration / 3600:.1f} hours, and {LONGEST // 3600} are the most: ask for a part of it "
             "with START and SECONDS"
         )
+    for peculiarities, stream in ((frames.peculiarities, video), (sound.peculiarities, heard)):
+        opened.notes |= dict.fromkeys(peculiarities(stream) if stream else ())
     opened.spans = windows.plan(start, opened.end, window)
     if len(opened.spans) == 1 and opened.end - start == opened.duration:
         opened.windows = [_whole(opened, count, with_faces, until=opened.end if seconds else None)]
         return opened
     opened.windows = windows.one_ahead(_parts(opened, count, with_faces))
-    if sound:
-        opened.loudness = loudness(path, start, opened.end - start if start or seconds else None, sound.begins)
+    if heard:
+        opened.loudness = loudness(path, start, opened.end - start if start or seconds else None, heard)
     return opened
 
 
@@ -97,45 +103,42 @@ def _whole(opened, count, with_faces, until):
 
 def _read_frames(opened, count):
     with tempfile.TemporaryDirectory() as folder:
-        written = extract_frames(opened.path, folder, count, "even", FRAME_SIZE, opened.video.packets)
+        written = extract_frames(opened.path, folder, count, "even", FRAME_SIZE, opened.video, opened.note)
         return [Path(folder, f"frame{number}.jpg").read_bytes() for number in range(1, written + 1)]
 
 
 def _parts(opened, count, with_faces):
     """The windows of a long clip, or of a part, decoded one after the other."""
     with contextlib.ExitStack() as reading:  # ends each ffmpeg, which would else wait forever to be read
-        frames, samples = iter(()), iter(())
+        pictures, samples = iter(()), iter(())
         if opened.video:
-            frames = reading.enter_context(contextlib.closing(frames_from(opened.path, FRAME_SIZE, opened.start)))
-            frames = _note_undecoded(opened, frames)
+            pictures = frames_from(opened.path, FRAME_SIZE, opened.start, opened.video, opened.note)
+            pictures = _note_undecoded(opened, reading.enter_context(contextlib.closing(pictures)))
         if opened.sound:
-            samples = reading.enter_context(
-                contextlib.closing(samples_from(opened.path, opened.start, opened.sound.begins))
-            )
+            samples = samples_from(opened.path, opened.start, opened.sound)
+            reading.enter_context(contextlib.closing(samples))
         spans = opened.spans
-        in_windows = (spans, windows.frames_in(spans, frames, count), windows.sound_in(spans, samples))
-        for (start, end), pictures, sound in zip(*in_windows, strict=True):
+        in_windows = (spans, windows.frames_in(spans, pictures, count), windows.sound_in(spans, samples))
+        for (start, end), shown, heard in zip(*in_windows, strict=True):
             window = Window(start, end)
             if opened.video and start < opened.video.end:
-                window.frames = [picture for _, picture in pictures]
-                window.times = np.array([time for time, _ in pictures])
-            if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
-                window.hear(sound)
+                window.frames = [picture for _, picture in shown]
+                window.times = np.array([time for time, _ in shown])
+            if len(heard) >= windows.LEAST_SOUND * SAMPLE_RATE:
+                window.hear(heard)
             yield _looked_at(opened, window, with_faces)
 
 
-def _note_undecoded(opened, frames):
-    """Yield the frames, and set `undecoded` at the end if there were fewer in the part than the file lists."""
+def _note_undecoded(opened, pictures):
+    """Yield the frames, and note at the end if there were fewer in the part than the file lists."""
     count = 0
-    for time, picture in frames:
+    for time, picture in pictures:
         count += opened.start <= time < opened.end
         yield time, picture
     times = opened.video.times
     listed = int(((times >= opened.start) & (times < opened.end)).sum())
-    if count < listed * (1 - MAY_LACK) - 1:
-        opened.undecoded = (
-            f"only {count} of {listed} frames could be decoded: a picture stands where the next ones lack"
-        )
+    if count < listed * (1 - SHARE_MAY_LACK) - 1:  # edit lists hide some, and a file may end within one
+        opened.note(f"only {count} of {listed} frames could be decoded: a picture stands where the next ones lack")
 
 
 def _looked_at(opened, window, with_faces):

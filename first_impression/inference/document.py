@@ -75,8 +75,15 @@ def as_json(answer, with_maps=True):
             "rotation": clip.video.rotation,
             "frame_rate": clip.video.frame_rate,
             "frames": len(clip.video.times),
+            "seconds": clip.video.seconds_in(clip.start, clip.end),
+            "hdr": clip.video.hdr,
         },
-        "sound": clip.sound and {"sample_rate": clip.sound.sample_rate, "channels": clip.sound.channels},
+        "sound": clip.sound
+        and {
+            "sample_rate": clip.sound.sample_rate,
+            "channels": clip.sound.channels,
+            "seconds": clip.sound.seconds_in(clip.start, clip.end),
+        },
         "fused": by_trait(answer.fused),
         "spread": None if answer.spread is None else by_trait(answer.spread),
         "models": {name: by_trait(values) for name, values in answer.scores.items()},

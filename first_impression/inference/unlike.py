@@ -64,6 +64,16 @@ def in_length(seconds):
         yield f"it lasts {seconds:.1f} s: the training clips last 15"
 
 
+def in_streams(video, sound, start, end):
+    """Yield the warnings about how much of the part from `start` to `end` (seconds) has pictures and sound, as text.
+
+    `video` and `sound` are the clip's `VideoStream` and `SoundStream`, or None.
+    """
+    for name, stream in (("pictures", video), ("sound", sound)):
+        if stream and 2 * (seconds := stream.seconds_in(start, end)) < end - start:
+            yield f"{name} in {seconds:.1f} of {end - start:.1f} s only"
+
+
 def in_pictures(video, look):
     """Yield the warnings about a clip's pictures, as text, from its `VideoStream` and the `Look` of all its frames."""
     count = len(look.dark)

@@ -72,7 +72,7 @@ def _moves(clip, answer, models):
     if length < windows.LEAST_SOUND:
         return None
     spans = windows.plan(clip.start, clip.end, length)
-    samples = samples_from(clip.path, clip.start, clip.sound.begins) if clip.sound else (nothing for nothing in ())
+    samples = samples_from(clip.path, clip.start, clip.sound) if clip.sound else (nothing for nothing in ())
     with contextlib.closing(samples):
         sounds = windows.sound_in(spans, samples)
         parts = [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]

@@ -55,3 +55,28 @@ def test_workers_are_as_many_as_the_cores_that_the_process_may_use():
         assert parallel.usable_cores() == 1
     finally:
         os.sched_setaffinity(0, allowed)
+
+
+@pytest.mark.parametrize(
+    ("groups", "limits", "cores"),
+    [
+        ("0::/", {"cpu.max": "max 100000"}, None),
+        ("0::/", {"cpu.max": "100000 100000"}, 1),
+        ("0::/job/step", {"job/cpu.max": "50000 100000", "job/step/cpu.max": "max 100000"}, 1),
+        (
+            "3:cpuset:/job\n1:cpu,cpuacct:/job",
+            {"cpu/job/cpu.cfs_quota_us": "-1", "cpu/job/cpu.cfs_period_us": "9"},
+            None,
+        ),
+        ("1:cpu:/job", {"cpu/cpu.cfs_quota_us": "90000", "cpu/cpu.cfs_period_us": "100000"}, 1),
+        ("7:memory:/job", {"cpu/job/cpu.cfs_quota_us": "1", "cpu/job/cpu.cfs_period_us": "9"}, None),
+    ],
+)
+def test_workers_are_as_many_as_the_control_group_allows(folder, groups, limits, cores):
+    (folder / "own").write_text(f"{groups}\n")
+    for name, limit in limits.items():
+        path = folder / "cgroup" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"{limit}\n")
+    everything = parallel.usable_cores(folder / "cgroup", folder / "nothing")
+    assert parallel.usable_cores(folder / "cgroup", folder / "own") == (cores or everything)

@@ -41,9 +41,9 @@ def test_even_takes_exactly_100_from_first_to_last(folder, total):
 def test_skipping_frames_that_nothing_refers_to_changes_no_output(folder, coding, monkeypatch):
     motion = ["-f", "lavfi", "-i", "testsrc2=size=320x240:rate=30:duration=8"]
     subprocess.run([FFMPEG, "-v", "error", *motion, *coding, "-pix_fmt", "yuv420p", "a.mp4"], check=True)
-    packets, referred = frames._list_frames("a.mp4")
-    places, indices = frames._needless(packets, referred, frames.frame_indices(240, 100, "even"))
-    assert len(packets.shown) == 240 and len(places) == len(indices)
+    stream, referred = frames._list_frames("a.mp4")
+    places, indices = frames._needless(stream.packets, referred, frames.frame_indices(240, 100, "even"))
+    assert len(stream.times) == 240 and len(places) == len(indices)
     # an older ffmpeg cannot list them, and for other codecs it is not asked to
     assert len(places) > 60 or coding[1] != "libx264" or media.ffmpeg() != FFMPEG
 

@@ -50,7 +50,7 @@ def test_missing_and_cut_streams_are_refused_by_name(folder):
         video_stream("blind.wav")
     whole = (folder / "a.mp4").read_bytes()
     (folder / "cut.mp4").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(BadClipError, match="^cut short or damaged"):
+    with pytest.raises(BadClipError, match="^cut short"):
         video_stream("cut.mp4")
 
 
@@ -91,7 +91,7 @@ def test_probe_finds_which_stream_is_damaged(folder):
     (folder / "cut.mp4").write_bytes(whole[: len(whole) * 6 // 10])
     found_video, found_sound, missing = probe("cut.mp4")
     assert (found_video, found_sound, list(missing)) == (None, None, ["image", "audio"])
-    assert all(reason.startswith("cut short or damaged") for reason in missing.values())
+    assert all(reason.startswith("cut short") for reason in missing.values())
     with pytest.raises(BadClipError) as reason:
         video_stream("cut.mp4")
     assert str(reason.value) == missing["image"]

@@ -3,10 +3,13 @@
 import os
 import re
 import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
-from conftest import refused, run, run_alone
+from conftest import PROJECT, make_clip, refused, run, run_alone
 from harness import STEPS, Running, check, finish, leftovers, tree, wait_until
 
 from first_impression.common import files
@@ -104,3 +107,43 @@ def test_second_process_refuses_to_run_until_the_first_is_dead(done, folder, ste
     again.strike(signal.SIGCONT)
     assert again.end() == 0, again.text()
     check(done, step, place, before)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("script", "hangs"),
+    [
+        ("Video_to_Image.py", "while it decodes"),
+        ("vid_to_wav.py", "at once"),
+        pytest.param("predict.py", "while it decodes", marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_ends_a_script_whatever_ffmpeg_does(folder, script, hangs, number):
+    clip = make_clip("data/training/a.mp4", [90] * 5)
+    arguments = []
+    if script == "predict.py":
+        sys.path.insert(0, str(PROJECT / "tests/inference"))
+        from stand_ins import image_model, save_run
+
+        save_run("eye", image_model())
+        arguments = [clip, "--PICTURE=False"]
+    # It heeds no signal, and has a child that keeps its output open
+    works = f'[ "$1" = -version ] && exec {media.ffmpeg()} "$@"' if hangs == "while it decodes" else ""
+    lines = ["#!/bin/sh", works, "trap '' INT TERM", "sleep 100 &", "echo $$ $! >>started", "wait", "sleep 100"]
+    (folder / "ffmpeg").write_text("\n".join(lines) + "\n")
+    (folder / "ffmpeg").chmod(0o755)
+    command = [sys.executable, str(PROJECT / script), *arguments]
+    environment = {**os.environ, "FFMPEG": str(folder / "ffmpeg"), "PYTHONUNBUFFERED": "1"}
+    with open("log", "w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    ready = "eye" if script == "predict.py" else ""  # the models are loaded
+    wait_until(lambda: Path("started").exists() and ready in Path("log").read_text() or process.poll() is not None)
+    time.sleep(0.2)  # until Python has seen the start
+    sent = time.monotonic()
+    process.send_signal(number)
+    assert process.wait(30) == 128 + number, Path("log").read_text()
+    assert time.monotonic() - sent < 2
+    assert "stopped. Complete outputs stay" in Path("log").read_text()
+    for child in Path("started").read_text().split():
+        state = Path(f"/proc/{child}/stat")
+        wait_until(lambda state=state: not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z")

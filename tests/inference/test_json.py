@@ -56,7 +56,9 @@ def test_what_the_fields_hold(written):
     assert written["training_clips"] == 101 and sum(written["training_histogram"]["openness"]) == pytest.approx(100)
     assert (clip["video"]["width"], clip["video"]["height"], clip["video"]["rotation"]) == (64, 48, 0)
     assert clip["video"]["frame_rate"] == pytest.approx(25, abs=0.1) and clip["video"]["frames"] == 100
-    assert clip["sound"] == {"sample_rate": 44100, "channels": "mono"} and mute["sound"] is None
+    heard = {"sample_rate": 44100, "channels": "mono", "seconds": pytest.approx(4, abs=0.06)}
+    assert clip["sound"] == heard and mute["sound"] is None
+    assert clip["video"]["seconds"] == pytest.approx(4) and clip["video"]["hdr"] == ""
     assert clip["duration"] == clip["end"] == pytest.approx(4, abs=0.1) and len(clip["windows"]) == 3
     assert len(clip["loudness"]["decibels"]) * clip["loudness"]["step"] == pytest.approx(4, abs=0.1)
     assert mute["loudness"]["decibels"] == [] and mute["spread"] is None
