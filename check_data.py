@@ -1,11 +1,14 @@
 """Step 0: what is here of the dataset, what is missing, and how much disk space the steps will take.
 
 Reads   data/ (or what is already in unzippedData/), Annotations/, the weights files
-Writes  nothing
+Writes  Annotations/annotation_<split>.pkl, where these are still in ChaLearn's zips, there or in data/
 Run     python check_data.py
+        python check_data.py --DEAL_SPLITS True
 
 Ends with status 1 where something is missing, and lists everything that is. Without VGG-16's weights sound alone can be
-trained: they are missing for PAPER only, and it says which files can stand there.
+trained: they are missing for PAPER only, and it says which files can stand there. The second form
+first writes a column "split" into an Annotations/annotations.csv that has none, and keeps the file as it was beside it,
+as annotations_without_splits.csv.
 """
 
 import os
@@ -15,10 +18,12 @@ from pathlib import Path
 from first_impression.common import rules, script
 from first_impression.common.errors import counted
 from first_impression.common.tensorflow_start import NVIDIA_DRIVER
-from first_impression.data import chalearn, inventory
+from first_impression.data import chalearn, dealing, inventory
 from first_impression.data.clips import NoClips, find_clips
+from first_impression.evaluation.metrics import sources_of
 
 PAPER = False  # True: what the paper's four models need, not only train.py's own
+DEAL_SPLITS = False  # True: deal the clips of annotations.csv to training and validation, no speaker to both
 DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # a zip whose clips unpack to more is refused
 ZIP_PASSWORD = ""  # of encrypted zips; also read from the environment variable CHALEARN_ZIP_PASSWORD
@@ -32,6 +37,8 @@ _CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
 
 
 def main(settings):
+    if settings.DEAL_SPLITS:
+        dealing.deal_splits(sources_of)
     try:
         clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     except NoClips:
@@ -55,7 +62,7 @@ def main(settings):
             f"No NVIDIA GPU: at {_CPU_IMAGES} images a second on two cores, one epoch of a visual model takes {takes}."
         )
         print(f"  To train: {counted(visual_models, 'visual model')}. The audio model takes minutes.")
-    missing = inventory.missing_files(clips, needed, settings.ZIP_PASSWORD)
+    missing = inventory.missing_files(clips, needed, settings.ZIP_PASSWORD, settings.DATA)
     inventory.refuse_missing([*missing, *unusable], needs)
 
 

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
-from first_impression.data import chalearn, label_table
+from first_impression.data import annotations, chalearn, label_table
 from first_impression.evaluation import comparison, fusion, groups, results, summary
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
@@ -30,7 +30,7 @@ from first_impression.training.runs import PublishedRun, epochs_rule, find_runs
 # What to score
 MODELS = ""  # which runs, with commas between; "": all that are trained
 EPOCHS = ""  # of each run; "": the last, "best": that of the best validation accuracy, "1" or "1,2": these, averaged
-SPLIT = "validation"  # "validation", "test" or "training"
+SPLIT = ""  # "validation", "test" or "training"; "": that of ANNOTATION, by its name or content, else "validation"
 PREDICTIONS = ""  # CSV files to score in the place of runs, with commas between
 
 # Against what
@@ -52,7 +52,7 @@ MIXED_PRECISION = "float32"  # as in train.py; scores in float32 do not depend o
 
 RULES = {
     "EPOCHS": epochs_rule,
-    "SPLIT": rules.one_of("validation", "test", "training"),
+    "SPLIT": rules.one_of("", "validation", "test", "training"),
     "RESAMPLES": rules.whole(1, 10**5),
     "SEED": rules.whole(0),
     "BATCH_SIZE": rules.whole(0, 10**6),
@@ -61,7 +61,8 @@ RULES = {
 
 
 def main(settings):
-    split, ending = chalearn.SPLIT_NAMED[settings.SPLIT], settings.SPLIT + epochs_ending(settings.EPOCHS)
+    split = split_to_score(settings.SPLIT, settings.ANNOTATION)
+    ending = split.name + epochs_ending(settings.EPOCHS)
     annotation = Path(settings.ANNOTATION or split.annotation)
     training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
     reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED)
@@ -70,7 +71,7 @@ def main(settings):
     if settings.PREDICTIONS:
         if settings.MODELS or settings.EPOCHS:
             raise UserError("MODELS and EPOCHS choose among runs, PREDICTIONS names files: leave out one or the other")
-        answered = read_files(settings.PREDICTIONS.split(","), out / f"predictions_{ending}.csv")
+        answered = read_files(settings.PREDICTIONS.split(","), out / f"predictions_{ending}.csv", reference.labels)
         models = {path: path for path in answered}
         folders = {fusion.NAME: out} if len(answered) > 1 else dict.fromkeys(answered, out)
     else:
@@ -80,21 +81,33 @@ def main(settings):
         published = isinstance(runs[0], PublishedRun)  # such a folder stays as it is
         folders = {name: (out if published else place) / name for name in (*models, fusion.NAME)}
         out = out if published else folders[fusion.NAME]
+    if out == Path(settings.OUT):
+        results.refuse_other_result(out / f"scores_{ending}.json", models, annotation)
     weights = fusion.weights_of(models, settings.FUSE, settings.FUSION_WEIGHTS)
     if not settings.PREDICTIONS:
         answered = ask_runs(runs, split, annotation, reference, settings.EPOCHS, settings.BATCH_SIZE)
 
     report = {"split": split.name, "epochs": settings.EPOCHS, "annotation": str(annotation)}
     report |= {"resamples": settings.RESAMPLES, "seed": settings.SEED, "fusion_weights": weights}
-    report |= results.collect(answered, weights, reference, people)
+    report |= results.collect(answered, weights, reference, people, fuse_shared=bool(settings.PREDICTIONS))
     summary.print_report(report)
     results.write(out, folders, ending, answered, reference, report)
 
 
-def read_files(paths, output):
+def split_to_score(name, annotation):
+    """The split of this name; without a name that of the file `annotation`, which is printed; else validation."""
+    if name:
+        return chalearn.SPLIT_NAMED[name]
+    found = annotations.split_of(annotation) if annotation else None
+    if found:
+        print(f"{annotation} has the labels of the {found.name} split")
+    return found or chalearn.VALIDATION
+
+
+def read_files(paths, output, labels):
     """The answers in the CSV files `paths`: {path: `Answered`}. Prints which clips have several rows.
 
-    Raises `UserError` for a path that is there twice, or that is the `output` of this command.
+    `labels`, {clip: [5]}, tell where neuroticism seems to be the other way round. Raises `UserError` for a path that is there twice, or that is the `output` of this command.
     """
     answered = {}
     for path in map(str.strip, paths):
@@ -106,7 +119,8 @@ def read_files(paths, output):
         if table.doubled:
             rows = counted(len(table.doubled), "repeated row")
             print(f"{path}: {rows}, the first row of a clip counts: {name_some(table.doubled)}")
-        answered[path] = results.Answered(table.values, {path: files.md5(path)})
+        remarks = results.remarks_on_file(path, table.values, labels)
+        answered[path] = results.Answered(table.values, {path: files.md5(path)}, remarks=remarks)
     return answered
 
 

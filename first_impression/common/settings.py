@@ -94,7 +94,7 @@ def read_recipe(path, constants):
     Raises `UserError` for a missing file, for any other line, and for a name that is not among `constants`.
     """
     try:
-        tree = ast.parse(Path(path).read_text(encoding="utf-8"))
+        tree = ast.parse(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise UserError(f"{path} is missing: give the path of a recipe, such as recipes/paper_dan.py") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -1,16 +1,28 @@
 """Labels: annotation files, compared with the clips in a folder and the labels in records."""
 
+import functools
 import io
 import math
 import numbers
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
 
+from first_impression.common import files
 from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
+from first_impression.common.file_kinds import refuse_other_kinds
 from first_impression.data import label_table
-from first_impression.data.chalearn import ALL_SPLITS, SPLITS, TRAITS, in_shard, name_of_video
+from first_impression.data.chalearn import (
+    ALL_SPLITS,
+    ANNOTATION_MD5,
+    SPLIT_NAMED,
+    SPLITS,
+    TRAITS,
+    in_shard,
+    name_of_video,
+)
 
 
 def read_annotation(path, split=""):
@@ -23,9 +35,11 @@ def read_annotation(path, split=""):
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(f"{path} is missing: put ChaLearn's annotation files into {path.parent.absolute()}")
+        remedy = f"put ChaLearn's annotation files into {path.parent.absolute()}; check_data.py unpacks them from zips"
+        raise UserError(f"{path} is missing: {remedy}")
     if path.suffix.lower() == ".csv":
         return _labels_of_table(path, split)
+    refuse_other_kinds(path)
     with damage_as_user_error(f"{path} is not a readable pickle", "fetch it again"):
         traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
     if not isinstance(traits, dict) or not all(isinstance(values, dict) for values in traits.values()):
@@ -43,18 +57,40 @@ def read_annotation(path, split=""):
 
 
 def _labels_of_table(path, split):
-    table = label_table.read(path)
+    table = label_table.read(path, average=True)
     if table.doubled:
-        raise UserError(f"{path} has several rows for {name_some(dict.fromkeys(table.doubled))}: keep one of each")
+        _tell_of_averages(path, len(set(table.doubled)), name_some(dict.fromkeys(table.doubled)))
     if split and not table.splits and path.name == ALL_SPLITS:
-        raise UserError(f"{path} needs a column named split, since it has the labels of all of them")
+        raise UserError(
+            f"{path} needs a column named split, of {label_table.WORDS_FOR_SPLITS}: write one, or have clips dealt "
+            "to training and validation by speaker: python check_data.py --DEAL_SPLITS True"
+        )
     chosen = [clip for clip in table.values if not split or table.splits.get(clip, split) == split]
     return {clip: table.values[clip].astype(np.float32) for clip in chosen}
+
+
+@functools.cache
+def _tell_of_averages(path, count, names):
+    print(f"{path}: several rows for {counted(count, 'clip')}, which are averaged: {names}")
 
 
 def read_sources(path):
     """{clip: the video or speaker that it is of}, as a CSV annotation's column says; {} for any other file."""
     return label_table.read(path).sources if Path(path).suffix.lower() == ".csv" else {}
+
+
+def split_of(path):
+    """The split whose labels an annotation has, by its checksum if it is ChaLearn's, else by its name; None: unknown.
+
+    Raises `UserError` for a missing file.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserError(f"{path.absolute()} is missing")
+    md5, words = files.md5(path), re.split("[^a-z]+", path.stem.lower())
+    named = {label_table.SPLIT_WORDS[word] for word in words if word in label_table.SPLIT_WORDS}
+    found = [name for name, known in ANNOTATION_MD5.items() if known == md5] or list(named)
+    return SPLIT_NAMED[found[0]] if len(found) == 1 else None
 
 
 def splits_of_clips():
@@ -106,11 +142,13 @@ def refuse_shared(training_clips, other_clips, where):
 
 # pickle's twin in Python: the one in C fills the memory where damage, or malice, makes an object's number large
 class _AnnotationUnpickler(pickle._Unpickler):
-    """Knows the globals that NumPy numbers need (NumPy 2 renamed their module), and nothing else."""
+    """Knows the globals that NumPy numbers need (NumPy 2 renamed their module) and ordered dicts, and nothing else."""
 
     def find_class(self, module, name):
         if (module, name) == ("numpy", "dtype"):
             return _NumberType
+        if (module, name) == ("collections", "OrderedDict"):
+            return dict
         if (module, name) in (("numpy.core.multiarray", "scalar"), ("numpy._core.multiarray", "scalar")):
             return _number
         if (module, name) == ("_codecs", "encode"):  # bytes, as Python 3 writes them into Python 2's format
@@ -122,7 +160,7 @@ class _NumberType:
     """Stands in for `numpy.dtype`, which would take types of any size, and any state."""
 
     def __init__(self, name, *flags):
-        self.type = {"f8": "f8", "f4": "f4"}[name]
+        self.type = {"f8": "f8", "f4": "f4", "f2": "f2"}[name]
 
     def __setstate__(self, state):
         self.type = {"<": "<", ">": ">"}[state[1]] + self.type

@@ -1,6 +1,7 @@
 """The ChaLearn First Impressions dataset as it lies on disk: traits, splits, clips and the names of their files."""
 
 import re
+import unicodedata
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,13 @@ VOICES = Path("VoiceData")
 DRAWN_ID = "smpl"  # how the names of the drawn sample's source videos begin; see is_drawn
 ANNOTATIONS = Path("Annotations")
 ALL_SPLITS = "annotations.csv"  # a file there with the labels of all splits
+
+# MD5 of ChaLearn's annotation files, by the name of their split
+ANNOTATION_MD5 = {
+    "training": "f980ecb11edf8cf492f55f12acc4307a",
+    "validation": "9af44c3046278076d1df055e44f29934",
+    "test": "255866f2efd7e0675a7b806e87089398",
+}
 
 # Of the files that are taken for videos; ChaLearn's are .mp4
 VIDEO_SUFFIXES = frozenset(".mp4 .m4v .mov .mkv .webm .avi .mpg .mpeg .wmv .flv .ts .mts .3gp .ogv".split())
@@ -92,10 +100,19 @@ def output_path(folder, key):
     return below(folder / SPLIT_NAMED[split].folder, f"{clip_name}.wav" if folder == VOICES else clip_name)
 
 
+def is_video(file):
+    """Whether a file's name has a suffix of VIDEO_SUFFIXES."""
+    _, dot, suffix = str(file).rpartition(".")
+    return f"{dot}{suffix}".lower() in VIDEO_SUFFIXES
+
+
 def name_of_video(file):
-    """The name of the clip that a video's file name is of: without a suffix of VIDEO_SUFFIXES."""
-    stem, dot, suffix = str(file).rpartition(".")
-    return stem if f"{dot}{suffix}".lower() in VIDEO_SUFFIXES else str(file)
+    """The name of the clip that a video's file name is of: without a suffix of VIDEO_SUFFIXES.
+
+    Normalised (NFC): macOS writes "é" as two characters, and tables have it as one.
+    """
+    file = unicodedata.normalize("NFC", str(file))
+    return file.rpartition(".")[0] if is_video(file) else file
 
 
 def is_drawn(name):

@@ -1,23 +1,19 @@
 """The clips of the dataset: found in whatever layout it is held, placed in their splits, unpacked from their zips."""
 
-import contextlib
 import dataclasses
 import os
 import re
-import shutil
-import zipfile
 import zlib
 from collections import Counter
 from pathlib import Path
 
 from first_impression.common.checksums import checksum, checksum_of
-from first_impression.common.errors import UserError, damage_as_user_error, name_some, short_message
-from first_impression.common.files import LONGEST_NAME, below, remove, whole_file
+from first_impression.common.errors import UserError, name_some
+from first_impression.common.files import LONGEST_NAME, below, remove
 from first_impression.common.parallel import progress
-from first_impression.data import annotations
-from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, Clip, name_of_video
+from first_impression.data import annotations, archives, delivered
+from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, Clip, is_video, name_of_video
 
-PASSWORD_VARIABLE = "CHALEARN_ZIP_PASSWORD"
 INNER_ZIPS = UNZIPPED / ".zips"  # those that outer archives hold, each in a folder named by its checksum
 NOT_OF_CLIPS = "__MACOSX"  # a folder of that system's own notes
 
@@ -37,13 +33,14 @@ def find_clips(data="data", most_megabytes=2000.0, password=""):
     unpacked first, under a bar. A video that lies in unzippedData/ alone counts as well. Hidden files, `__MACOSX/` and
     files that are not videos are passed over.
 
-    The annotations decide the split of a clip by its name; one that none of them knows is of the split that the nearest
-    folder or zip names (train.., val.., test..). What cannot be placed is named in a printed line. A video that stands
-    twice counts once.
+    Annotations in ChaLearn's zips are unpacked first (delivered.py). They decide the split of a clip by its name; one
+    that none of them knows is of the split that the nearest folder or zip names (train.., val.., test..). What cannot
+    be placed is named in a printed line. A video that stands twice counts once.
     Raises `NoClips` where there is none, and `UserError` where a zip is damaged, wants a password that was not given or
     unpacks to more than `most_megabytes` (the scripts' MAX_ZIP_MEGABYTES), where an entry's path leaves the zip's
     folder, and where two different videos of a split have one name.
     """
+    delivered.unpack_annotations(Path(data), password)
     split_of, placed, homeless, too_long = annotations.splits_of_clips(), {}, [], []
     for clip, folders in find_videos(Path(data), most_megabytes, password):
         split = split_of.get(clip.name) or _split_named_by(folders)
@@ -78,9 +75,9 @@ def find_videos(data, most_megabytes=2000.0, password=""):
 
     The nearest folder comes first. Those in zips are known by the zips' directories.
     """
-    loose, archives = _walk(data)
+    loose, zips = _walk(data)
     found = [(clip, _folders(clip.video, data)) for clip in loose]  # before those in zips, which have to be unpacked
-    queue = [(archive, archive, _folders(archive, data)) for archive in archives]  # (zip, outermost zip, where it lies)
+    queue = [(archive, archive, _folders(archive, data)) for archive in zips]  # (zip, outermost zip, where it lies)
     sizes, zipped, known = Counter(), set(), set()
     try:
         for archive, outer, above in queue:
@@ -110,7 +107,7 @@ def find_videos(data, most_megabytes=2000.0, password=""):
 
 def _walk(folder):
     """(the videos as `Clip`, the zips) in `folder` at any depth, sorted. Links to folders are followed, each once."""
-    clips, archives, irregular = [], [], []
+    clips, zips, irregular, split_zips = [], [], [], []
     seen = {os.path.realpath(made) for made in (UNZIPPED, IMAGES, VOICES) if made != folder}  # what the steps make
 
     def refuse(error):
@@ -125,17 +122,21 @@ def _walk(folder):
         for name in sorted(names):
             if name[0] == ".":
                 continue
-            path, clip_name = Path(here, name), name_of_video(name)
-            if name.lower().endswith(".zip") or clip_name != name:
+            path = Path(here, name)
+            if name.lower().endswith(".zip") or is_video(name):
                 if path.exists() and not path.is_file():  # to read a device or a pipe would never end
                     irregular.append(path)
-                elif clip_name != name:
-                    clips.append(Clip(clip_name, None, path))
+                elif is_video(name):
+                    clips.append(Clip(name_of_video(name), None, path))
                 else:
-                    archives.append(path)
+                    zips.append(path)
+            elif re.search(r"\.(zip\.\d+|z\d\d)$", name, re.I):
+                split_zips.append(path)
     if irregular:
         print(f"passed over, since they are not regular files: {name_some(map(str, irregular))}")
-    return clips, archives
+    if split_zips:
+        print(f"passed over, since they are parts of a split zip: {name_some(map(str, split_zips))}. {archives.JOIN}")
+    return clips, zips
 
 
 def _folders(path, data):
@@ -156,19 +157,20 @@ def _directory(archive, above, most_megabytes, folder):
     videos are unpacked to.
     """
     videos, inner_zips, size = {}, [], 0
-    with _open_zip(archive) as opened:
+    with archives.open_zip(archive) as opened:
+        names = archives.names_in(archive, opened)
         for info in opened.infolist():
-            parts = _parts(archive, info.filename)
+            parts = archives.parts_of(archive, names[info.filename])
             name, is_hidden = name_of_video(parts[-1]), parts[-1].startswith(".") or NOT_OF_CLIPS in parts
             folders = (*reversed(parts[:-1]), archive.stem, *above)
             target = below(folder, parts[-1])
             clip = Clip(name, None, target, archive, info.filename, checksum_of(info.file_size, info.CRC))
-            if name != parts[-1] and not is_hidden and name not in videos:
+            if is_video(parts[-1]) and not is_hidden and name not in videos:
                 videos[name] = clip, folders
                 size += info.file_size
                 continue
-            _check_name(archive, opened, info)
-            if name != parts[-1] and not is_hidden and videos[name][0].checksum != clip.checksum:
+            archives.check_name(archive, opened, info)
+            if is_video(parts[-1]) and not is_hidden and videos[name][0].checksum != clip.checksum:
                 entries = f"{videos[name][0].entry} and {info.filename}"
                 raise UserError(f"{archive}: two different videos have one name, {entries}: keep one of them")
             if parts[-1].lower().endswith(".zip") and not is_hidden:
@@ -192,14 +194,6 @@ def _refuse_large(what, size, most_megabytes, packed=0):
         )
 
 
-def _parts(archive, entry):
-    """The folders and the name in an entry's path. Raises `UserError` for one that leaves the zip's own folder."""
-    parts = re.split(r"[/\\]", entry)
-    if ".." in parts or parts[0] == "" or re.match("[A-Za-z]:", entry):
-        raise UserError(f"{archive}: the entry {entry!r} would leave its folder; this is not a zip of ChaLearn's")
-    return parts
-
-
 def _unpack_inner(outer, inner_zips, password):
     """Make sure that the zips that are entries of an outer archive lie in unzippedData/.zips/; returns their paths.
 
@@ -210,33 +204,12 @@ def _unpack_inner(outer, inner_zips, password):
     with progress(size, f"unpacking {outer.name}", "B", delay=2, unit_scale=True) as bar:
         for info in inner_zips:
             folder = INNER_ZIPS / checksum_of(info.file_size, info.CRC)
-            path = below(folder, f"{Path(_parts(outer, info.filename)[-1]).stem[:60]}.zip")
+            path = below(folder, f"{Path(archives.parts_of(outer, info.filename)[-1]).stem[:60]}.zip")
             if not path.exists():
-                _unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
+                archives.unpack(outer, info.filename, path, password, by=f"-{os.getpid()}")
             paths.append(path)
             bar.update(info.file_size)
     return paths
-
-
-def _check_name(archive, opened, info):
-    """Where an entry is passed over: its name stands twice in a zip, so damage to one of them would lose a clip."""
-    # RuntimeError: encrypted, or packed in an unknown way; the names were compared before
-    with (
-        damage_as_user_error(f"{archive} is damaged at {info.filename!r}", "fetch the zip again"),
-        contextlib.suppress(RuntimeError),
-    ):
-        opened.open(info).close()
-
-
-def _open_zip(archive):
-    with damage_as_user_error(f"{archive} is not a complete zip", "fetch it again"):
-        return zipfile.ZipFile(archive)
-
-
-def is_encrypted(archive):
-    """Whether an entry of this zip needs a password. Raises `UserError` for a damaged zip."""
-    with _open_zip(archive) as opened:
-        return any(info.flag_bits & 0x1 for info in opened.infolist())
 
 
 def unzip(clip, password="", by=""):
@@ -246,37 +219,5 @@ def unzip(clip, password="", by=""):
     Raises `UserError` where the zip is encrypted and the password is missing or wrong, or its bytes are damaged.
     """
     if clip.archive is not None and not (clip.video.exists() and checksum(clip.video) == clip.checksum):
-        _unpack(clip.archive, clip.entry, clip.video, password, by)
+        archives.unpack(clip.archive, clip.entry, clip.video, password, by)
     return clip.video
-
-
-def _unpack(archive, entry, path, password, by):
-    """Unpack one entry of a zip to `path`. Of several passwords, with spaces between, each is tried."""
-    password = password or os.environ.get(PASSWORD_VARIABLE, "")
-    passwords = list(dict.fromkeys([password, *password.split()])) if password else []
-    with _open_zip(archive) as opened, whole_file(path, by) as tmp:
-        info = opened.getinfo(entry)
-        if info.compress_type == zipfile.ZIP_BZIP2:  # zipfile unpacks 16 kB of that to 18 GB at once, if they are so
-            raise UserError(f"{archive}: {entry} is packed with bzip2, which is not safe to unpack: repack it")
-        encrypted = info.flag_bits & 0x1
-        if encrypted and not passwords:
-            raise UserError(
-                f"{archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "
-                f"you as --ZIP_PASSWORD=... or in the environment variable {PASSWORD_VARIABLE}"
-            )
-        for password in passwords if encrypted else [""]:
-            with damage_as_user_error(f"{archive} is damaged at {entry}", "fetch the zip again"):
-                try:
-                    with opened.open(entry, pwd=password.encode() or None) as source, open(tmp, "wb") as target:
-                        shutil.copyfileobj(source, target, 1 << 14)  # LZMA makes 115 MB of that at most
-                    return
-                except NotImplementedError as error:  # a RuntimeError too, so it stands first
-                    raise UserError(
-                        f"{archive} is packed in a way that Python cannot read ({short_message(error)}): repack it"
-                    ) from None
-                except RuntimeError:  # zipfile's way to say: wrong password
-                    continue
-                except (zipfile.BadZipFile, zlib.error):  # one in 256 wrong passwords is only told by the bytes
-                    if not encrypted or password == passwords[-1]:
-                        raise
-        raise UserError(f"{archive}: the zip password is wrong (checked on {entry})")

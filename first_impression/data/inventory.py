@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from first_impression.common.errors import UserError, counted
+from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed
-from first_impression.data import annotations, audio, chalearn, vggface
-from first_impression.data.clips import PASSWORD_VARIABLE, is_encrypted
+from first_impression.data import annotations, audio, chalearn, delivered, vggface
+from first_impression.data.archives import PASSWORD_VARIABLE, is_encrypted
 
 # Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
 FRAME_BYTES = 10_000  # a JPEG file of 224 x 224 pixels, and its record
@@ -43,7 +43,7 @@ class DiskNeed(NamedTuple):
 
 
 def describe_clips(clips):
-    """Lines on each split: its clips, how many have labels, and how many labels have no clip."""
+    """Lines on each split: its clips, how many have labels, which labelled ones are missing, what is not unpacked."""
     lines = []
     for split in chalearn.SPLITS:
         names = {clip.name for clip in clips if clip.split is split}
@@ -53,7 +53,12 @@ def describe_clips(clips):
             line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
             if without := labels.keys() - names:
                 line += f", which also has labels for {counted(len(without), 'clip')} that are not here"
+                line += f": {name_some(without)}"
         lines.append(line)
+    packed = [clip for clip in clips if clip.archive]
+    if waiting := len(packed) - len(_present([clip.video for clip in packed])):
+        zips = counted(len({clip.archive for clip in packed}), "zip")
+        lines.append(f"of the clips in {zips}, {waiting:,} are not yet unpacked; steps 1 and 2 do that")
     return lines
 
 
@@ -80,7 +85,7 @@ def describe_weights(wanted):
     return lines, here, unusable
 
 
-def missing_files(clips, weights, password):
+def missing_files(clips, weights, password, data="data"):
     """What later steps need and is not here, as a list of texts. `weights` are paths of weights files."""
     here, needed = {clip.split for clip in clips}, (chalearn.TRAINING, chalearn.VALIDATION)
     splits = [split for split in chalearn.SPLITS if split in here.union(needed)]
@@ -89,6 +94,7 @@ def missing_files(clips, weights, password):
     missing += [path for path in weights if not Path(path).exists()]
     if not (password or os.environ.get(PASSWORD_VARIABLE)):
         archives = sorted({clip.archive for clip in clips if clip.archive})
+        archives += sorted({archive for archive, _ in delivered.packed_annotations(Path(data)).values()})
         if encrypted := next(filter(is_encrypted, archives), None):
             missing.append(f"the password of {encrypted}, in {PASSWORD_VARIABLE}")
     return missing

@@ -1,6 +1,5 @@
 """CSV files with five traits per clip, whoever made them: labels, or a model's answers."""
 
-import csv
 import functools
 import math
 import re
@@ -9,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from first_impression.common.errors import UserError, short_message
-from first_impression.data.chalearn import SPLITS, TRAITS, name_of_video
+from first_impression.common.errors import UserError, name_some
+from first_impression.data import csv_rows
+from first_impression.data.chalearn import TRAITS, name_of_video
 
 CLIP = "VideoName"
 # ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
@@ -24,10 +24,12 @@ COLUMNS = {
 STABILITY = "emotionalstability"  # another name for what the dataset calls neuroticism
 # Names of columns, in small letters and without anything between the words
 CLIP_NAMES = ("videoname", "video", "clip", "clipname", "file", "filename", "name")
+RARE_CLIP_NAMES = ("path", "filepath", "videopath", "sampleid", "videoid", "clipid")  # where there is none of those
 SOURCE_NAMES = ("source", "speaker")  # of which video, or of which person, a clip is
 SPLIT_NAMES = ("split", "set", "subset")
 SPLIT_WORDS = dict.fromkeys(("val", "valid", "validation", "dev"), "validation")
 SPLIT_WORDS |= {"train": "training", "training": "training", "test": "test"}
+WORDS_FOR_SPLITS = "training (or train), validation (or val, valid, dev), test"
 SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
 
 
@@ -40,68 +42,104 @@ def as_cell(text):
 
 
 def clip_of(text):
-    """The clip that a cell names, with the suffix of a video or without."""
-    return name_of_video(re.sub("^'('*[=+@])", r"\1", text.strip()))
+    """The clip that a cell names, with the suffix of a video and the folders it lies in, or without."""
+    return name_of_video(_folder_and_file(text)[1])
+
+
+def _folder_and_file(text):
+    """("videos/anna", "1.mp4") of a cell with a path, of Windows too; ("", "1.mp4") of one with a name."""
+    folder, _, file = re.sub("^'('*[=+@])", r"\1", text.strip()).replace("\\", "/").rpartition("/")
+    return folder, file
 
 
 class Table(NamedTuple):
     """What a CSV file says of its clips, by their names without suffix."""
 
     values: dict  # clip -> float64 [5], from 0 to 1, in the order of TRAITS
-    doubled: list  # clips that stand more than once, of which the first row counts
+    doubled: list  # clips that stand more than once, once for each further row
     sources: dict  # clip -> of which video or speaker it is; empty where no column says so
     splits: dict  # clip -> name of its split; empty where no column says so
 
 
-def read(path):
-    """Read a CSV file: `Table`. Columns are found by name, in any order and case; others are ignored.
+def read(path, average=False):
+    """Read a CSV file: `Table`. Columns are found by name, in any order and case.
 
-    How a column named neuroticism is read is printed, once per file.
+    Of a clip that stands more than once the first row counts, or with `average` the mean of its rows. How a column
+    named neuroticism is read, and which columns are used for nothing, is printed, once per file.
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
-    length than the header, a value that is not a number from 0 to 1, an unknown split, and a clip of two sources or
-    splits or of none.
+    length than the header, a value that is not a number from 0 to 1, an unknown split, a clip of two sources or splits
+    or of none, and for two clips of one name in different folders.
     """
-    header, rows = _read_rows(Path(path))
-    at = _columns(path, header)
-    numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows])
-    values, doubled, sources, splits = {}, [], {}, {}
+    header, rows = csv_rows.read(path)
+    at = columns_of(path, header)
+    numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows]).reshape(-1, len(TRAITS))
+    _refuse_values(path, rows, at, numbers)
+    found, folders, sources, splits = {}, {}, {}, {}
     for (number, row), traits in zip(rows, numbers, strict=True):
-        clip = clip_of(row[at["clip"]])
-        for trait, value in zip(TRAITS, traits, strict=True):
-            if not 0 <= value <= 1:
-                of_clip, cell = f"{path}, row {number}, {trait} of {clip[:80]!r}", row[at[trait]][:40]
-                raise UserError(f"{of_clip}: {cell!r} is not a number from 0 to 1{_scaling(numbers)}")
-        for kind, found in (("source", sources), ("split", splits)):
+        folder, file = _folder_and_file(row[at["clip"]])
+        clip = name_of_video(file)
+        if folders.setdefault(clip, folder) != folder:
+            both = f"{row[at['clip']][:80]!r} and another of that name in {folders[clip][:80]!r}"
+            raise UserError(f"{path}, row {number}: {both} are two clips of one name: give them different names")
+        for kind, of_clips in (("source", sources), ("split", splits)):
             if kind in at:
                 word = row[at[kind]].strip()
                 word = SPLIT_WORDS.get(word.lower(), "") if kind == "split" else word
-                if not word or found.setdefault(clip, word) != word:
+                if not word or of_clips.setdefault(clip, word) != word:
+                    allowed = f", one of {WORDS_FOR_SPLITS}" if kind == "split" else ""
                     cell = row[at[kind]][:80]
-                    allowed = f", one of {', '.join(split.name for split in SPLITS)}" if kind == "split" else ""
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
-        if values.setdefault(clip, traits) is not traits:
-            doubled.append(clip)
-    if _plain(column := header[at["neuroticism"]]) not in (STABILITY, "neurotisicm"):
-        _warn_of_neuroticism(Path(path), column)
+        found.setdefault(clip, []).append(traits)
+    doubled = [clip for clip, values in found.items() for _ in values[1:]]
+    _warn_of_columns(Path(path), header[at["neuroticism"]], tuple(_unused(header, at)))
+    values = {clip: np.mean(values, axis=0) if average else values[0] for clip, values in found.items()}
     return Table(values, doubled, sources, splits)
 
 
+def _refuse_values(path, rows, at, numbers):
+    """Raises `UserError` for the first of the `numbers` [rows, 5] that is none from 0 to 1."""
+    for place in np.argwhere(~((numbers >= 0) & (numbers <= 1)))[:1]:
+        (number, row), trait = rows[place[0]], TRAITS[place[1]]
+        cell = row[at[trait]][:40]
+        where = f"{path}, row {number}, {trait} of {clip_of(row[at['clip']])[:80]!r}"
+        if not cell.strip():
+            raise UserError(f"{where}: {cell!r} is not a number from 0 to 1: give one, or take the row out")
+        if re.fullmatch(r"\s*-?\d*,\d+\s*", cell):
+            raise UserError(f"{where}: {cell!r} is not a number from 0 to 1: decimals take a point, not a comma")
+        raise UserError(f"{where}: {cell!r} is not a number from 0 to 1{_scaling(numbers)}")
+
+
 @functools.cache
-def _warn_of_neuroticism(path, column):
-    print(
-        f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally stable. If "
-        "yours means neurotic, give 1 minus it in a column named emotional_stability"
-    )
+def _warn_of_columns(path, neuroticism, unused):
+    if _plain(neuroticism) not in (STABILITY, "neurotisicm", "nonneuroticism"):
+        print(
+            f"{path}: the column {neuroticism} is read as in ChaLearn's files, where a high value means emotionally "
+            "stable. If yours means neurotic, give 1 minus it in a column named emotional_stability"
+        )
+    if unused:
+        print(f"{path}: columns that are used for nothing: {name_some(unused)}")
 
 
-def _columns(path, header):
+def _unused(header, at):
+    """The names of the columns that are none of those in `at`; ChaLearn's interview, which is no trait, aside."""
+    names = [column.strip()[:40] for place, column in enumerate(header) if place not in at.values()]
+    return sorted(name for name in names if name and _plain(name) != "interview")
+
+
+def columns_of(path, header):
     """{"clip", each trait, and "source" and "split" if there are any: the number of its column}."""
     plain = [_plain(column) for column in header]
-    names = {"clip": CLIP_NAMES, "source": SOURCE_NAMES, "split": SPLIT_NAMES}
-    names |= {trait: (trait, _plain(column)) for column, trait in COLUMNS.items()}
-    names["neuroticism"] += (STABILITY,)
-    names["openness"] += ("opennesstoexperience",)
-    at = {name: [place for place, column in enumerate(plain) if column in known] for name, known in names.items()}
+    usual = {"clip": CLIP_NAMES, "source": SOURCE_NAMES, "split": SPLIT_NAMES}
+    usual |= {trait: (trait, _plain(column)) for column, trait in COLUMNS.items()}
+    usual["neuroticism"] += (STABILITY, "nonneuroticism")
+    usual["openness"] += ("opennesstoexperience",)
+    # As in others' files of predictions: pred_O, predicted_openness; looked for where the usual names are missing
+    rare = {trait: [f"pred{end}{word}" for end in ("", "icted") for word in (trait, trait[0])] for trait in TRAITS}
+    rare["clip"] = RARE_CLIP_NAMES
+    at = {}
+    for name, known in usual.items():
+        at[name] = [place for place, column in enumerate(plain) if column in known]
+        at[name] = at[name] or [place for place, column in enumerate(plain) if column in rare.get(name, ())]
     missing = [name for name in ("clip", *TRAITS) if not at[name]]
     if missing:
         expected = f"{','.join([CLIP, *COLUMNS])}, or clip and the traits by name"
@@ -114,32 +152,13 @@ def _columns(path, header):
 
 
 def _scaling(values):
-    """What to do with values of a usual scale of ratings; empty where they are of none."""
+    """What to do with values of a usual scale of ratings; empty where they are of none, or most need nothing."""
     least, most = np.min(values), np.max(values)  # nan where one is not a number
-    for low, high in SCALES:
+    for low, high in SCALES if np.mean(values > 1) > 0.5 else ():
         if low <= least and most <= high:
             above = f"(x - {low})" if low else "x"
             return f". Ratings from {low} to {high} become {above} / {high - low}"
     return ""
-
-
-def _read_rows(path):
-    """(header, [(row number, cells)]) of a CSV file. Rows are numbered as in a spreadsheet; empty ones are left out."""
-    if not path.exists():
-        raise UserError(f"{path.absolute()} is missing")
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            table = [row for row in enumerate(csv.reader(file, skipinitialspace=True), 1) if row[1]]
-        if not table:
-            raise csv.Error("it is empty")
-    except (csv.Error, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a readable CSV file: {short_message(error)}") from None
-    (_, header), *rows = table
-    for number, row in rows:
-        if len(row) != len(header):
-            counts = f"{len(row)} cells under {len(header)} columns"
-            raise UserError(f"{path}, row {number}: {counts}. Decimals take a point, 0.5: commas divide the cells")
-    return header, rows
 
 
 def _plain(column):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from first_impression.common import files
 from first_impression.data import records
-from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, name_of_video, output_path
+from first_impression.data.chalearn import IMAGES, SPLITS, UNZIPPED, VOICES, is_video, name_of_video, output_path
 from first_impression.data.clip_log import ClipLog, forget
 from first_impression.data.clips import INNER_ZIPS
 from first_impression.data.steps import find_leftovers
@@ -54,4 +54,4 @@ def remove_inner_zips(clips):
 
 
 def _unpacked():
-    return [path for path in UNZIPPED.rglob("*") if name_of_video(path.name) != path.name and path.is_file()]
+    return [path for path in UNZIPPED.rglob("*") if is_video(path.name) and path.is_file()]

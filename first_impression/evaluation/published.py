@@ -1,6 +1,6 @@
 """The paper's published scores, and ours beside them."""
 
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.chalearn import ANNOTATION_MD5, TRAITS
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL
 from first_impression.evaluation.metrics import COLUMNS
@@ -19,8 +19,7 @@ PUBLISHED = {
 }
 
 CLIPS = 2000  # of ChaLearn's validation split and of its test split
-# MD5 of ChaLearn's annotation files, as far as it is known
-ANNOTATIONS = {"validation": "9af44c3046278076d1df055e44f29934"}
+ANNOTATIONS = dict(ANNOTATION_MD5)  # of the files that these were scored by
 
 
 def table(split, report, models):

@@ -1,13 +1,15 @@
 """The results of evaluate.py: answers, the report of all scores, a dict as in docs/scores.md, and their files."""
 
 import itertools
+import json
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.errors import UserError, counted, name_some
-from first_impression.evaluation import comparison, fusion, groups, predictions
+from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
+from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation import comparison, fusion, groups, metrics, predictions
 from first_impression.evaluation.metrics import by_column, sources_of
 
 PICTURES = ("models", "scatter", "errors", "calibration")  # the beginnings of their files' names
@@ -26,19 +28,51 @@ class Answered:
     remarks: list = field(default_factory=list)  # what to bear in mind with the scores, as texts
 
 
-def collect(answered, weights, reference, people):
+def refuse_other_result(path, names, annotation):
+    """Raises `UserError` where the scores in `path` are not of just these names by this annotation, or unreadable."""
+    if not path.exists():
+        return
+    with damage_as_user_error(f"{path} is not readable", "choose another OUT, or delete it"):
+        earlier = json.loads(path.read_text(encoding="utf-8"))
+        others, other_annotation = earlier["models"].keys() - {fusion.NAME}, earlier["annotation"]
+    if others != set(names) or other_annotation != str(annotation):
+        what = f"the scores of {name_some(others)} by {other_annotation}"
+        raise UserError(f"{path} holds {what}: choose another OUT, or delete it")
+
+
+def remarks_on_file(path, answers, labels):
+    """What to bear in mind with the scores of a file's answers, {clip: [5]}: a list of texts; printed as well."""
+    clips = sorted(answers.keys() & labels.keys())
+    if len(clips) < 2:
+        return []
+    pearson = metrics.all_scores(*(np.array([side[clip] for clip in clips]) for side in (answers, labels)))["Pearson"]
+    below = [trait for trait, value in zip(TRAITS, pearson, strict=True) if value < 0]
+    if below != ["neuroticism"]:
+        return []
+    value = pearson[TRAITS.index("neuroticism")]
+    remark = (
+        f"neuroticism correlates with the labels by {value:.2f}, and no other trait does so below 0: if its column means "
+        "neurotic, where ChaLearn's means stable, give 1 minus it in a column named emotional_stability"
+    )
+    print(f"{path}: {remark}")
+    return [remark]
+
+
+def collect(answered, weights, reference, people, fuse_shared=False):
     """The report: the scores of all {name: `Answered`}, the differences of each two, mean and spread over runs' seeds.
 
-    Where there are `weights`, {name: number}, the fusion of these is added to `answered`. `people` are groups of clips,
-    {column: {clip: group}}. Prints which clips are
-    without a label or without an answer. Raises `UserError` where no clip has both.
+    Where there are `weights`, {name: number}, the fusion of these is added to `answered`: of the clips that any of them
+    answers, or with `fuse_shared` of those that all do. `people` are groups of clips, {column: {clip: group}}. Prints
+    which clips are without a label or without an answer. Raises `UserError` where no clip has both, and where none is
+    left to fuse.
     """
     for name, model in answered.items():
         _compare_names(name, model.answers.keys(), reference.labels.keys())
     if weights:
         members = [answered[name] for name in weights]
         made_from = {file: md5 for member in members for file, md5 in member.made_from.items()}
-        fused = fusion.fuse([member.answers for member in members], weights.values())
+        answers = [member.answers for member in members]
+        fused = fusion.fuse(_shared_answers(answers, weights) if fuse_shared else answers, weights.values())
         answered[fusion.NAME] = Answered(fused, made_from)
     models, pairs = {}, []
     for name, model in answered.items():
@@ -53,7 +87,30 @@ def collect(answered, weights, reference, people):
         {"runs": runs, "groups": comparison.over_seeds([models[name]["groups"] for name in runs])}
         for runs in comparison.runs_by_seed({name: model.settings for name, model in answered.items()})
     ]
-    return {"models": models, "pairs": pairs, "seeds": seeds}
+    return {"models": models, "common": _on_common_clips(answered, reference), "pairs": pairs, "seeds": seeds}
+
+
+def _shared_answers(answers, names):
+    """A list of answers {clip: [5]}, each to the clips alone that all of them have. Prints how many these are."""
+    shared, known = set.intersection(*map(set, answers)), set.union(*map(set, answers))
+    if not shared:
+        raise UserError(f"no clip is answered by all of {', '.join(names)}: score them one by one, or FUSE others")
+    if shared != known:
+        print(f"{fusion.NAME}: of the {counted(len(shared), 'clip')} that all of {', '.join(names)} answer")
+    return [{clip: of_file[clip] for clip in of_file if clip in shared} for of_file in answers]
+
+
+def _on_common_clips(answered, reference):
+    """The "common" of docs/scores.md: scores on the clips that all models answer; None where all answer the same."""
+    labelled = [model.answers.keys() & reference.labels.keys() for model in answered.values()]
+    shared = set.intersection(*labelled)
+    if all(clips == shared for clips in labelled):
+        return None
+    return {
+        name: {"groups": comparison.score({clip: model.answers[clip] for clip in shared}, reference)}
+        for name, model in answered.items()
+        if shared
+    }
 
 
 def _spread(answers, labels):
@@ -81,7 +138,8 @@ def write(out, folders, ending, answered, reference, report):
     from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
 
     labels = reference.labels
-    contents = {out / f"models_{ending}.png": plots.side_by_side(report["models"], f"Models side by side, {ending}")}
+    beside = report["common"] or report["models"]
+    contents = {out / f"models_{ending}.png": plots.side_by_side(beside, f"Models side by side, {ending}")}
     for name, folder in folders.items():
         if name not in answered:  # there is no fusion
             continue

@@ -1,6 +1,7 @@
 """Scores as text: the tables that evaluate.py prints of its report, the dict of docs/scores.md, and those of others."""
 
 import math
+import textwrap
 
 from first_impression.common.errors import counted
 from first_impression.evaluation.baselines import CONSTANT
@@ -18,6 +19,7 @@ PEOPLE = {
     "gap_difference": ("  less the same of labels", "+"),
     "amplification": ("amplification", ""),
 }
+LINE = 120  # characters, the longest line of a table
 SEED_SCORES = ("accuracy", "Pearson", "CCC")
 
 
@@ -31,9 +33,10 @@ def print_report(report):
 
 def print_model(name, model):
     """Every score of a model with its interval, and how far it is above the baselines, group by group."""
-    for group, scored in model["groups"].items():
+    for group, scored in _different_groups(model).items():
         sources = counted(scored["sources"], "source")
-        print(f"\n{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}")
+        unseen = ", all unseen in training" if group == ALL and _is_all_unseen(model) else ""
+        print(f"\n{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}{unseen}")
         rows = [row for score, columns in scored["scores"].items() for row in with_interval(score, columns)]
         if group == ALL and model["by_frame"]:
             rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
@@ -66,32 +69,55 @@ def _print_people(name, people):
                 print(f"{sources}: too few for intervals, which need {FEW_SOURCES}")
     if people:
         found = verdicts(people) or ["no group is placed elsewhere than by the labels, beyond chance"]
-        print("", *(f"{name}: {text}" for text in found), sep="\n")
+        print()
+        for text in found:
+            _print_text(f"{name}: {text}")
+
+
+def _different_groups(model):
+    """The groups of a model's scores, without the clips of unseen sources where those are all of its clips."""
+    return {group: scored for group, scored in model["groups"].items() if group == ALL or not _is_all_unseen(model)}
+
+
+def _is_all_unseen(model):
+    unseen = model["groups"].get(UNSEEN)
+    return bool(unseen) and unseen["clips"] == model["groups"][ALL]["clips"]
 
 
 def _print_comparison(report):
-    """The accuracy of all models, which of them beat the baselines, and how they differ."""
+    """The accuracy of all models, which of them beat the baselines, and how they differ, on the clips all answer."""
+    models, split = report["models"] if report["common"] is None else report["common"], report["split"]
+    if not models:
+        _print_text("no clip is answered by all of them: there is no table of their scores side by side")
     for group in (ALL, UNSEEN):
-        scored = {name: model["groups"][group] for name, model in report["models"].items() if group in model["groups"]}
+        scored = {name: model["groups"][group] for name, model in models.items() if group in _different_groups(model)}
         if not scored:
             continue
-        print(f"\n{report['split']}, accuracy by clip, {group}")
+        clips = counted(next(iter(scored.values()))["clips"], "clip")
+        which = f"the {clips} that all of them answer" if report["common"] else clips
+        print(f"\n{split}, accuracy by clip, {group}: {which}")
         print(grid(_accuracies(scored)))
         for name, scores in scored.items():
             if scores["baselines"]:
-                print(verdict(name, group, scores))
+                _print_text(verdict(name, group, scores))
             if scores["ceiling"]:
-                print(way(name, group, scores))
+                _print_text(way(name, group, scores))
         rows = []
         for pair in report["pairs"]:
             if group in pair["groups"]:
-                columns = pair["groups"][group]["differences"]["accuracy"]
-                rows += with_interval(f"{pair['first']} - {pair['second']}", columns, sign="+")
+                found = pair["groups"][group]
+                of_clips = f" ({counted(found['clips'], 'clip')})" if report["common"] else ""
+                title = f"{pair['first']} - {pair['second']}{of_clips}"
+                rows += with_interval(title, found["differences"]["accuracy"], sign="+")
         if rows:
-            print(f"\n{report['split']}, differences in accuracy, {group}")
+            print(f"\n{split}, differences in accuracy, {group}")
             print(grid(rows))
     for alike in report["seeds"]:
-        _print_seeds(report["split"], alike)
+        _print_seeds(split, alike)
+
+
+def _print_text(text):
+    print(textwrap.fill(text, LINE, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False))
 
 
 def verdict(name, group, scored):
@@ -122,15 +148,11 @@ def way(name, group, scored):
 
 
 def _accuracies(scored):
-    """A row per model and per baseline; with the number of clips where the models answer different ones."""
-    counts = {scores["clips"] for scores in scored.values()}
-    rows = []
-    for name, scores in scored.items():
-        title = f"{name} ({counted(scores['clips'], 'clip')})" if len(counts) > 1 else name
-        rows.append(row_of(title, scores["scores"]["accuracy"]))
-    most = max(scored.values(), key=lambda scores: scores["clips"])
-    rows += [row_of(name, beside["scores"]["accuracy"]) for name, beside in most["baselines"].items()]
-    return rows + ([row_of("ceiling", most["ceiling"]["scores"]["accuracy"])] if most["ceiling"] else [])
+    """A row per model, which all answer the same clips, and per baseline."""
+    rows = [row_of(name, scores["scores"]["accuracy"]) for name, scores in scored.items()]
+    first = next(iter(scored.values()))
+    rows += [row_of(name, beside["scores"]["accuracy"]) for name, beside in first["baselines"].items()]
+    return rows + ([row_of("ceiling", first["ceiling"]["scores"]["accuracy"])] if first["ceiling"] else [])
 
 
 def _ceiling_rows(ceiling):
@@ -158,9 +180,9 @@ def row_of(title, columns, sign=""):
 
 
 def with_interval(title, columns, sign="", indent=""):
-    """Two rows of a table: the values of {column: {"value", "low", "high"}}, and the intervals, set in by `indent`."""
-    intervals = [f"{column['low']:{sign}.4f}..{column['high']:{sign}.4f}" for column in columns.values()]
-    return [row_of(title, columns, sign), (f"{indent}  95 %", intervals)]
+    """Three rows of a table: the values of {column: {"value", "low", "high"}}, and the bounds, set in by `indent`."""
+    bounds = [[f"{column[end]:{sign}.4f}" for column in columns.values()] for end in ("low", "high")]
+    return [row_of(title, columns, sign), (f"{indent}  95 %, from", bounds[0]), (f"{indent}        to", bounds[1])]
 
 
 def table(rows):
@@ -169,11 +191,18 @@ def table(rows):
 
 
 def grid(rows):
-    """Text in the columns of `metrics.COLUMNS`. `rows` is a list of (label, six words)."""
+    """Text in the columns of `metrics.COLUMNS`, in lines of `LINE` characters at most.
+
+    `rows` is a list of (label, six words). A label that is too long, as a file's path may be, has a line of its own.
+    """
     rows = [("", COLUMNS), *rows]
-    margin = max(len(label) for label, _ in rows) + 2
     widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
-    return "\n".join(
-        f"{label:<{margin}}" + "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
-        for label, words in rows
-    )
+    margin = min(max(len(label) for label, _ in rows) + 2, LINE - sum(width + 2 for width in widths))
+    lines = []
+    for label, words in rows:
+        if len(label) > margin - 1:
+            lines.append(label if len(label) <= LINE else f"..{label[2 - LINE :]}")
+            label = ""
+        cells = "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
+        lines.append(f"{label:<{margin}}{cells}")
+    return "\n".join(lines)

@@ -44,6 +44,11 @@ def test_flags_override_the_recipe_and_the_recipe_overrides_the_script(folder, c
     assert read().constants() == {name: getattr(train, name) for name in settings.constants()}
 
 
+def test_a_recipe_with_a_byte_order_mark_is_read(folder):
+    Path("mine.py").write_text("SEED = 7\n", encoding="utf-8-sig")
+    assert read("mine.py").SEED == 7
+
+
 def test_a_run_is_named_by_NAME_else_the_recipe_else_the_model(folder):
     Path("tries").mkdir()
     path = recipe('MODEL = "audio"\n', "tries/my.try.py")

@@ -1,7 +1,9 @@
 """Annotations: what is read, and what is refused."""
 
+import gzip
 import os
 import pickle
+from collections import OrderedDict
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +41,32 @@ def test_foreign_code_in_an_annotation_is_refused_unexecuted(folder):
     with pytest.raises(UserError, match="a.pkl is not a readable pickle .refused: it asks for .*open"):
         annotations.read_annotation("a.pkl")
     assert not (folder / "ran.txt").exists()
+
+
+def test_float16_and_ordered_dicts_are_read(folder):
+    whole = OrderedDict((trait, OrderedDict([("é.mp4", np.float16(0.25))])) for trait in chalearn.TRAITS)
+    for protocol in (2, 4):
+        (folder / "a.pkl").write_bytes(pickle.dumps(whole, protocol))
+        assert {clip: label.tolist() for clip, label in annotations.read_annotation("a.pkl").items()} == {
+            "é": [0.25] * 5
+        }
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n",
+            "a Git LFS pointer.*: run git lfs pull",
+        ),
+        (b"\xef\xbb\xbf\n<!doctype HTML>", "a web page"),
+        (gzip.compress(b"any"), "packed with gzip: unpack it with gunzip"),
+    ],
+)
+def test_what_lies_in_an_annotations_place_is_called_by_its_name(folder, content, words):
+    (folder / "a.pkl").write_bytes(content)
+    with pytest.raises(UserError, match=f"a.pkl is {words}"):
+        annotations.read_annotation("a.pkl")
 
 
 def test_unfit_annotations_are_refused_by_name(folder):

@@ -2,16 +2,17 @@
 
 import os
 import re
+import unicodedata
 import zipfile
 import zlib
 from pathlib import Path
 
 import pytest
-from conftest import make_clip, make_zip
+from conftest import label_of, make_clip, make_zip, write_annotation
 
 from first_impression.common import files
 from first_impression.common.errors import UserError
-from first_impression.data import clips
+from first_impression.data import clips, inventory
 from first_impression.data.chalearn import IMAGES, output_path
 from first_impression.data.clips import NoClips, find_clips, unzip
 
@@ -210,3 +211,91 @@ def test_names_too_long_for_a_file_stop_no_step(folder, capsys):
     assert {clip.name: unzip(clip).read_bytes() for clip in find_clips()} == {longest: b"b", "inner": b"c"}
     printed = capsys.readouterr().out
     assert "more than 255 bytes" in printed and "xxx" in printed and "yyy" in printed
+
+
+def test_names_in_two_ways_of_writing_an_accent_are_one(folder):
+    """macOS writes "é" as two characters: on disk and in its zips, whose names are UTF-8 and do not say so."""
+    nfc, nfd = (unicodedata.normalize(form, "rené") for form in ("NFC", "NFD"))
+    assert nfc != nfd
+    Path(f"data/{nfd}_1.mp4").parent.mkdir()
+    Path(f"data/{nfd}_1.mp4").write_bytes(b"one")
+    zip_of("data/unsaid.zip", {f"{nfd}_2.mp4": b"two"})
+    content = bytearray(Path("data/unsaid.zip").read_bytes())
+    for signature, flags in ((b"PK\3\4", 7), (b"PK\1\2", 9)):  # the upper byte of the flags
+        content[content.index(signature) + flags] = 0
+    Path("data/unsaid.zip").write_bytes(content)
+    write_annotation("Annotations/annotation_training.pkl", {f"{nfc}_{n}": label_of(n) for n in (1, 2)})
+    found = find_clips()
+    assert {clip.name: (clip.split.name, unzip(clip).read_bytes()) for clip in found} == {
+        f"{nfc}_1": ("training", b"one"),
+        f"{nfc}_2": ("training", b"two"),
+    }
+
+
+@pytest.mark.parametrize("alphabet", ["gbk", "cp437"])
+def test_names_of_an_unsaid_alphabet_are_kept_and_told(folder, capsys, alphabet):
+    name = {"gbk": "中文", "cp437": "né"}[alphabet].encode(alphabet)
+    plain = "x" * len(name)
+    zip_of("data/train.zip", {f"{plain}.mp4": b"a"})
+    Path("data/train.zip").write_bytes(Path("data/train.zip").read_bytes().replace(plain.encode(), name))
+    (clip,) = find_clips()
+    assert clip.name == name.decode("cp437") and unzip(clip).read_bytes() == b"a"
+    printed = capsys.readouterr().out
+    assert f"train.zip: names that do not say in which alphabet they are, taken as CP437: {clip.name}.mp4" in printed
+
+
+def test_an_entry_under_aes_is_called_that(folder):
+    zip_of("data/train.zip", {"a.mp4": b"a" * 100})
+    content = bytearray(Path("data/train.zip").read_bytes())
+    for signature, flags, packing in ((b"PK\3\4", 6, 8), (b"PK\1\2", 8, 10)):
+        at = content.index(signature)
+        content[at + flags] |= 1
+        content[at + packing] = 99  # as the specification of WinZip's AES has it
+    Path("data/train.zip").write_bytes(content)
+    (clip,) = find_clips()
+    with pytest.raises(UserError, match="train.zip: a.mp4 is encrypted with AES.* unpack the zip with 7-Zip"):
+        unzip(clip, "any")
+
+
+def test_parts_of_a_split_zip_are_called_that(folder, capsys):
+    zip_of("train.zip", {"a.mp4": b"a" * 1000, "b.mp4": b"b" * 1000})
+    whole = Path("train.zip").read_bytes()
+    Path("data").mkdir()
+    for number, start in enumerate(range(0, len(whole), 700), 1):  # as 7-Zip does
+        Path(f"data/train.zip.{number:03d}").write_bytes(whole[start : start + 700])
+    with pytest.raises(NoClips):
+        find_clips()
+    assert "parts of a split zip: data/train.zip.001, data/train.zip.002" in capsys.readouterr().out
+    end = bytearray(whole[-500:])  # as Info-ZIP does: train.z01, then train.zip, whose end counts the parts before
+    end[end.index(b"PK\5\6") + 4 : end.index(b"PK\5\6") + 8] = b"\1\0\1\0"
+    Path("data/train.zip").write_bytes(end)
+    with pytest.raises(UserError, match="data/train.zip is a part of a split zip. Join them"):
+        find_clips()
+
+
+def test_what_lies_in_a_zips_place_is_called_by_its_name(folder):
+    Path("data").mkdir()
+    Path("data/train.zip").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n")
+    with pytest.raises(UserError, match="data/train.zip is a Git LFS pointer"):
+        find_clips()
+
+
+@pytest.mark.parametrize("place", ["Annotations", "data"])
+def test_annotations_in_chalearns_zips_are_taken(folder, capsys, place):
+    zip_of("data/any.zip", {"x.000.mp4": b"x", "y.000.mp4": b"y"})
+    Path(place).mkdir(exist_ok=True)
+    for split, clip in (("training", "x.000"), ("validation", "y.000")):
+        write_annotation(f"made/annotation_{split}.pkl", {clip: label_of(3)})
+    pickles = [Path(f"made/annotation_{split}.pkl").read_bytes() for split in ("training", "validation")]
+    zip_of(f"{place}/train-annotation.zip", {"annotation_training.pkl": pickles[0]})
+    encrypt(f"{place}/val-annotation-e.zip", "annotation_validation.pkl", pickles[1], "sesame")
+    assert [(clip.name, clip.split.name) for clip in find_clips()] == [("x.000", "training")]
+    assert "val-annotation-e.zip holds the validation labels and is encrypted" in capsys.readouterr().out
+    assert inventory.missing_files([], [], "")[-1].startswith(f"the password of {place}/val-annotation-e.zip")
+    with pytest.raises(UserError, match="val-annotation-e.zip.*(password is wrong|is damaged)"):
+        find_clips(password="wrong")
+    assert {clip.name: clip.split.name for clip in find_clips(password="sesame")} == {
+        "x.000": "training",
+        "y.000": "validation",
+    }
+    assert [Path(f"Annotations/annotation_{split}.pkl").read_bytes() for split in ("training", "validation")] == pickles

@@ -24,7 +24,8 @@ def test_what_is_here_is_printed(dataset, capsys):
     call(check_data)
     text = capsys.readouterr().out
     assert "training: 3 clips, 3 of them with labels in Annotations/annotation_training.pkl" in text
-    assert "which also has labels for 2 clips that are not here" in text
+    assert "which also has labels for 2 clips that are not here: -dash_id.000, sp ace.001" in text
+    assert "of the clips in 3 zips, 5 are not yet unpacked" in text
 
 
 def test_sound_alone_needs_no_weights_and_is_told_what_could_stand_there(dataset, capsys):
