@@ -107,7 +107,8 @@ def split_to_score(name, annotation):
 def read_files(paths, output, labels):
     """The answers in the CSV files `paths`: {path: `Answered`}. Prints which clips have several rows.
 
-    `labels`, {clip: [5]}, tell where neuroticism seems to be the other way round. Raises `UserError` for a path that is there twice, or that is the `output` of this command.
+    `labels`, {clip: [5]}, tell where neuroticism seems to be the other way round.
+    Raises `UserError` for a path that is there twice, or that is the `output` of this command.
     """
     answered = {}
     for path in map(str.strip, paths):

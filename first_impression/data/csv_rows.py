@@ -14,11 +14,11 @@ SEPARATORS = ",;\t"
 UTF_8 = "save the table as CSV UTF-8"  # what spreadsheets call it
 
 
-def read(path):
+def read(path, padded=False):
     """(header, [(row number, cells)]) of a CSV file, whose texts are normalised (NFC).
 
     What divides the cells is what divides the header into most of them, or what a first line "sep=;" says. Rows are
-    numbered as in a spreadsheet; those without any text are left out.
+    numbered as in a spreadsheet; those without any text are left out. With `padded` a row may end early.
     Raises `UserError` for a missing or unreadable file, and for a row of another length than the header.
     """
     path = Path(path)
@@ -38,6 +38,7 @@ def read(path):
         raise UserError(f"{path} is not a readable CSV file: {short_message(error)}") from None
     (_, header), *rows = table
     for number, row in rows:
+        row += [""] * (len(header) - len(row)) if padded else []
         if len(row) != len(header):
             counts = f"{len(row)} cells under {len(header)} columns"
             raise UserError(f"{path}, row {number}: {counts}. Decimals take a point, 0.5: commas divide the cells")

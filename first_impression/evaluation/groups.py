@@ -4,12 +4,12 @@ A model can be right on average and place all of one group too low. Of every gro
 how far the group is from the others in labels and in answers, and the difference of the two.
 """
 
-import csv
 from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, damage_as_user_error, name_some
+from first_impression.common.errors import UserError, name_some
+from first_impression.data import csv_rows
 from first_impression.data.label_table import CLIP_NAMES, clip_of
 from first_impression.evaluation import bootstrap
 from first_impression.evaluation.metrics import COLUMNS, sources_of, with_mean
@@ -25,13 +25,8 @@ def read(path):
     is there twice, and a column of more than `MOST` groups.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"{path.absolute()} is missing")
-    with (
-        damage_as_user_error(f"{path} is not a readable CSV file", "give a table with a column clip"),
-        open(path, encoding="utf-8-sig", newline="") as file,
-    ):
-        rows = list(csv.DictReader(file, skipinitialspace=True, restkey="", restval=""))
+    header, rows = csv_rows.read(path, padded=True)
+    rows = [dict(zip(header, cells, strict=True)) for _, cells in rows]
     columns = list(rows[0]) if rows else []
     of_clips = [column for column in columns if column.strip().lower() in ("file_name", *CLIP_NAMES)]
     if len(of_clips) != 1 or len(columns) < 2:

@@ -107,7 +107,8 @@ def side_by_side(models, title):
         ceilings = [scores["ceiling"]["scores"]["accuracy"]["mean"] for scores in scored.values() if scores["ceiling"]]
         if ceilings:
             axes.axvline(ceilings[0]["value"], color=colour, linestyle="-.", linewidth=1, label=f"ceiling, {group}")
-    axes.set_yticks(range(len(models)), list(models), parse_math=False)
+    names = [name if len(name) <= 50 else f"..{name[-48:]}" for name in models]  # of a path, its end
+    axes.set_yticks(range(len(models)), names, parse_math=False)
     axes.set(xlabel="mean accuracy by clip, with 95 % of the resamples", ylim=(len(models) - 0.4, -0.6))
     axes.legend(fontsize="small", loc="center left", bbox_to_anchor=(1, 0.5))
     axes.grid(alpha=0.3, axis="x")

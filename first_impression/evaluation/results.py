@@ -51,7 +51,7 @@ def remarks_on_file(path, answers, labels):
         return []
     value = pearson[TRAITS.index("neuroticism")]
     remark = (
-        f"neuroticism correlates with the labels by {value:.2f}, and no other trait does so below 0: if its column means "
+        f"neuroticism correlates with the labels by {value:.2f}, and no other trait below 0: if its column means "
         "neurotic, where ChaLearn's means stable, give 1 minus it in a column named emotional_stability"
     )
     print(f"{path}: {remark}")

@@ -36,7 +36,8 @@ def print_model(name, model):
     for group, scored in _different_groups(model).items():
         sources = counted(scored["sources"], "source")
         unseen = ", all unseen in training" if group == ALL and _is_all_unseen(model) else ""
-        print(f"\n{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}{unseen}")
+        print()
+        _print_text(f"{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}{unseen}")
         rows = [row for score, columns in scored["scores"].items() for row in with_interval(score, columns)]
         if group == ALL and model["by_frame"]:
             rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
@@ -56,7 +57,8 @@ def _print_people(name, people):
     for column, groups in people.items():
         for group, about in groups.items():
             sources = counted(about["sources"], "source")
-            print(f"\n{name}, {column} {group}: {counted(about['clips'], 'clip')} of {sources}")
+            print()
+            _print_text(f"{name}, {column} {group}: {counted(about['clips'], 'clip')} of {sources}")
             rows = []
             for kind, (title, sign) in PEOPLE.items():
                 columns = about[kind]

@@ -14,7 +14,7 @@ from PIL import Image
 import evaluate
 from first_impression.common import files
 from first_impression.common.errors import UserError
-from first_impression.data import label_table, record_writer
+from first_impression.data import chalearn, label_table, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics, plots, predictions
 
@@ -282,7 +282,8 @@ def test_trained_runs_are_scored_on_their_records(records):
     assert report["models"]["dan"]["by_frame"] and not report["models"]["audio"]["by_frame"]
     assert report["models"]["dan"]["remarks"] == []
     assert report["models"]["dan"]["made_from"] == {"runs/dan/final.keras": files.md5("runs/dan/final.keras")}
-    assert "dan (20 clips)" in printed and "audio (19 clips)" in printed
+    assert "validation, accuracy by clip, all clips: the 19 clips that all of them answer" in printed
+    assert "dan - fusion (20 clips)" in printed and "dan - audio (19 clips)" in printed
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
@@ -376,6 +377,89 @@ def test_a_kill_leaves_no_scores_beside_other_answers(annotated, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         call(evaluate, "--PREDICTIONS", "a.csv")
     assert {path.name for path in Path("scores").iterdir()} == names - {"scores_validation.json"}
+
+
+def test_files_of_different_coverage_meet_on_their_common_clips(annotated, capsys):
+    first, second = answers(1), answers(2)
+    clips = list(VALIDATION)
+    predictions.write_csv("a.csv", {clip: first[clip] for clip in clips[:15]})
+    predictions.write_csv("b.csv", {clip: second[clip] for clip in clips[5:]})
+    call(evaluate, "--PREDICTIONS", "a.csv,b.csv", "--RESAMPLES", "50")
+    printed, shared = capsys.readouterr().out, clips[5:15]
+    assert "fusion: of the 10 clips that all of a.csv, b.csv answer" in printed
+    assert "validation, accuracy by clip, all clips: the 10 clips that all of them answer" in printed
+    found = label_table.read("scores/predictions_validation.csv").values
+    assert found.keys() == set(shared)
+    report, true = scores_of("scores/scores_validation.json"), np.array([VALIDATION[clip] for clip in shared])
+    for name, own in (("a.csv", first), ("b.csv", second)):
+        accuracy = metrics.accuracy(np.array([own[clip] for clip in shared]), true).mean()
+        scored = report["common"][name]["groups"]["all clips"]
+        assert scored["clips"] == 10 and scored["scores"]["accuracy"]["mean"]["value"] == pytest.approx(
+            accuracy, abs=1e-7
+        )
+        assert report["models"][name]["groups"]["all clips"]["clips"] == 15
+        assert any(line.split()[:2] == [name, f"{accuracy:.4f}"] for line in printed.splitlines())
+    predictions.write_csv("c.csv", {clip: second[clip] for clip in clips[15:]})
+    with pytest.raises(UserError, match="no clip is answered by all of a.csv, c.csv"):
+        call(evaluate, "--PREDICTIONS", "a.csv,c.csv", "--OUT", "other")
+
+
+def test_neuroticism_the_other_way_round_is_told(annotated, capsys):
+    turned = {clip: np.where(np.arange(5) == TRAITS.index("neuroticism"), 1 - v, v) for clip, v in answers(1).items()}
+    predictions.write_csv("a.csv", turned)
+    call(evaluate, "--PREDICTIONS", "a.csv", "--RESAMPLES", "50")
+    assert "a.csv: neuroticism correlates with the labels by -0." in capsys.readouterr().out
+    remark = scores_of("scores/scores_validation.json")["models"]["a.csv"]["remarks"][0]
+    assert "give 1 minus it in a column named emotional_stability" in remark
+    for values in (answers(1), {clip: 1 - v for clip, v in answers(1).items()}):  # as it should be; all are turned
+        predictions.write_csv("a.csv", values)
+        call(evaluate, "--PREDICTIONS", "a.csv", "--RESAMPLES", "50")
+        assert "correlates" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["annotation_test.pkl", "my-test_labels.pkl", "labels.pkl"])
+def test_the_split_is_that_of_the_annotation(annotated, capsys, monkeypatch, name):
+    """By its name, or by its content."""
+    write_annotation(f"elsewhere/{name}", VALIDATION)
+    predictions.write_csv("a.csv", answers(1))
+    if name == "labels.pkl":
+        monkeypatch.setitem(chalearn.ANNOTATION_MD5, "test", files.md5(f"elsewhere/{name}"))
+    arguments = ("--PREDICTIONS", "a.csv", "--ANNOTATION", f"elsewhere/{name}", "--RESAMPLES", "50")
+    call(evaluate, *arguments)
+    printed = capsys.readouterr().out
+    assert f"elsewhere/{name} has the labels of the test split" in printed and "validation" not in printed
+    assert scores_of("scores/scores_test.json")["split"] == "test"
+    call(evaluate, *arguments, "--SPLIT", "validation")
+    assert scores_of("scores/scores_validation.json")["split"] == "validation"
+
+
+def test_another_result_is_not_replaced(annotated):
+    for name in ("a.csv", "b.csv"):
+        predictions.write_csv(name, answers(1))
+    shutil.copy("Annotations/annotation_validation.pkl", "validation_again.pkl")
+    call(evaluate, "--PREDICTIONS", "a.csv", "--RESAMPLES", "50")
+    before = Path("scores/scores_validation.json").read_bytes()
+    for other in (("b.csv",), ("a.csv,b.csv",), ("a.csv", "--ANNOTATION", "validation_again.pkl")):
+        with pytest.raises(UserError, match="holds the scores of a.csv by Annotations/.*: choose another OUT"):
+            call(evaluate, "--PREDICTIONS", *other, "--RESAMPLES", "50")
+    assert Path("scores/scores_validation.json").read_bytes() == before
+    call(evaluate, "--PREDICTIONS", "a.csv", "--RESAMPLES", "60")  # the same once more
+    assert scores_of("scores/scores_validation.json")["resamples"] == 60
+
+
+def test_lines_are_short_and_no_table_stands_twice(annotated, capsys):
+    """Of clips whose sources are in no training clip, all of them unseen."""
+    path = f"a folder with a {'very ' * 15}long name/a.csv"
+    unseen = {clip: label for clip, label in VALIDATION.items() if clip.startswith("new")}
+    write_annotation("Annotations/annotation_validation.pkl", unseen)
+    for name in (path, "b.csv"):
+        predictions.write_csv(name, {clip: answers(1)[clip] for clip in unseen})
+    call(evaluate, "--PREDICTIONS", f"{path},b.csv", "--RESAMPLES", "50")
+    printed = capsys.readouterr().out
+    tables = printed[printed.index(f"\n{path}") : printed.index("\nscores: ")]
+    assert max(map(len, tables.splitlines())) <= 120
+    assert "8 clips of 8 sources, all unseen in training" in tables and "clips of unseen sources" not in tables
+    assert tables.count("accuracy by clip") == 1
 
 
 def test_a_file_to_score_is_not_replaced(annotated):

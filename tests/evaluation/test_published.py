@@ -60,8 +60,8 @@ def test_ours_stand_beside_the_published_with_the_differences(scored, capsys):
     of_audio = text[text.index("paper_audio") :]
     assert row(of_audio, "published") == [0.89, 0.8878, 0.9022, 0.8785, 0.8876, 0.8939]  # mean, E, A, C, N, O
     assert row(of_audio, "less published")[:2] == pytest.approx([ours.mean() - 0.89, ours[0] - 0.8878], abs=1e-4)
-    interval = row(of_audio[of_audio.index("less published") :], "95 %")
-    assert interval[0] < ours.mean() - 0.89 < interval[1]
+    bounds = of_audio[of_audio.index("less published") :]
+    assert row(bounds, "95 %, from")[0] < ours.mean() - 0.89 < row(bounds, "to")[0]
     report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
     against = report["models"]["fusion"]["groups"]["all clips"]["baselines"]["same-source lookup"]["differences"]
     found = row(text[text.index("\nfusion") :], "less the same-source lookup")
