@@ -41,7 +41,8 @@ def read(path, padded=False):
         row += [""] * (len(header) - len(row)) if padded else []
         if len(row) != len(header):
             counts = f"{len(row)} cells under {len(header)} columns"
-            raise UserError(f"{path}, row {number}: {counts}. Decimals take a point, 0.5: commas divide the cells")
+            marks = {",": "commas", ";": "semicolons", "\t": "tabs"}.get(separator, repr(separator))
+            raise UserError(f"{path}, row {number}: {counts}. Decimals take a point, 0.5: {marks} divide the cells")
     return header, rows
 
 

@@ -29,7 +29,7 @@ from conftest import (
 )
 from PIL import Image
 
-from first_impression.data import audio, clips, media, record_reader, record_writer
+from first_impression.data import archives, audio, media, record_reader, record_writer
 from first_impression.data.chalearn import name_of_video
 
 STEPS = ("Video_to_Image.py", "vid_to_wav.py", "Write_Into_TFRecords.py", "feat_extraction_from_wav.py")
@@ -306,7 +306,7 @@ def test_steps_1_and_2_unpack_side_by_side(dataset, monkeypatch):
             others.append(run_alone("vid_to_wav.py"))
         unpack(source, target, size)
 
-    monkeypatch.setattr(clips.shutil, "copyfileobj", meanwhile)
+    monkeypatch.setattr(archives.shutil, "copyfileobj", meanwhile)
     assert "7 clips made, 0 already there, 0 unusable" in ok(run("Video_to_Image.py", "--WORKERS", 1))
     assert "7 clips made, 0 already there, 0 unusable" in ok(others[0])
     for clip in GREY:

@@ -99,7 +99,7 @@ def test_tables_of_groups_are_read():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "needs one column named clip"),
+        ("", "it is empty"),
         ("who,age\na,1\n", "needs one column named clip"),
         ("clip\na\n", "needs one column named clip"),
         ("clip,age\na,1\na.mp4,2\n", "several rows for a"),
