@@ -171,7 +171,7 @@ def _directory(archive, above, most_megabytes, folder):
                 continue
             archives.check_name(archive, opened, info)
             if is_video(parts[-1]) and not is_hidden and videos[name][0].checksum != clip.checksum:
-                entries = f"{videos[name][0].entry} and {info.filename}"
+                entries = f"{videos[name][0].entry!r} and {info.filename!r}"
                 raise UserError(f"{archive}: two different videos have one name, {entries}: keep one of them")
             if parts[-1].lower().endswith(".zip") and not is_hidden:
                 inner_zips.append((info, folders))

@@ -6,6 +6,7 @@ were read and refused, and the peak of the memory in MB.
 """
 
 import contextlib
+import copy
 import io
 import json
 import os
@@ -95,6 +96,8 @@ def manifests(draw):
     run = {"kind": "image", "files": ["dan/final.keras"], "settings": {}, "training": training}
     whole = {"schema": 1, "traits": list(TRAITS), "runs": {"dan": run}}
     whole["files"] = {"dan/final.keras": {"bytes": 3, "sha256": "0" * 64}}
+    whole["license"], training["salt"] = draw(JSON), draw(st.text(max_size=8))  # free, as the settings are
+    run["settings"] = draw(st.dictionaries(st.text(max_size=8), JSON, max_size=3))
     for _ in range(draw(st.integers(0, 3))):
         part = whole
         while True:
@@ -105,7 +108,7 @@ def manifests(draw):
             if isinstance(part[key], dict | list) and draw(st.booleans()):
                 part = part[key]
                 continue
-            part[key] = draw(ODD)
+            part[key] = copy.deepcopy(draw(ODD))  # or a part of it would be replaced for all inputs to come
             break
     return edited(json.dumps(whole).encode(), draw(EDITS) if draw(st.integers(0, 3)) == 0 else [])
 
