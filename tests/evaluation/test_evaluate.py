@@ -159,7 +159,7 @@ def test_unknown_missing_and_repeated_clips_are_printed(annotated):
     assert "a.csv: 5 clips missing: " in printed
     assert Path("scores/scatter_validation.png").exists()
     predictions.write_csv("b.csv", {"nobody.000": np.full(5, 0.5)})
-    refused(run("evaluate.py", "--PREDICTIONS", "b.csv"), "b.csv: none of its clips has a label")
+    refused(run("evaluate.py", "--PREDICTIONS", "b.csv", "--OUT", "b"), "b.csv: none of its clips has a label")
     refused(run("evaluate.py", "--PREDICTIONS", "c.csv"), "c.csv is missing")
 
 
