@@ -283,7 +283,7 @@ def test_trained_runs_are_scored_on_their_records(records):
     assert report["models"]["dan"]["remarks"] == []
     assert report["models"]["dan"]["made_from"] == {"runs/dan/final.keras": files.md5("runs/dan/final.keras")}
     assert "validation, accuracy by clip, all clips: the 19 clips that all of them answer" in printed
-    assert "dan - fusion (20 clips)" in printed and "dan - audio (19 clips)" in printed
+    assert "dan - fusion (20 clips)" in printed and "audio - dan (19 clips)" in printed
     assert Path("runs/dan/scatter_validation.png").exists() and Path("runs/audio/errors_validation.png").exists()
 
     refused(run("evaluate.py", "--MODELS", "dan,resnet"), "no trained resnet, only audio, dan")
