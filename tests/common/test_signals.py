@@ -14,8 +14,9 @@ from first_impression.common import signals
 BUSY = {
     "thread": "threading.Thread(target=time.sleep, args=[60]).start(); print('busy', flush=True); time.sleep(60)",
     "child": """
-with subprocess.Popen(["sh", "-c", "trap '' TERM INT; echo busy; while :; do sleep 0.1; done"]) as child:
+with subprocess.Popen(["sh", "-c", "trap '' TERM INT; while :; do sleep 0.1; done"]) as child:
     with signals.at_stop(child.kill):
+        print("busy", flush=True)
         child.wait()
 """,
     "call": """
