@@ -14,7 +14,7 @@ from first_impression.common.files import sha256
 from first_impression.data.audio import CLIP_SECONDS
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import fusion
-from first_impression.training import manifest
+from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by
 
 # Constants of a run that are not published: they name places on its machine
@@ -51,7 +51,7 @@ def describe(folder, runs, epochs, license):
             "settings": _settings(run),
             "training": manifest.about_training(run.training_labels, secrets.token_hex(16)),
         }
-    return about
+    return about | {"unseen": rankings.for_manifest(runs)}
 
 
 def _settings(run):

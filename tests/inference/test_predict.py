@@ -23,6 +23,7 @@ from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.evaluation.traits import SHOWN
 from first_impression.inference import tables
+from first_impression.inference.document import AMONG_LABELS
 
 
 @pytest.fixture
@@ -335,4 +336,4 @@ def test_evidence_is_drawn_for_dan_alone(folder):
     height = Image.open(plain["picture"]).height
     written = ask("--EVIDENCE", clip, picture=True)  # the flag alone is a switch
     assert Image.open(written["clips"]["clip.mp4"]["picture"]).height > height + 100
-    assert written["cautions"] == ["eye has no evidence maps, since it is not a DAN"]
+    assert written["cautions"] == [AMONG_LABELS, "eye has no evidence maps, since it is not a DAN"]
