@@ -21,11 +21,12 @@ from pathlib import Path
 
 from first_impression.common import files, parallel, rules, script
 from first_impression.common.errors import BadClipError, UserError, counted, name_some
-from first_impression.data import audio, media
-from first_impression.data.chalearn import VIDEO_SUFFIXES
-from first_impression.inference import document, models, pool, tables, windows
+from first_impression.data import media
+from first_impression.data.chalearn import CLIP_SECONDS, VIDEO_SUFFIXES
+from first_impression.inference import document, models, pool, tables
 from first_impression.inference.answer import answer_clip
 from first_impression.inference.clip import open_clip
+from first_impression.inference.window import LEAST_SOUND
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
 from first_impression.training.runs import epochs_rule, find_runs
@@ -39,7 +40,7 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 RECURSIVE = False  # True: the folders' subfolders are searched too
 START = 0.0  # seconds of each clip to pass over
 SECONDS = 0.0  # how much of it to answer then; 0: to its end
-WINDOW = audio.CLIP_SECONDS  # seconds that the models answer at a time; a longer clip in parts of that length
+WINDOW = CLIP_SECONDS  # seconds that the models answer at a time; a longer clip in parts of that length
 FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip, or over each window; a shorter one gives all it has
 BATCH_SIZE = 25  # frames at a time
 MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
@@ -58,7 +59,7 @@ RULES = {
     "EPOCHS": epochs_rule,
     "START": rules.at_least(0),
     "SECONDS": rules.at_least(0),
-    "WINDOW": rules.between(windows.LEAST_SOUND, audio.CLIP_SECONDS),
+    "WINDOW": rules.between(LEAST_SOUND, CLIP_SECONDS),
     "FRAMES_PER_CLIP": rules.whole(1, 10**6),
     "BATCH_SIZE": rules.whole(1, 10**6),
     "MIXED_PRECISION": number_format.RULE,

@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import media, streams
+from first_impression.data import media, streams, windows
+from first_impression.data.windows import frame_indices
 
+MAY_LACK = 0.02  # of a long clip's frames; edit lists hide some, and a file may end within one
+LONGEST = 6 * 3600  # seconds; damaged or invented times can claim years
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command line
 
 # At ffmpeg's best quality: about 7 kB a frame, nearer to the source than OpenCV's default
@@ -16,26 +19,18 @@ AS_JPEG = ("-c:v", "mjpeg", "-q:v", "2")
 JPEG_END = b"\xff\xd9"  # found nowhere else in what ffmpeg's encoder writes: in its data, \xff is followed by \0
 
 
-def frame_indices(total, count, sampling):
-    """Which of a clip's `total` frames to keep: a sorted list of distinct indices, `count` or all of them.
-
-    "even" spreads them from the first frame to the last; "first" takes the first, as the original TensorFlow code does.
-    """
-    count = min(count, total)
-    if sampling == "first":
-        return list(range(count))
-    return np.linspace(0, total - 1, count).round().astype(int).tolist()
-
-
 def extract_frames(video, folder, count, sampling, size, packets=None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
     Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased bicubic
     filter, and turned upright where the file says so. `packets` are the `Packets` of its pictures; without them they
-    are listed first, in the way that makes decoding fastest.
+    are listed first, in the way that makes decoding fastest. A clip longer than those of the dataset gives `count`
+    frames of each of its windows (windows.py), one window after the other.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
     packets, referred = (packets, None) if packets else _list_frames(video)
+    if len(spans := _windows(packets)) > 1:
+        return _write_windows(video, folder, spans, len(packets.shown), count, sampling, size)
     wanted = frame_indices(len(packets.shown), count, sampling)
     written = _write_jpegs(video, folder, wanted, size, _needless(packets, referred, wanted))
     if written < len(wanted):
@@ -48,6 +43,31 @@ def extract_frames(video, folder, count, sampling, size, packets=None):
         written = _write_jpegs(video, folder, wanted, size)
     if not wanted or written < len(wanted):
         raise BadClipError(f"only {written} of {len(wanted)} frames could be decoded")
+    return written
+
+
+def _windows(packets):
+    """The windows of a clip with pictures in these `Packets`; none where they have no times that can be true."""
+    end = streams.as_video_stream(packets).end if len(packets.shown) else 0.0
+    return windows.plan(0.0, end) if end <= LONGEST else []
+
+
+def _write_windows(video, folder, spans, listed, count, sampling, size):
+    """Write the frames of a long clip's windows; returns how many. `listed` is the number of frames in the clip."""
+    decoded = written = 0
+
+    def counted_frames():
+        nonlocal decoded
+        for frame in frames_from(video, size):
+            decoded += 1
+            yield frame
+
+    for window in windows.frames_in(spans, counted_frames(), count, sampling):
+        for _, picture in window:
+            written += 1
+            (Path(folder) / f"frame{written}.jpg").write_bytes(picture)
+    if decoded < listed * (1 - MAY_LACK) - 1:
+        raise BadClipError(f"only {decoded} of {listed} frames could be decoded")
     return written
 
 

@@ -85,7 +85,7 @@ def probe(video):
     found = {packets.facts["media_type"]: packets for packets in listed}
     picture, sound, missing, damaged = None, None, {}, ffmpeg.found_damage
     try:
-        picture = video_stream(video) if damaged else _as_video_stream(found.get("video"), ffmpeg.log)
+        picture = video_stream(video) if damaged else as_video_stream(found.get("video"), ffmpeg.log)
     except BadClipError as reason:
         missing["image"] = str(reason)
     try:
@@ -99,7 +99,7 @@ def video_stream(video):
     """The `VideoStream` of a clip. Raises `BadClipError` if it is cut short or has no pictures."""
     listed, ffmpeg = list_packets(["-xerror", *media.DESCRIBE, *media.opening(video), "-map", "0:V:0"])
     media.refuse_cut(ffmpeg, "video stream")
-    return _as_video_stream(listed[0], ffmpeg.log)
+    return as_video_stream(listed[0], ffmpeg.log)
 
 
 def sound_stream(video):
@@ -109,7 +109,8 @@ def sound_stream(video):
     return _as_sound_stream(listed[0])
 
 
-def _as_video_stream(packets, log):
+def as_video_stream(packets, log=b""):
+    """The `VideoStream` in these `Packets`; its rotation is in what ffmpeg has said of it, `log`."""
     _refuse_empty(packets, "video stream")
     times = np.sort(packets.seconds_shown)
     after_start = times[times >= 0]  # an edit list moves what it hides before the start

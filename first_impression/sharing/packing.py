@@ -11,8 +11,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
-from first_impression.data.audio import CLIP_SECONDS
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.chalearn import CLIP_SECONDS, TRAITS
 from first_impression.evaluation import fusion
 from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by

@@ -22,12 +22,13 @@ def test_the_share_is_that_of_a_count_rounded_down(count):
 
 
 def test_each_trait_is_ranked_among_its_own():
+    # of the 200 values k / 199 .. of a trait, k = 0 .. 198, 99, 66, 49 and 39 are lower
     values = np.linspace(0, 1, 200)[:, None] * [0.1, 0.2, 0.3, 0.4, 0.5]
-    assert ranking(values).rank(np.full(5, 0.0999))["percent"].tolist() == [99, 49, 33, 24, 19]
+    assert ranking(values).rank(np.full(5, 0.0999))["percent"].tolist() == [99, 50, 33, 25, 20]
 
 
 def test_the_histogram_is_of_the_values_and_has_all_of_them():
-    values = np.tile(np.repeat([0.11, 0.5, 0.99], [50, 30, 20])[:, None], 5)
+    values = np.tile(np.repeat([0.11, 0.45, 0.99], [50, 30, 20])[:, None], 5)
     histogram = ranking(values).histogram(10)
     assert histogram.shape == (10, 5) and histogram[:, 3].tolist() == [0, 50, 0, 0, 30, 0, 0, 0, 0, 20]
 
