@@ -54,11 +54,11 @@ def face_lines(answer):
         if not face or "maps" not in evidence:  # without EVIDENCE these numbers are in the JSON alone
             continue
         area = percent(100 * face["area"])
-        lines.append(
-            f"{model} answers the frame at {clock(evidence['time'])} with the logit, log(score / (1 - score)), that "
-            f"three parts add up to: its bias, the same for every picture; what lies inside the face, {area} of the "
-            "picture; and what lies outside. A part above 0 raises the score, one below lowers it:"
-        )
+        lines += [
+            f"What makes up {model}'s answers to the frame at {clock(evidence['time'])}: a bias, the same for every "
+            f"picture, what lies inside the face ({area} of it) and what lies outside.",
+            "A part above 0 raises the score, one below lowers it; they add up to the logit, log(score / (1 - score)):",
+        ]
         for trait in SHOWN:
             parts = f"bias {evidence['bias'][trait]:+.2f}, inside {face['inside'][trait]:+.2f}"
             parts += f", outside {face['outside'][trait]:+.2f}: logit {evidence['logit'][trait]:+.2f}"
