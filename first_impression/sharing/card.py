@@ -40,7 +40,8 @@ TRAINING = f"""## Training
 
 `{manifest.NAME}` has every constant, the versions, the size and SHA-256 of each file, and quantiles of
 the training labels and of answers to unseen clips, to rank others among. Names of training clips are
-there as salted hashes only, so that nobody scores the models on clips that they were trained on. Packed by revision {{revision}}.
+there as salted hashes only, so that nobody scores the models on clips that they were trained on.
+Packed by revision {{revision}}.
 """
 
 TERMS = """## Licence
