@@ -67,6 +67,11 @@ def test_the_fused_answer_is_ranked_among_fused_answers_to_the_same_clips(runs, 
 
 
 def test_a_published_folder_ranks_as_the_runs_do_and_gives_no_name_away(runs):
+    for name in ("ear", "eye"):
+        start = {"words": "random", "file": "", "published": None}
+        Path(f"runs/{name}/settings.json").write_text(
+            json.dumps({"start": start, "constants": {}, "recipe": "", "made_by": {}})
+        )
     ok(run("publish.py", "ear", "eye", "--TO", "out", "--LICENSE", "mit"))
     text = Path("out/manifest.json").read_text()
     assert "new1" not in text and "validation" in text
