@@ -47,9 +47,13 @@ def extract_frames(video, folder, count, sampling, size, packets=None):
 
 
 def _windows(packets):
-    """The windows of a clip with pictures in these `Packets`; none where they have no times that can be true."""
+    """The windows of a clip with pictures in these `Packets`; none where their times cannot be true, or they are few.
+
+    Few are less than a picture per window, as in a slide show.
+    """
     end = streams.as_video_stream(packets).end if len(packets.shown) else 0.0
-    return windows.plan(0.0, end) if end <= LONGEST else []
+    spans = windows.plan(0.0, end) if end <= LONGEST else []
+    return spans if len(spans) <= len(packets.shown) else []
 
 
 def _write_windows(video, folder, spans, listed, count, sampling, size):

@@ -7,6 +7,7 @@ import numpy as np
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.chalearn import FRAME_SIZE
 from first_impression.inference import evidence
+from first_impression.inference.pool import Pool
 from first_impression.training import rankings
 from first_impression.training.runs import Run
 
@@ -55,7 +56,7 @@ class Ensemble:
     models: list  # of `Model`
     training_clips: int = 0  # 0: not known
     quantiles: np.ndarray | None = None  # of the training labels, float64 [`manifest.QUANTILES`, 5]
-    pool: object = None  # a `pool.Pool` of answers to one's own clips, to rank among these instead
+    pool: Pool | None = None  # answers to one's own clips, to rank among these instead
     _rankings: dict = field(default_factory=dict)  # by the names of the models that have answered a clip
 
     def below(self, values):

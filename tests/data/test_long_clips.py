@@ -46,6 +46,12 @@ def test_as_many_frames_of_each_window_and_those_that_predict_sees(folder):
     assert [file.read_bytes() for file in files] == asked
 
 
+def test_a_slide_show_gives_each_of_its_pictures_once(folder):
+    make_clip("slides.mkv", numbered(3), rate=0.025, sound=None)  # two minutes, and eight windows
+    (folder / "frames").mkdir()
+    assert extract_frames("slides.mkv", folder / "frames", 5, "even", 224) == 3
+
+
 def test_the_first_frames_are_those_of_each_window(folder):
     (folder / "frames").mkdir()
     assert extract_frames(minute("clip.mkv"), folder / "frames", 3, "first", 224) == 12
