@@ -53,5 +53,5 @@ def test_the_interval_holds_the_true_share_though_clips_of_a_source_are_alike(al
         found = ranking(values, 25).rank(answer)
         held += ((found["low"] <= 72.57) & (found["high"] >= 72.57)).mean()  # of the normal distribution below 0.6
     assert held / 300 >= 0.93
-    if not alike:  # beside it, an interval over clips would be narrower, and hold all the same
+    if not alike:  # then each clip says as much as a source, and the interval is wider than it need be
         assert held / 300 > 0.98
