@@ -7,6 +7,8 @@ Writes  unzippedData/<zip>/<clip>.mp4
         ImageData/unusable.csv, the clips that gave no frames, with the reason
 Run     python Video_to_Image.py
 
+A clip longer than ChaLearn's, 15.3 s, gives FRAMES_PER_CLIP frames of each of the windows that predict.py answers,
+numbered one window after the other.
 A second run makes what is missing, and remakes outputs whose video, or whose own content, has changed. With a SHARD the
 names of log and table have its number in them.
 """
@@ -19,7 +21,7 @@ from first_impression.data.chalearn import FRAME_SIZE, IMAGES
 from first_impression.data.clips import find_clips
 from first_impression.data.frames import extract_frames
 
-FRAMES_PER_CLIP = 100  # frames kept of each clip; a shorter clip gives all it has
+FRAMES_PER_CLIP = 100  # frames kept of each clip, or of each window of a long one; a short one gives all it has
 SAMPLING = "even"  # "even": spread over the whole clip, so that all of it is seen; "first": the first ones
 
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all

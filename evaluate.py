@@ -5,6 +5,8 @@ Reads   runs/<NAME>/final.keras (step 5), or the epochs named; the records of th
         label_ceiling.json beside the annotation, if there is one (label_ceiling.py); the file GROUPS
 Writes  runs/<NAME>/predictions_<split>.csv, in ChaLearn's columns; scatter_<split>.png, errors_<split>.png,
         calibration_<split>.png
+        runs/<NAME>/predictions.json, which models have given the answers to the validation clips: with it predict.py
+        ranks other answers among these
         runs/fusion/scores_<split>.json (docs/scores.md says what is in it), models_<split>.png
         and where runs are fused, the fusion's predictions and pictures beside these
 Run     python evaluate.py
@@ -21,7 +23,7 @@ from pathlib import Path
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.data import annotations, chalearn, label_table
-from first_impression.evaluation import comparison, fusion, groups, results, summary
+from first_impression.evaluation import comparison, fusion, groups, metrics, results, summary, unseen
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
@@ -92,6 +94,11 @@ def main(settings):
     report |= results.collect(answered, weights, reference, people, fuse_shared=bool(settings.PREDICTIONS))
     summary.print_report(report)
     results.write(out, folders, ending, answered, reference, report)
+    if not settings.PREDICTIONS and not published and split is chalearn.VALIDATION:
+        for run in runs:
+            table = folders[run.name] / f"predictions_{ending}.csv"
+            sources = metrics.sources_of(answered[run.name].answers, reference.sources)
+            unseen.record(table, unseen.VALIDATION, run.md5s.values(), sources)
 
 
 def split_to_score(name, annotation):

@@ -5,18 +5,19 @@ Reads   VoiceData/trainingData/, VoiceData/validationData/ (step 2)
 Writes  train_audio_full.tfrecords, val_audio_full.tfrecords; each with its table of contents, *.tfrecords.json
 Run     python feat_extraction_from_wav.py
 
-Each record is one clip: 3059 x 26 log filterbank energies, with the clip's own label and name. A longer clip is
-cut to 3059 windows, a shorter one repeats itself; the summary says how many were.
+Each record is one clip: 3059 x 26 log filterbank energies, with the clip's own label and name. A clip that is longer
+than ChaLearn's, 15.3 s, gives a record for each part of that length, those that predict.py answers; a shorter one
+repeats itself. The summary says how many were.
 With a SHARD only its clips are looked at, and only its file of each set is written:
 train_audio_full.tfrecords-00002-of-00016 for 3/16.
 A second run writes only what is not there for these sounds, labels and constants.
 """
 
 from first_impression.common import parallel, rules, script
-from first_impression.common.errors import counted
+from first_impression.common.errors import counted, name_some
 from first_impression.common.files import listed
 from first_impression.data import audio, record_writer, steps
-from first_impression.data.chalearn import VOICES
+from first_impression.data.chalearn import CLIP_SECONDS, VOICES
 
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
@@ -39,13 +40,15 @@ def clips_with_sound(folder):
 
 def write_split(split, clips, settings):
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
-    examples = steps.shuffled(clips, settings.SEED)
+    parts = {clip.clip: audio.parts_of(clip.source) for clip in clips}
+    examples = [clip._replace(source=part) for clip in clips for part in parts[clip.clip]]
+    examples = steps.shuffled(examples, settings.SEED)
     cut, repeated = [], []
 
-    def payloads(wavs):
-        for wav, (features, windows) in parallel.in_order(features_of, wavs, settings.WORKERS):
-            cut.extend([wav] if windows > audio.WINDOWS else [])
-            repeated.extend([wav] if windows < audio.WINDOWS else [])
+    def payloads(sounds):
+        for sound, (features, windows) in parallel.in_order(features_of, sounds, settings.WORKERS):
+            cut.extend([sound] if windows > audio.WINDOWS else [])
+            repeated.extend([sound] if windows < audio.WINDOWS else [])
             yield features
 
     made_with = {"shard": settings.SHARD, "sources": {clip.clip: clip.checksum for clip in clips}}
@@ -53,11 +56,13 @@ def write_split(split, clips, settings):
     if cut or repeated:
         cut_clips = counted(len(cut), "clip")
         print(f"  {cut_clips} cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start")
+    if long := [name for name, sounds in parts.items() if len(sounds) > 1]:
+        print(f"  {counted(len(long), 'longer clip')} in parts of {CLIP_SECONDS} s: {name_some(long)}")
 
 
-def features_of(wav):
-    """The features of a WAV file as bytes (79,534 x float32, little-endian), and how many windows it has."""
-    samples = audio.read_wav(wav)
+def features_of(sound):
+    """The features of a WAV file, or of a part of one, as bytes (79,534 x float32, little-endian), and its windows."""
+    samples = sound.read() if isinstance(sound, audio.Part) else audio.read_wav(sound)
     return audio.log_filterbank(samples).astype("<f4").tobytes(), audio.count_windows(samples)
 
 

@@ -21,11 +21,12 @@ from pathlib import Path
 
 from first_impression.common import files, parallel, rules, script
 from first_impression.common.errors import BadClipError, UserError, counted, name_some
-from first_impression.data import audio, media
-from first_impression.data.chalearn import VIDEO_SUFFIXES
-from first_impression.inference import document, models, tables, windows
+from first_impression.data import media
+from first_impression.data.chalearn import CLIP_SECONDS, VIDEO_SUFFIXES
+from first_impression.inference import document, models, pool, tables
 from first_impression.inference.answer import answer_clip
 from first_impression.inference.clip import open_clip
+from first_impression.inference.window import LEAST_SOUND
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
 from first_impression.training.runs import epochs_rule, find_runs
@@ -39,7 +40,7 @@ EPOCHS = ""  # of each run; "": the last, "best": that of the best validation ac
 RECURSIVE = False  # True: the folders' subfolders are searched too
 START = 0.0  # seconds of each clip to pass over
 SECONDS = 0.0  # how much of it to answer then; 0: to its end
-WINDOW = audio.CLIP_SECONDS  # seconds that the models answer at a time; a longer clip in parts of that length
+WINDOW = CLIP_SECONDS  # seconds that the models answer at a time; a longer clip in parts of that length
 FRAMES_PER_CLIP = 100  # frames looked at, spread over the clip, or over each window; a shorter one gives all it has
 BATCH_SIZE = 25  # frames at a time
 MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
@@ -52,12 +53,13 @@ PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
 FACES = True  # look for faces: warnings where there is none or several, and how much of DAN's evidence lies in them
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
+POOL = ""  # a JSON file of an earlier predict.py: rank the answers among those to its clips
 
 RULES = {
     "EPOCHS": epochs_rule,
     "START": rules.at_least(0),
     "SECONDS": rules.at_least(0),
-    "WINDOW": rules.between(windows.LEAST_SOUND, audio.CLIP_SECONDS),
+    "WINDOW": rules.between(LEAST_SOUND, CLIP_SECONDS),
     "FRAMES_PER_CLIP": rules.whole(1, 10**6),
     "BATCH_SIZE": rules.whole(1, 10**6),
     "MIXED_PRECISION": number_format.RULE,
@@ -70,10 +72,12 @@ SUFFIXES = VIDEO_SUFFIXES.union(".gif .wav .mp3 .m4a .aac .flac .ogg .opus .wma"
 def main(settings):
     clips, unusable = find_clips(settings.CLIPS, settings.RECURSIVE)
     pictures = {name: picture_of(path, settings.PICTURES) for name, path in clips.items() if settings.PICTURE}
-    remove_earlier([settings.JSON, settings.CSV, settings.TIMES_CSV], pictures.values(), clips.values())
+    inputs = [*clips.values(), settings.POOL] if settings.POOL else clips.values()
+    remove_earlier([settings.JSON, settings.CSV, settings.TIMES_CSV], pictures.values(), inputs)
     if not clips:
         raise UserError(complaint(unusable, len(unusable)))
     runs = find_runs(published_folder(settings.RUNS), settings.MODELS, settings.EPOCHS, settings.MIXED_PRECISION)
+    own_answers = pool.read(settings.POOL, runs) if settings.POOL else None
     media.require_ffmpeg()
     part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
     answers, paths = {}, iter(clips.values())
@@ -84,7 +88,7 @@ def main(settings):
             return path and reader.submit(open_clip, path, *part)
 
         coming = open_next()  # a clip is decoded while TensorFlow starts, or while the one before it is answered
-        ensemble = models.load(runs)
+        ensemble = models.load(runs, own_answers)
         about = document.about_models(ensemble, settings.EVIDENCE)
         heading = f"{counted(len(clips), 'clip')}, {counted(len(runs), 'model')}: {', '.join(run.name for run in runs)}"
         print(*document.first_lines(about, heading), sep="\n")
@@ -166,14 +170,14 @@ def picture_of(clip, pictures):
     return picture
 
 
-def remove_earlier(tables_and_json, pictures, clips):
+def remove_earlier(tables_and_json, pictures, inputs):
     """Remove the outputs of an earlier run that this one will write, so that stale results are not mistaken for new.
 
-    `tables_and_json` are paths, "" for one that is not wanted. Raises `UserError` where one of them would replace a
-    clip, a folder or another output.
+    `tables_and_json` are paths, "" for one that is not wanted. Raises `UserError` where one of them would replace an
+    input, a folder or another output.
     """
     wanted = [path for path in tables_and_json if path]
-    taken = {os.path.realpath(clip) for clip in clips}
+    taken = {os.path.realpath(path) for path in inputs}
     for path in wanted:
         if os.path.realpath(path) in taken or os.path.isdir(path):
             raise UserError(f"{path}: an output needs a file name of its own, which no clip and no other output has")

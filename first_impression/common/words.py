@@ -1,9 +1,20 @@
 """Times and percentages as text, the same in every message, table and picture."""
 
+WIDE = 10  # per cent, of an interval: one that is as wide is left out of text
+
 
 def percent(value):
     """A percentage: "12.5 %"."""
     return f"{value:.1f} %"
+
+
+def share_lower(rank, trait):
+    """The share that is lower than an answer: "62 %", or "60 % (41 to 77)" where its interval is wide.
+
+    `rank` is the field of docs/answers.md.
+    """
+    percent, low, high = (rank[field][trait] for field in ("percent", "low", "high"))
+    return f"{percent} %" + (f" ({low} to {high})" if high - low > WIDE else "")
 
 
 def clock(seconds):

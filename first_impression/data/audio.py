@@ -4,6 +4,7 @@ import math
 import struct
 import warnings
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from python_speech_features import get_filterbanks, sigproc
@@ -11,13 +12,12 @@ from scipy.io import wavfile
 
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.data.sound import CHANNELS, SAMPLE_RATE
+from first_impression.data.windows import plan
 
 # SciPy warns about chunks it does not understand and reads on; `read_wav` refuses such files
 warnings.filterwarnings("ignore", category=wavfile.WavFileWarning)
 
-CLIP_SECONDS = 15.3  # what ChaLearn's clips last; the audio model hears that much
-
-# Windows of a clip that long. The authors call `logfbank` on the stereo array, which it flattens: left and right
+# Windows of a clip of CLIP_SECONDS. The authors call `logfbank` on the stereo array, which it flattens: left and right
 # samples in turn, one signal of twice the length. So there are 2 x 1529 windows and one more, not 1529
 WINDOWS = 3059
 FILTERS = 26  # mel filters, the library's default
@@ -28,7 +28,8 @@ STEP = 441  # samples: 10 ms
 PRE_EMPHASIS = 0.97  # the library's default
 FFT = 512  # the library's default: it transforms the first 512 samples of each window and drops the rest
 
-HEADER = 1024  # most bytes of a WAV file besides its samples: step 2 writes 44, other programs add their name
+WAV_HEADER = 44  # bytes of a WAV file of step 2 besides its samples
+HEADER = 1024  # most bytes of a WAV file besides its samples: other programs add their name
 
 REMAKE = "move it away and run vid_to_wav.py again"
 
@@ -57,15 +58,43 @@ def log_filterbank(samples):
     return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
 
 
-def read_wav(wav):
-    """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `UserError` for any other file."""
+class Part(NamedTuple):
+    """A window of the long sound in a WAV file; the last one ends with the sound."""
+
+    wav: Path
+    start: float  # seconds
+    end: float
+
+    @property
+    def name(self):
+        """A name that tells it from all others of the split."""
+        return f"{self.wav.name} from {self.start:.6f} s"
+
+    def read(self):
+        """Its samples, int16 [n, 2]. Raises `UserError` as `read_wav` does."""
+        first, last = (round(seconds * SAMPLE_RATE) for seconds in (self.start, self.end))
+        return np.array(read_wav(self.wav, mapped=True)[first:last])
+
+
+def parts_of(wav):
+    """The windows of a WAV file of step 2, a list of `Part`; or the file alone, a path, where it is one window."""
+    samples = max(0, wav.stat().st_size - WAV_HEADER) // (2 * CHANNELS)
+    spans = plan(0.0, samples / SAMPLE_RATE)
+    return [Part(wav, *span) for span in spans] if len(spans) > 1 else [wav]
+
+
+def read_wav(wav, mapped=False):
+    """Samples of a WAV file of step 2: int16 [n, 2], n at least 1. Raises `UserError` for any other file.
+
+    `mapped` ones are read when they are used: of an hour's sound a window needs little.
+    """
     wav = Path(wav)
     with damage_as_user_error(f"{wav} is damaged", REMAKE):
         with open(wav, "rb") as file:
             kind, size = struct.unpack("<4sI", file.read(8))
         if kind != b"RIFF" or size + 8 != wav.stat().st_size:
             raise ValueError("it is not a WAV file, or not as long as it says")
-        rate, samples = wavfile.read(wav)
+        rate, samples = wavfile.read(wav, mmap=mapped)
     if rate != SAMPLE_RATE or samples.dtype != np.int16 or samples.ndim != 2 or samples.shape[1] != CHANNELS:
         raise UserError(f"{wav} is not 16-bit stereo at {SAMPLE_RATE} Hz: {REMAKE}")
     if wav.stat().st_size - samples.nbytes > HEADER:

@@ -13,6 +13,7 @@ from first_impression.common.files import below
 # A high "neuroticism" in this dataset means emotionally stable; values are kept as they are.
 TRAITS = ("extraversion", "neuroticism", "agreeableness", "conscientiousness", "openness")
 
+CLIP_SECONDS = 15.3  # what the clips last; the audio model hears that much
 FRAME_SIZE = 224  # pixels, width and height of the frames that the networks take
 
 UNZIPPED = Path("unzippedData")

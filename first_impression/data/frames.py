@@ -8,9 +8,11 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import media, streams
+from first_impression.data import media, streams, windows
 from first_impression.data.packets import NO_TIME, list_packets
+from first_impression.data.windows import frame_indices
 
+LONGEST = 6 * 3600  # seconds; damaged or invented times can claim years
 MOST_NEEDLESS = 2000  # frames that are left undecoded; more do not fit into one argument of a command line
 
 # At ffmpeg's best quality: about 7 kB a frame, nearer to the source than OpenCV's default
@@ -31,28 +33,20 @@ HDR_TRANSFER = {"HLG": "arib-std-b67", "PQ": "smpte2084"}
 BT2020 = "bt2020nc", "bt2020"  # matrix and primaries where a file does not say
 
 
-def frame_indices(total, count, sampling):
-    """Which of a clip's `total` frames to keep: a sorted list of distinct indices, `count` or all of them.
-
-    "even" spreads them from the first frame to the last; "first" takes the first, as the original TensorFlow code does.
-    """
-    count = min(count, total)
-    if sampling == "first":
-        return list(range(count))
-    return np.linspace(0, total - 1, count).round().astype(int).tolist()
-
-
 def extract_frames(video, folder, count, sampling, size, stream=None, note=lambda words: None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
     Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased bicubic
-    filter, turned upright where the file says so, and brought to BT.709's range if it is HDR. `stream` is the clip's
-    `VideoStream`; without it the file is listed first, in the way that makes decoding fastest. `note` is called with
-    what is to be known of the pictures, as text.
+    filter, turned upright where the file says so, and brought to BT.709's range if it is HDR. A clip longer than those
+    of the dataset gives `count` frames of each of its windows (windows.py), one window after the other. `stream` is the
+    clip's `VideoStream`; without it the file is listed first, in the way that makes decoding fastest. `note` is called
+    with what is to be known of the pictures, as text.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
     stream, referred = (stream, None) if stream else _list_frames(video)
     total = len(stream.packets.shown)
+    if len(spans := _windows(stream)) > 1:
+        return _write_windows(video, folder, spans, stream, count, sampling, size, note)
     wanted = frame_indices(total, count, sampling)
     written, lost = _write_jpegs(video, folder, wanted, size, stream, _needless(stream.packets, referred, wanted))
     if written < len(wanted):
@@ -67,6 +61,35 @@ def extract_frames(video, folder, count, sampling, size, stream=None, note=lambd
         raise BadClipError(f"only {written} of {len(wanted)} frames could be decoded")
     for words in peculiarities(stream, lost):
         note(words)
+    return written
+
+
+def _windows(stream):
+    """The windows of a clip with this `VideoStream`; none where its times cannot be true, or its pictures are few.
+
+    Few are less than a picture per window, as in a slide show.
+    """
+    spans = windows.plan(0.0, stream.end) if stream.end <= LONGEST else []
+    return spans if len(spans) <= len(stream.packets.shown) else []
+
+
+def _write_windows(video, folder, spans, stream, count, sampling, size, note):
+    """Write the frames of a long clip's windows; returns how many."""
+    decoded = written = 0
+
+    def counted_frames():
+        nonlocal decoded
+        for frame in frames_from(video, size, stream=stream, note=note):
+            decoded += 1
+            yield frame
+
+    for window in windows.frames_in(spans, counted_frames(), count, sampling):
+        for _, picture in window:
+            written += 1
+            (Path(folder) / f"frame{written}.jpg").write_bytes(picture)
+    listed = len(stream.packets.shown)
+    if decoded < listed * (1 - streams.SHARE_MAY_LACK) - 1:
+        raise BadClipError(f"only {decoded} of {listed} frames could be decoded")
     return written
 
 

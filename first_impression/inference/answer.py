@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.evaluation.ranking import Ranking
 from first_impression.inference import unlike
 from first_impression.inference.clip import Clip
 from first_impression.inference.models import BATCH_SIZE
@@ -44,6 +45,7 @@ class Answer:
     clip: Clip
     windows: list  # of WindowAnswer, in the order of time, of those that any model answered
     percentile: np.ndarray | None = None  # float64 [5], per cent of the training clips with a lower label
+    ranking: Ranking | None = None  # what the answer is ranked among
     strip: list = field(default_factory=list)  # (time, JPEG as bytes) of up to STRIP frames, spread over the clip
     evidence: dict = field(default_factory=dict)  # model -> `evidence.Evidence` of the strip's middle frame
 
@@ -140,6 +142,7 @@ def answer_clip(clip, ensemble, batch_size=BATCH_SIZE, with_evidence=False, obse
         raise BadClipError(_why_none(clip, ensemble.models))
     if ensemble.training_clips:
         answer.percentile = ensemble.below(answer.fused).diagonal()
+    answer.ranking = ensemble.ranking(answer.scores, clip.path)
     answer.strip = strip.frames if answer.by_frame[1] else []
     if answer.strip:
         time, middle = answer.strip[len(answer.strip) // 2]

@@ -9,15 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import frames, sound
-from first_impression.data.audio import CLIP_SECONDS
-from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data import frames, sound, windows
+from first_impression.data.chalearn import CLIP_SECONDS, FRAME_SIZE
 from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import LONGEST_SOUND, SAMPLE_RATE, hear, loudness, samples_from
 from first_impression.data.streams import SHARE_MAY_LACK, SoundStream, VideoStream, probe
-from first_impression.inference import windows
 from first_impression.inference.unlike import look_at
-from first_impression.inference.windows import Window
+from first_impression.inference.window import HEARD_SECONDS, LEAST_SOUND, Window, one_ahead
 
 LONGEST = LONGEST_SOUND  # seconds of a clip, or of the part asked for; damaged or invented times can claim years
 
@@ -76,7 +74,7 @@ def open_clip(path, count, start=0.0, seconds=0.0, window=CLIP_SECONDS, with_fac
     if len(opened.spans) == 1 and opened.end - start == opened.duration:
         opened.windows = [_whole(opened, count, with_faces, until=opened.end if seconds else None)]
         return opened
-    opened.windows = windows.one_ahead(_parts(opened, count, with_faces))
+    opened.windows = one_ahead(_parts(opened, count, with_faces))
     if heard:
         opened.loudness = loudness(path, start, opened.end - start if start or seconds else None, heard)
     return opened
@@ -93,7 +91,7 @@ def _whole(opened, count, with_faces, until):
         shown = np.linspace(0, len(opened.video.times) - 1, len(window.frames)).round().astype(int)
         window.times = opened.video.times[shown]
     if opened.sound:
-        samples, opened.loudness, problem = hear(opened.path, opened.sound, windows.HEARD_SECONDS + 1, until)
+        samples, opened.loudness, problem = hear(opened.path, opened.sound, HEARD_SECONDS + 1, until)
         if problem:
             opened.missing["audio"] = str(problem)
         else:
@@ -124,7 +122,7 @@ def _parts(opened, count, with_faces):
             if opened.video and start < opened.video.end:
                 window.frames = [picture for _, picture in shown]
                 window.times = np.array([time for time, _ in shown])
-            if len(heard) >= windows.LEAST_SOUND * SAMPLE_RATE:
+            if len(heard) >= LEAST_SOUND * SAMPLE_RATE:
                 window.hear(heard)
             yield _looked_at(opened, window, with_faces)
 

@@ -16,7 +16,11 @@ REMINDER = (
     "The values, 0 to 1, are strangers' first impressions as a model guesses them: no measure of the person, and no\n"
     'basis for decisions about people. A high "neuroticism" means emotionally stable, as in the dataset.'
 )
-BINS = 25  # of the histograms of the training labels, from 0 to 1
+AMONG_LABELS = (
+    "Ranked among training labels, which lie further apart than answers, most clips seem average: the models' answers "
+    "to validation clips are not known (evaluate.py asks for them, publish.py passes them on)"
+)
+BINS = 25  # of the histograms, from 0 to 1
 
 
 def about_models(ensemble, with_evidence=False):
@@ -28,6 +32,7 @@ def about_models(ensemble, with_evidence=False):
     if ensemble.training_clips:
         histograms = np.diff(ensemble.below(np.linspace(0, 1, BINS + 1)), axis=0).T
     cautions = [model.caution for model in models if model.caution]
+    cautions += [AMONG_LABELS] if ensemble.ranks_among_labels else []
     if with_evidence:
         cautions += [f"{model.name} has no evidence maps, {model.no_evidence}" for model in models if model.no_evidence]
     return {
@@ -88,6 +93,7 @@ def as_json(answer, with_maps=True):
         "spread": None if answer.spread is None else by_trait(answer.spread),
         "models": {name: by_trait(values) for name, values in answer.scores.items()},
         "percentile": None if answer.percentile is None else by_trait(answer.percentile),
+        "rank": answer.ranking and _rank(answer.ranking, answer.fused),
         "frames": len(times),
         "sound_seconds": answer.sound_seconds,
         "windows": [
@@ -111,6 +117,12 @@ def as_json(answer, with_maps=True):
         "evidence": {name: found.as_json(with_maps) for name, found in answer.evidence.items()},
         "warnings": answer.warnings,
     }
+
+
+def _rank(ranking, fused):
+    found = {name: by_trait(values) for name, values in ranking.rank(fused).items()}
+    histogram = by_trait(ranking.histogram(BINS).T)
+    return {"among": ranking.what, "clips": ranking.clips, "sources": ranking.sources, **found, "histogram": histogram}
 
 
 def whole(about, answers, unusable=()):

@@ -1,12 +1,14 @@
-"""Trained models ready to answer, and the labels that their answers are ranked among."""
+"""Trained models ready to answer, and what their answers are ranked among."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.chalearn import FRAME_SIZE
 from first_impression.inference import evidence
+from first_impression.inference.pool import Pool
+from first_impression.training import rankings
 from first_impression.training.runs import Run
 
 BATCH_SIZE = 25  # frames at a time
@@ -49,11 +51,13 @@ class Model:
 
 @dataclass
 class Ensemble:
-    """The models that answer together, and the labels that they were trained on."""
+    """The models that answer together, the labels that they were trained on, and what answers are ranked among."""
 
     models: list  # of `Model`
     training_clips: int = 0  # 0: not known
     quantiles: np.ndarray | None = None  # of the training labels, float64 [`manifest.QUANTILES`, 5]
+    pool: Pool | None = None  # answers to one's own clips, to rank among these instead
+    _rankings: dict = field(default_factory=dict)  # by the names of the models that have answered a clip
 
     def below(self, values):
         """The share of the training clips whose labels are below `values` [n]: per cent, float64 [n, 5].
@@ -63,9 +67,29 @@ class Ensemble:
         shares = np.linspace(0, 100, len(self.quantiles))
         return np.stack([np.interp(values, labels, shares, left=0, right=100) for labels in self.quantiles.T], axis=1)
 
+    @property
+    def ranks_among_labels(self):
+        """Whether training labels are what answers are ranked among, for want of answers to unseen clips."""
+        runs = [model.run for model in self.models]
+        return bool(self.training_clips) and not (self.pool or rankings.among_answers(runs))
 
-def load(runs):
-    """The `Ensemble` of trained runs, a list of `Run`, ready to answer. Takes seconds.
+    def ranking(self, names, clip):
+        """What the answer of the models of these `names` to the file `clip` is ranked among: a `Ranking`, or None.
+
+        It is the pool, if there is one; else the models' own mean answers to clips that they were not trained on; and
+        where these are not known, the training labels.
+        """
+        if self.pool and (found := self.pool.ranking(names, clip)):
+            return found
+        key = frozenset(names)
+        if key not in self._rankings:
+            runs = [model.run for model in self.models if model.name in key]
+            self._rankings[key] = rankings.among_answers(runs) or rankings.among_labels(runs)
+        return self._rankings[key]
+
+
+def load(runs, pool=None):
+    """The `Ensemble` of trained runs, a list of `Run`, ready to answer; with a `pool` to rank among. Takes seconds.
 
     The training labels are those of the first run that knows them: runs that are asked together are expected to have
     seen the same clips. Raises `UserError` as `Run.networks` does.
@@ -78,8 +102,8 @@ def load(runs):
         run.networks  # noqa: B018, loaded here: not while they are traced
     for run in runs:
         if run.training_clips:
-            return Ensemble(models, run.training_clips, run.quantiles)
-    return Ensemble(models)
+            return Ensemble(models, run.training_clips, run.quantiles, pool)
+    return Ensemble(models, pool=pool)
 
 
 def warm_up(models, counts):

@@ -1,4 +1,4 @@
-"""One picture per clip: frames, the five traits among the training clips, the traits over time, the sound.
+"""One picture per clip: frames, the five traits among those of other clips, the traits over time, the sound.
 
 It is drawn from the JSON of the answer alone.
 """
@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common.files import whole_file
-from first_impression.common.words import clock, percent
+from first_impression.common.words import clock, share_lower
 from first_impression.evaluation.plots import plt
 from first_impression.evaluation.traits import COLOURS, SHOWN
 from first_impression.inference.answer import STRIP
@@ -49,7 +49,7 @@ def draw(path, title, answer, about):
             continue
         middle = frames[len(frames) // 2][1]
         rows.append((min(WIDTH / 6 / aspect, 2.4) + 1.05, _draw_evidence, [model, evidence, middle, aspect]))
-    rows.append((4.2, _draw_traits, [answer, about]))
+    rows.append((4.2, _draw_traits, [answer]))
     if timeline or sound:
         rows.append((3.1 * timeline + 1.5 * sound + 0.8, _draw_time, [answer, timeline, sound]))
     rows.append((0.55 + 0.2 * len(foot), _draw_foot, [foot]))
@@ -129,13 +129,14 @@ def _sum_of(evidence, trait):
     return f"bias {bias:+.2f}, places {places:+.2f},\nlogit {logit:+.2f}, score {score:.2f}"
 
 
-def _draw_traits(area, height, answer, about):
-    """A bar per trait from 0 to its score, on the histogram of the training labels; a mark per model."""
+def _draw_traits(area, height, answer):
+    """A bar per trait from 0 to its score, on the histogram of what it is ranked among; a mark per model."""
+    rank = answer["rank"]
     ax = area.subplots(gridspec_kw={"left": 0.15, "right": 0.72, "top": 0.9, "bottom": 0.11})
     for line, (trait, colour) in enumerate(COLOURS.items()):
         base, score = -line, answer["fused"][trait]
-        if about["training_clips"]:
-            shares = np.array(about["training_histogram"][trait])
+        if rank:
+            shares = np.array(rank["histogram"][trait])
             edges = np.linspace(0, 1, len(shares) + 1)
             ax.stairs(base + 0.72 * shares / shares.max(), edges, baseline=base, fill=True, color=GREY)
         ax.barh(base - 0.07, score, 0.14, color=colour)
@@ -144,7 +145,7 @@ def _draw_traits(area, height, answer, about):
             ax.errorbar(score, base - 0.07, xerr=answer["spread"][trait], color="#222222", capsize=3, linewidth=1)
         ax.text(1.02, base + 0.15, f"{score:.4f}", fontsize=12, color=colour, weight="bold", va="center")
         notes = [f"± {answer['spread'][trait]:.4f} over the windows"] if answer["spread"] else []
-        notes += [f"above {percent(answer['percentile'][trait])} of them"] if answer["percentile"] else []
+        notes += [f"higher than {share_lower(rank, trait)}"] if rank else []
         ax.text(1.13, base + 0.15, "\n".join(notes), fontsize=10, color="#555555", va="center")
     for model, marker in zip(answer["models"] if len(answer["models"]) > 1 else (), MARKERS, strict=False):
         ax.plot(
@@ -158,8 +159,8 @@ def _draw_traits(area, height, answer, about):
         )
     if len(answer["models"]) > 1:
         ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(1.0, 0.98), ncols=4, frameon=False, handletextpad=0.1)
-    clips = f"on the labels of the {about['training_clips']:,} training clips (grey)" if about["training_clips"] else ""
-    ax.set_title(f"The five traits {clips}".strip(), fontsize=11, loc="left")
+    among = f" among {rank['among']} (grey)" if rank else ""
+    ax.set_title(f"The five traits{among}", fontsize=11, loc="left", parse_math=False)
     ax.set(xlim=(0, 1), ylim=(-4.25, 0.85), yticks=-np.arange(5) + 0.15, yticklabels=SHOWN)
     ax.tick_params(axis="y", length=0, labelsize=11)
     ax.spines[["top", "right", "left"]].set_visible(False)

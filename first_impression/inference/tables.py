@@ -7,7 +7,7 @@ import pandas as pd
 
 from first_impression.common.errors import counted
 from first_impression.common.files import whole_file
-from first_impression.common.words import clock, percent
+from first_impression.common.words import clock, percent, share_lower
 from first_impression.data.label_table import CLIP, COLUMNS, as_cell
 from first_impression.evaluation.traits import SHOWN
 
@@ -23,23 +23,23 @@ def print_answer(path, answer, about):
     """
     print(f"\n{path}: {counted(answer['frames'], 'frame')}, {answer['sound_seconds']:.1f} s of sound")
     print(f"  WARNING: {about['drawn_sample']}\n" * bool(about["drawn_sample"]), end="")
-    print(as_table(answer, about["training_clips"]))
+    print(as_table(answer))
     notes = [*face_lines(answer), *answer["warnings"], answer["picture"]]
     print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
 
 
-def as_table(answer, training_clips):
+def as_table(answer):
     """The answer as text: a line per trait, and one per window where there are several."""
     columns = {FUSED: answer["fused"], **answer["models"]} if len(answer["models"]) > 1 else answer["models"]
     widths = {name: max(8, len(name)) for name in columns}
     lines = [" " * 19 + "".join(f"  {name:>{width}}" for name, width in widths.items())]
-    spread, windows = answer["spread"], answer["windows"]
+    spread, windows, rank = answer["spread"], answer["windows"], answer["rank"]
     lines[0] += f"  +- over {len(windows)} windows" if spread else ""
-    lines[0] += f"  higher than, of {counted(training_clips, 'training clip')}" if training_clips else ""
+    lines[0] += f"  higher than, of {rank['among']}" if rank else ""
     for trait in SHOWN:
         line = f"  {trait:<17}" + "".join(f"  {values[trait]:{widths[name]}.4f}" for name, values in columns.items())
         line += f"  {spread[trait]:<{len(f'+- over {len(windows)} windows')}.4f}" if spread else ""
-        lines.append(line + (f"  {percent(answer['percentile'][trait])}" if training_clips else ""))
+        lines.append(line + (f"  {share_lower(rank, trait)}" if rank else ""))
     if spread:
         lines.append(f"  {'window':<21}" + "".join(f"  {trait:>17}" for trait in SHOWN))
         for window in windows[:MOST_WINDOWS]:
@@ -51,13 +51,22 @@ def as_table(answer, training_clips):
 
 
 def face_lines(answer):
-    """Per model with evidence on a frame with a face: how much of it lies inside the face, as text."""
+    """Per model with maps of a frame with a face: what makes up its answers to that frame, as lines of text."""
     lines = []
     for model, evidence in answer["evidence"].items():
-        if face := evidence["face"]:
-            parts = (f"{trait} {face['inside'][trait]:+.2f} {face['outside'][trait]:+.2f}" for trait in SHOWN)
-            where = f"{percent(100 * face['area'])} of the picture at {clock(evidence['time'])}"
-            lines.append(f"{model}'s evidence inside the face ({where}) and outside: {', '.join(parts)}")
+        face = evidence["face"]
+        if not face or "maps" not in evidence:  # without EVIDENCE these numbers are in the JSON alone
+            continue
+        area = percent(100 * face["area"])
+        lines += [
+            f"What makes up {model}'s answers to the frame at {clock(evidence['time'])}: a bias, the same for every "
+            f"picture, what lies inside the face ({area} of it) and what lies outside.",
+            "A part above 0 raises the score, one below lowers it; they add up to the logit, log(score / (1 - score)):",
+        ]
+        for trait in SHOWN:
+            parts = f"bias {evidence['bias'][trait]:+.2f}, inside {face['inside'][trait]:+.2f}"
+            parts += f", outside {face['outside'][trait]:+.2f}: logit {evidence['logit'][trait]:+.2f}"
+            lines.append(f"  {trait:<17}  {parts}, score {evidence['score'][trait]:.4f}")
     return lines
 
 

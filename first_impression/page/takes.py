@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files
+from first_impression.data import windows
 from first_impression.data.sound import SAMPLE_RATE, samples_from
 from first_impression.evaluation.traits import by_trait
-from first_impression.inference import document, tables, windows
+from first_impression.inference import document, tables
 from first_impression.inference.answer import Answer, answer_clip, read_images
 from first_impression.inference.clip import open_clip
 from first_impression.inference.faces import share_inside
+from first_impression.inference.window import LEAST_SOUND, Window
 
 PARTS = 3  # of a take that is one window; the variation within it is taken over these
 
@@ -69,7 +71,7 @@ def _moves(clip, answer, models):
     if answer.spread is not None:
         return by_trait(answer.spread)
     length = (clip.end - clip.start) / PARTS
-    if length < windows.LEAST_SOUND:
+    if length < LEAST_SOUND:
         return None
     spans = windows.plan(clip.start, clip.end, length)
     samples = samples_from(clip.path, clip.start, clip.sound) if clip.sound else (nothing for nothing in ())
@@ -85,8 +87,8 @@ def _of_part(span, sound, answer, models):
     times, by_frame = answer.by_frame
     inside = (times >= span[0]) & (times < span[1])
     scores = {name: values[inside].mean(axis=0) for name, values in by_frame.items() if inside.any()}
-    if len(sound) >= windows.LEAST_SOUND * SAMPLE_RATE:
-        window = windows.Window(*span)
+    if len(sound) >= LEAST_SOUND * SAMPLE_RATE:
+        window = Window(*span)
         window.hear(sound)
         heard = [model for model in models if model.kind == "audio" and model.name in answer.scores]
         scores |= {model.name: model.infer(window.features[None]).numpy()[0] for model in heard}

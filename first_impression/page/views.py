@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common.errors import counted
-from first_impression.common.words import clock
+from first_impression.common.words import clock, share_lower
 from first_impression.evaluation.traits import COLOURS, SHOWN
 from first_impression.page import comparison
 
@@ -42,11 +42,11 @@ def drawn_sample(about):
 
 
 def traits(take, about):
-    """The five traits among the training labels, with each model's own answer."""
+    """The five traits among what they are ranked among, with each model's own answer."""
     answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
-    rows = "".join(_trait(trait, answer, about, marks) for trait in SHOWN)
-    count, frames = about["training_clips"], counted(answer["frames"], "frame")
-    among = f", on the labels of {counted(count, 'training clip')} (grey)" if count else ""
+    rows = "".join(_trait(trait, answer, marks) for trait in SHOWN)
+    rank, frames = answer["rank"], counted(answer["frames"], "frame")
+    among = f", among {escape(rank['among'])} (grey)" if rank else ""
     legend = "".join(f"<li>{mark} {escape(model)}</li>" for model, mark in marks.items())
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
@@ -62,9 +62,9 @@ def _cautions(answer, about):
     return [text for model in answer["models"] if (text := about["models"][model]["caution"])] + answer["warnings"]
 
 
-def _trait(trait, answer, about, marks):
-    score, percentile = answer["fused"][trait], answer["percentile"]
-    among = f"higher than {percentile[trait]:.0f} % of the training clips" if percentile else ""
+def _trait(trait, answer, marks):
+    score, rank = answer["fused"][trait], answer["rank"]
+    among = f"higher than {share_lower(rank, trait)} of these" if rank else ""
     moves = f"; ± {answer['spread'][trait]:.3f} over its {len(answer['windows'])} parts" if answer["spread"] else ""
     own = {model: answer["models"][model][trait] for model in marks}
     models = "".join(
@@ -75,7 +75,7 @@ def _trait(trait, answer, about, marks):
     return (
         f'<div class="trait" style="--trait:{COLOURS[trait]}"><h3>{NAMES[trait]} <b>{score:.3f}</b></h3>'
         f'<p class="note">{MEANINGS[trait]}</p>'
-        f'<div class="scale">{_histogram(about["training_histogram"][trait])}'
+        f'<div class="scale">{_histogram(rank["histogram"][trait]) if rank else ""}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{models}</div>'
         f'<p class="ends"><span>0</span><span>1</span></p>'
         f'<p>{among}{moves}</p><p class="note">{values}</p></div>'
@@ -204,7 +204,9 @@ def _of_face(evidence, trait):
         return "No face was found in it."
     return (
         f"The face (box) covers {100 * face['area']:.0f} % of the picture, and {100 * share:.0f} % of the evidence "
-        f"lies inside it: {face['inside'][trait]:+.2f} inside, {face['outside'][trait]:+.2f} outside."
+        f"lies inside it. Inside {face['inside'][trait]:+.2f}, outside {face['outside'][trait]:+.2f} and the bias, the "
+        f"same for every picture, {evidence['bias'][trait]:+.2f} add up to the logit {evidence['logit'][trait]:+.2f}, "
+        "which is log(score / (1 - score))."
     )
 
 

@@ -44,8 +44,9 @@ TRAINING = f"""## Training
 {{runs}}
 
 `{manifest.NAME}` has every constant, the versions, the size and SHA-256 of each file, and quantiles of
-the training labels. Names of training clips are there as salted hashes only, so that nobody scores the
-models on clips that they were trained on. Packed by revision {{revision}}.
+the training labels and of answers to unseen clips, to rank others among. Names of training clips are
+there as salted hashes only, so that nobody scores the models on clips that they were trained on.
+Packed by revision {{revision}}.
 """
 
 TERMS = """## Licence

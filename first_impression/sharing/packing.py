@@ -10,9 +10,8 @@ import numpy as np
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
-from first_impression.data.audio import CLIP_SECONDS
-from first_impression.data.chalearn import TRAITS
-from first_impression.training import manifest
+from first_impression.data.chalearn import CLIP_SECONDS, TRAITS
+from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by
 
 # Constants of a run that are not published: they name places on its machine
@@ -50,7 +49,7 @@ def describe(folder, runs, epochs, license):
             "verdicts": run.verdicts,
             "training": manifest.about_training(run.training_labels, secrets.token_hex(16)),
         }
-    return about
+    return about | {"unseen": rankings.for_manifest(runs)}
 
 
 def _settings(run):

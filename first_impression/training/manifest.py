@@ -4,10 +4,14 @@
      "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
      "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
               "verdicts": what its scores have against it, texts,
-              "training": {"clips": how many, "quantiles": {trait: QUANTILES numbers}, "salt": .., "names": [..]}}}}
+              "training": {"clips": how many, "sources": of how many sources, "quantiles": {trait: QUANTILES numbers},
+                           "salt": .., "names": [..]}}},
+     "unseen": [{"runs": ["dan"], "of": "validation", "clips": .., "sources": .., "quantiles": {..}}, ..]}
 
-Only what `files` names belongs to the folder. Training labels are given as quantiles, names of training clips as salted
-hashes: enough to rank an answer among the labels and to recognise a training clip, without giving away the dataset.
+Only what `files` names belongs to the folder. Training labels, and the mean answers of sets of runs to clips that none
+of them was trained on, are given as quantiles, names of training clips as salted hashes: enough to rank an answer and
+to recognise a training clip, without giving away the dataset. Folders of earlier versions have no "unseen" and no
+number of sources.
 """
 
 import hashlib
@@ -19,10 +23,12 @@ import numpy as np
 
 from first_impression.common.errors import damage_as_user_error
 from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation import unseen
+from first_impression.evaluation.metrics import sources_of
+from first_impression.evaluation.ranking import QUANTILES
 
 NAME = "manifest.json"
 SCHEMA = 1
-QUANTILES = 101  # 0 %, 1 % .. 100 %
 QUANTILE_DECIMALS = 3  # fewer than labels have, so that no label is given away
 MOST_BYTES = 20_000_000  # of a manifest; enough for the names of a million clips
 MOST_FILES = 200
@@ -61,6 +67,8 @@ def parse(content, where):
                 raise ValueError(f"{name} has the size {size!r} and the SHA-256 {checksum!r}")
         for run, about in runs.items():
             _check_run(run, about, files)
+        for about in manifest.get("unseen", ()):
+            _check_unseen(about, runs)
         return manifest
 
 
@@ -69,9 +77,8 @@ def _check_run(run, about, files):
     if not about["files"] or sorted(about["files"]) != sorted(own) or about["kind"] not in ("image", "audio"):
         raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
     training = about["training"]
-    quantiles = np.array([training["quantiles"][trait] for trait in TRAITS], np.float64)
-    clips, rising = training["clips"], ((quantiles >= 0) & (quantiles <= 1)).all() and (np.diff(quantiles) >= 0).all()
-    if type(clips) is not int or clips < 0 or clips and not (quantiles.shape == (len(TRAITS), QUANTILES) and rising):
+    clips, sources = training["clips"], training.get("sources", training["clips"])
+    if not _are_counts(clips, sources) or clips and not _are_quantiles(training["quantiles"]):
         raise ValueError(f"{run} has no rising quantiles of {clips!r} training labels")
     if not (isinstance(about["settings"], dict) and isinstance(training["salt"], str)):
         raise ValueError(f"{run} has no settings")
@@ -81,13 +88,34 @@ def _check_run(run, about, files):
         raise ValueError(f"the verdicts of {run} are no texts")
 
 
+def _check_unseen(about, runs):
+    names, clips = about["runs"], about["clips"]
+    if not names or names != sorted(names) or not set(names) <= runs.keys() or about["of"] not in unseen.KINDS:
+        raise ValueError(f"it has answers of {names!r} to clips of the kind {about['of']!r}")
+    if not (_are_counts(clips, about["sources"]) and clips and _are_quantiles(about["quantiles"])):
+        raise ValueError(f"it has no rising quantiles of {clips!r} answers of {', '.join(names)}")
+
+
+def _are_counts(clips, sources):
+    """Whether these are numbers of clips and of their sources."""
+    return type(clips) is type(sources) is int and (0 < sources <= clips or sources == clips == 0)
+
+
+def _are_quantiles(by_trait):
+    quantiles = np.array([by_trait[trait] for trait in TRAITS], np.float64)
+    inside = quantiles.shape == (len(TRAITS), QUANTILES) and ((quantiles >= 0) & (quantiles <= 1)).all()
+    return bool(inside and (np.diff(quantiles) >= 0).all())
+
+
 def about_training(labels, salt):
     """What a manifest says of a run's training labels, {clip: [5]}: a dict without any label or name."""
     values = np.empty((0, len(TRAITS)))
     if labels:
         values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)
     quantiles = dict(zip(TRAITS, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
-    return {"clips": len(labels), "quantiles": quantiles, "salt": salt, "names": sorted(hashed(labels, salt))}
+    sources = len(set(sources_of(labels)))
+    names = sorted(hashed(labels, salt))
+    return {"clips": len(labels), "sources": sources, "quantiles": quantiles, "salt": salt, "names": names}
 
 
 def hashed(clips, salt):

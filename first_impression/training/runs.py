@@ -12,7 +12,7 @@ from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import digests
 from first_impression.data import label_table
 from first_impression.data.chalearn import TRAITS, is_drawn
-from first_impression.evaluation import baselines
+from first_impression.evaluation import baselines, unseen
 from first_impression.training import dataset, manifest, number_format, saved_models, scored
 from first_impression.training.opening import load_model
 from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
@@ -124,6 +124,11 @@ class Run:
     def quantiles(self):
         """The quantiles of the training labels: float64 [`manifest.QUANTILES`, 5]; no rows where they are not known."""
         return np.array([self.training["quantiles"][trait] for trait in TRAITS], np.float64).T
+
+    @cached_property
+    def unseen(self):
+        """The answers of these very models to clips that they were not trained on, as `unseen.read` gives them."""
+        return unseen.read(self.folder, self.md5s.values())
 
     def trained_on(self, clips):
         """Those of `clips` that the run was trained on: a set of names."""

@@ -9,7 +9,7 @@ from PIL import Image
 from test_media import program
 
 from first_impression.common.errors import BadClipError
-from first_impression.data import frames, media
+from first_impression.data import frames, media, windows
 
 
 def extract(video, folder, count=100, sampling="even", size=32):
@@ -173,7 +173,8 @@ def test_a_picture_that_does_not_end_is_not_accepted_whatever_the_status(folder,
 
 
 @pytest.mark.parametrize("start", [0, 26])
-def test_streamed_frames_equal_extracted_ones_and_have_their_times(folder, start):
+def test_streamed_frames_equal_extracted_ones_and_have_their_times(folder, start, monkeypatch):
+    monkeypatch.setattr(windows, "TOLERANCE", 60)  # or a long clip's are streamed themselves
     clip = make_clip("clip.mp4", numbered(150), size=(96, 96), rate=5, options=["-bf", "2", "-g", "20"])
     (folder / "out").mkdir()
     frames.extract_frames(clip, folder / "out", 150, "even", 32)

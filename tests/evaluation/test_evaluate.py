@@ -17,6 +17,7 @@ from first_impression.common.errors import UserError
 from first_impression.data import chalearn, label_table, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics, plots, predictions
+from first_impression.training.runs import find_runs
 
 TRAINING = {f"seen{n}.000": label_of(n) for n in range(20)}
 VALIDATION = {f"seen{n}.001": label_of(n + 3) for n in range(12)} | {f"new{n}.000": label_of(n + 40) for n in range(8)}
@@ -305,6 +306,11 @@ def test_epochs_are_averaged_and_named(records, capsys):
     ):
         found = written("dan", ending)
         assert np.allclose([found[clip] for clip in VALIDATION], [expected[clip] for clip in VALIDATION], atol=1e-5)
+        epochs = {"validation": "", "validation_best": "best"}.get(ending, "1,2")  # predict.py ranks among these
+        (asked,) = find_runs(Path("runs"), "dan", epochs)
+        kept = asked.unseen["validation"]
+        assert np.allclose([kept[clip][0] for clip in VALIDATION], [expected[clip] for clip in VALIDATION], atol=1e-5)
+        assert len({source for _, source in kept.values()}) == 20
         assert Path(f"runs/dan/scatter_{ending}.png").exists() and Path(f"runs/fusion/models_{ending}.png").exists()
     report = scores_of("runs/fusion/scores_validation_epoch-1-2.json")
     assert report["epochs"] == "1,2"

@@ -11,6 +11,7 @@ from conftest import PROJECT, make_clip
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan, values
 
 from first_impression.data.chalearn import TRAITS
+from first_impression.inference import tables
 
 
 def fields(value, path=""):
@@ -83,4 +84,12 @@ def test_the_evidence_adds_up_inside_and_outside_the_face(written):
         assert evidence["score"][trait] == pytest.approx(clip["by_frame"]["models"]["dan"][trait][at], abs=1e-6)
         assert inside != 0 and outside != 0
     assert written["clips"]["mute.mp4"]["evidence"]["dan"]["face"] is None
+    sentence, unit, *rows = tables.face_lines(clip)
+    assert "dan's answers" in sentence and "logit" in unit and len(rows) == 5
+    for row in rows:
+        *parts, logit, score = map(float, re.findall(r"[+-]?\d+\.\d+", row))
+        assert sum(parts) == pytest.approx(logit, abs=0.016) and len(parts) == 3
+        assert np.log(score / (1 - score)) == pytest.approx(logit, abs=0.006)
+    del evidence["maps"]  # as without EVIDENCE
+    assert tables.face_lines(clip) == tables.face_lines(written["clips"]["mute.mp4"]) == []
     assert clip["faces"] == [0, clip["frames"]] and written["clips"]["mute.mp4"]["faces"] == [10]

@@ -11,8 +11,9 @@ from PIL import Image
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, values
 
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.data import windows
 from first_impression.data.sound import SAMPLE_RATE
-from first_impression.inference import answer, clip, models, windows
+from first_impression.inference import answer, clip, models
 
 
 @pytest.fixture

@@ -1,0 +1,57 @@
+"""A run's answers to clips that it was not trained on, among which its other answers are ranked.
+
+They are tables of predictions in the run's folder, put on record in predictions.json beside them:
+
+    {"predictions_validation.csv": {"md5": of the table, "clips": one of KINDS, "models": [the MD5 of each that
+     answered], "sources": [a number per row, the same for rows of one source]}}
+
+evaluate.py writes those of the validation clips. A table that has changed since, or that is of other models than those
+that are asked, does not count.
+"""
+
+import json
+
+import numpy as np
+
+from first_impression.common import files
+from first_impression.common.errors import damage_as_user_error
+from first_impression.data import label_table
+
+RECORD = "predictions.json"
+VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
+KINDS = (OUT_OF_FOLD, VALIDATION)  # of clips; the first that there is counts
+_FIELDS = {"md5", "clips", "models", "sources"}
+
+
+def record(table, kind, models, sources):
+    """Put a table of predictions on record: answers to clips of the `kind` by `models`, MD5s of the run's files.
+
+    `sources` are those of its rows, in their order.
+    """
+    numbers = np.unique(list(sources), return_inverse=True)[1].tolist()  # no names of people
+    entry = {"md5": files.md5(table), "clips": kind, "models": sorted(models), "sources": numbers}
+    files.write_json(table.parent / RECORD, _recorded(table.parent) | {table.name: entry})
+
+
+def read(folder, models):
+    """The answers of these models, MD5s of files of the run in `folder`: {kind: {clip: (float64 [5], its source)}}.
+
+    A source is a number. Raises `UserError` for a damaged record.
+    """
+    found = {}
+    for name, entry in _recorded(folder).items():
+        table = files.below(folder, name)
+        if entry["models"] == sorted(models) and table.exists() and files.md5(table) == entry["md5"]:
+            answers = label_table.read(table).values
+            pairs = zip(answers.values(), entry["sources"], strict=True)
+            found[entry["clips"]] = dict(zip(answers, pairs, strict=True))
+    return found
+
+
+def _recorded(folder):
+    path = folder / RECORD
+    if not path.exists():
+        return {}
+    with damage_as_user_error(f"{path} is damaged", "delete it, and run evaluate.py again"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {field: entry[field] for field in _FIELDS} for name, entry in found.items()}
