@@ -16,9 +16,9 @@ Run     python train.py
         python train.py recipes/head_dan_plus.py                     the dense layer alone: minutes, without a GPU
         python train.py recipes/head_dan_plus.py --FOLD all/10       ten-fold cross-validation over the training sources
 
-A run with FOLD "3/10" lies in runs/<NAME>/fold-3-of-10/ and needs no validation records. "all/10" also writes
-runs/<NAME>/predictions_10-folds.csv, for `evaluate.py --SPLIT training --PREDICTIONS`: every clip as answered by the
-model that saw none of its source.
+A run with FOLD "3/10" lies in runs/<NAME>/fold-3-of-10/ and needs no validation records. "all/10" also writes two
+tables for `evaluate.py --SPLIT training --PREDICTIONS`, runs/<NAME>/predictions_10-folds.csv, every clip as answered by
+the model that saw none of its source, and constant_10-folds.csv, the mean label of the clips that this model saw.
 
 A recipe is a file of constants: it overrides those below, and flags override it.
 Ctrl-C saves and stops, and so does SIGTERM; the same command resumes from there, with the weights of a training that
@@ -123,17 +123,20 @@ def main(settings):
 
     from first_impression.training.devices import Devices
 
-    devices, fold, answers = Devices(settings.DETERMINISTIC), settings.FOLD, {}
+    devices, fold, answers, constant = Devices(settings.DETERMINISTIC), settings.FOLD, {}, {}
     for settings.FOLD in folds.named(fold):
         keras.backend.clear_session(free_memory=False)  # so that layers and optimizers have the names of a single run
-        clips, predicted = train_run(devices, settings)
+        clips, predicted, label_mean = train_run(devices, settings)
         if fold:
             answers |= dict(zip(*metrics.by_clip(clips, predicted), strict=True))
+            constant |= dict.fromkeys(clips.tolist(), label_mean)
     if fold.startswith(folds.ALL) and devices.writes:
-        table = run_folder(settings).with_name(f"predictions_{fold.partition('/')[2]}-folds.csv")
-        predictions.write_csv(table, answers)
-        print(f"{table}: {len(answers)} clips, each answered by the model that saw none of its source")
-        print(f"  score them with python evaluate.py --SPLIT training --PREDICTIONS {table}")
+        ending, tables = f"{fold.partition('/')[2]}-folds.csv", []
+        for name, table in (("predictions", answers), ("constant", constant)):
+            tables.append(str(run_folder(settings).with_name(f"{name}_{ending}")))
+            predictions.write_csv(Path(tables[-1]), table)
+        print(f"{tables[0]}: {len(answers)} clips, each answered by the model that saw none of its source")
+        print(f"  beside the constant guess: evaluate.py --SPLIT training --PREDICTIONS {','.join(tables)}")
 
 
 def refuse_idle(settings):
@@ -152,7 +155,10 @@ def refuse_idle(settings):
 
 
 def train_run(devices, settings):
-    """Train one run to its end: (clips [n], predicted float32 [n, 5]) of the records of its FOLD, if it has one."""
+    """Train one run to its end: (clips [n], predicted [n, 5], mean training label [5]).
+
+    The first two are of the validation records; what is predicted is None for a run without a FOLD that was trained.
+    """
     import keras
 
     from first_impression.data import record_reader
@@ -197,7 +203,9 @@ def train_run(devices, settings):
         writer.finish(made_from(state))
         epochs = f"all {state.epoch} epochs, see curves.png. To train on, raise N_EPOCHS"
         print(f"{folder}: trained, {'its head in closed form' if head_only else epochs}")
-        return clips, predict() if settings.FOLD and predicted is None else predicted
+        if settings.FOLD and predicted is None:
+            predicted = predict()
+        return clips, predicted, training.label_mean
 
 
 def open_records(settings):

@@ -83,7 +83,7 @@ def logits(labels):
     """The logits of `labels` [n, 5] in [0, 1]: float64 [n, 5].
 
     0 and 1 have none. They are moved half of the way to the trait's next label, the least above 0 or the largest below
-    1; a trait without any is moved a quarter inwards.
+    1, or to 0.5 where that is nearer.
     """
     labels = np.asarray(labels, np.float64)
     inner = (labels > 0) & (labels < 1)
