@@ -85,7 +85,7 @@ def still_held(names, clips, runs, pictures):
     for split in SPLITS:
         if split.annotation.exists() and (kept := annotations.read_annotation(split.annotation).keys() & names):
             yield f"{split.annotation} still has the labels of {name_some(kept)}"
-    for table in [*Path(runs).glob("*/training_labels.csv"), *Path(runs).glob("*/predictions_*.csv")]:
+    for table in [*Path(runs).rglob("training_labels.csv"), *Path(runs).rglob("predictions_*.csv")]:
         if kept := clips_in(table) & names:
             verb = "was trained with" if table.name.startswith("training") else f"has, in {table.name}, predictions for"
             yield f"{table.parent} {verb} {counted(len(kept), 'clip')} of them: train or score again, and delete it"

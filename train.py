@@ -13,6 +13,12 @@ Writes  runs/<NAME>/final.keras         the trained model; keras.models.load_mod
         runs/<NAME>/curves.png, logs/   the curves as a picture and for TensorBoard
 Run     python train.py
         python train.py recipes/paper_dan.py --SEED 3
+        python train.py recipes/head_dan_plus.py                     the dense layer alone: minutes, without a GPU
+        python train.py recipes/head_dan_plus.py --FOLD all/10       ten-fold cross-validation over the training sources
+
+A run with FOLD "3/10" lies in runs/<NAME>/fold-3-of-10/ and needs no validation records. "all/10" also writes two
+tables for `evaluate.py --SPLIT training --PREDICTIONS`, runs/<NAME>/predictions_10-folds.csv, every clip as answered by
+the model that saw none of its source, and constant_10-folds.csv, the mean label of the clips that this model saw.
 
 A recipe is a file of constants: it overrides those below, and flags override it.
 Ctrl-C saves and stops, and so does SIGTERM; the same command resumes from there, with the weights of a training that
@@ -24,18 +30,21 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
+
 from first_impression.common import files, parallel, rules, script, signals
 from first_impression.common.errors import UserError, name_some
 from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
-from first_impression.evaluation import summary
+from first_impression.evaluation import folds, metrics, predictions, summary
 from first_impression.training import number_format
 from first_impression.training.runs import EARLIER
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
+TRAIN = "all"  # "all": every weight, by descent; "head": only the dense layer, in closed form, on what the rest gives
 WEIGHTS = "vgg-face.mat"  # VGG-16's weights that dan and dan_plus start from; check_data.py lists what can stand here
 RESNET_WEIGHTS = ""  # Keras's file of ImageNet weights without the top, for resnet; "": random ones
 MEAN = "weights"  # what image models subtract: "weights": the colour that belongs to these; "training": an image, below
@@ -59,7 +68,10 @@ REG_PENALTY = 0.0  # times half the mean square of the dense layer's weights, ad
 HEAD_INIT = "truncated_normal"  # or "normal": the distribution from which the image models' dense layer starts
 HEAD_STDDEV = 0.1  # its standard deviation; the truncated one is cut at twice that
 HEAD_BIAS = 1.0  # at which its biases start; the audio model starts otherwise, see docs/faithfulness.md
-SEED = 0  # of the dense layer's first weights, the order of the records and the coin flips
+SEED = 0  # of the dense layer's first weights, the order of the records, the coin flips and the dealing to folds
+
+# On which of the training clips
+FOLD = ""  # "": all; "3/10": all but the third of ten folds of their sources, which validates; "all/10": each in turn
 
 # Where
 TRAIN_RECORDS = ""  # "": those of step 3, for audio of step 4
@@ -74,7 +86,9 @@ DETERMINISTIC = False  # True: same seed, same weights on a GPU too, but slower;
 
 RULES = {
     "MODEL": rules.one_of("dan", "dan_plus", "resnet", "audio"),
+    "TRAIN": rules.one_of("all", "head"),
     "MEAN": rules.one_of("weights", "training"),
+    "FOLD": folds.rule,
     "NAME": rules.file_name,
     "OPTIMIZER": rules.one_of("adam", "sgd"),
     "LEARNING_RATE": rules.more_than(0),
@@ -96,34 +110,67 @@ RULES = {
 }
 FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a run is resumed
 
+# What has no meaning for TRAIN = "head"
+_OF_DESCENT = """OPTIMIZER ADAM_EPSILON LEARNING_RATE LEARNING_RATE_DECAY LEARNING_RATE_UPDATE_DECAY MOMENTUM DAMPENING
+NEW_MOMENTUM_EACH_EPOCH WEIGHT_DECAY LOSS FLIP BATCH_SIZE N_EPOCHS REG_PENALTY HEAD_INIT HEAD_STDDEV HEAD_BIAS
+KEEP_EPOCHS CHECKPOINT_MINUTES"""
+
 # Points of the loss curve; reading one waits for the device
 _LOSSES_PER_EPOCH = 100
 
 
 def main(settings):
+    refuse_idle(settings)
+    load_tensorflow()
+    import keras
+
+    from first_impression.training.devices import Devices
+
+    devices, fold, answers, constant = Devices(settings.DETERMINISTIC), settings.FOLD, {}, {}
+    for settings.FOLD in folds.named(fold):
+        keras.backend.clear_session(free_memory=False)  # so that layers and optimizers have the names of a single run
+        clips, predicted, label_mean = train_run(devices, settings)
+        if fold:
+            answers |= dict(zip(*metrics.by_clip(clips, predicted), strict=True))
+            constant |= dict.fromkeys(clips.tolist(), label_mean)
+    if fold.startswith(folds.ALL) and devices.writes:
+        ending, tables = f"{fold.partition('/')[2]}-folds.csv", []
+        for name, table in (("predictions", answers), ("constant", constant)):
+            tables.append(str(run_folder(settings).with_name(f"{name}_{ending}")))
+            predictions.write_csv(Path(tables[-1]), table)
+        print(f"{tables[0]}: {len(answers)} clips, each answered by the model that saw none of its source")
+        print(f"  beside the constant guess: evaluate.py --SPLIT training --PREDICTIONS {','.join(tables)}")
+
+
+def refuse_idle(settings):
+    """Raises `UserError` for settings that contradict each other, or that have no meaning beside the others."""
     if settings.MODEL == "audio" and settings.FLIP:
         raise UserError("FLIP = True: sound has no mirror image; set FLIP = False for audio")
     if settings.OPTIMIZER != "sgd" and settings.NEW_MOMENTUM_EACH_EPOCH:
         raise UserError('NEW_MOMENTUM_EACH_EPOCH = True needs OPTIMIZER = "sgd"')
-    load_tensorflow()
+    idle = [name for name in _OF_DESCENT.split() if getattr(settings, name) != globals()[name]]
+    if settings.TRAIN == "head" and idle:
+        raise UserError(f'{", ".join(idle)}: of no meaning with TRAIN = "head", which takes no steps: leave that out')
+    if settings.FOLD and settings.VAL_RECORDS:
+        raise UserError(
+            "VAL_RECORDS: of no meaning with FOLD, which validates on training clips: leave one of them out"
+        )
+
+
+def train_run(devices, settings):
+    """Train one run to its end: (clips [n], predicted [n, 5], mean training label [5]).
+
+    The first two are of the validation records; what is predicted is None for a run without a FOLD that was trained.
+    """
     import keras
 
     from first_impression.data import record_reader
     from first_impression.training import history, run_writer
-    from first_impression.training.devices import Devices
     from first_impression.training.step import TrainingStep
 
-    devices = Devices(settings.DETERMINISTIC)
-    kind = "audio" if settings.MODEL == "audio" else "image"
-    paths = {chalearn.TRAINING: settings.TRAIN_RECORDS, chalearn.VALIDATION: settings.VAL_RECORDS}
-    training, validation = (record_reader.open_split(split, kind, path) for split, path in paths.items())
-    for split, records in zip(paths, (training, validation), strict=True):
-        print(f"{split.name}: {records.size} records of {len(records.labels) or 'unnamed'} clips")
-    annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
-    made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
-    warn_of_missing(training.labels.keys() | validation.labels.keys(), made_in)
+    training, validation = open_records(settings)
     clips, true = record_reader.read_names(validation)
-    folder = Path(settings.RUNS) / run_name(settings)
+    folder, head_only = run_folder(settings), settings.TRAIN == "head"
     with run_writer.open_run(folder, devices.writes) as writer, devices.worker_failures():
         keras.utils.set_random_seed(settings.SEED)
         with devices.strategy.scope():
@@ -133,21 +180,95 @@ def main(settings):
         writer.begin(model, optimizer, state, training.labels)
         print(f"first weights: {state.about['start']['words']}; {number_format.describe(model)}")
 
-        while state.epoch < settings.N_EPOCHS:
+        def predict():
+            if head_only:
+                return answers_of_head(devices, model, validation, "descriptors, validation")
+            return devices.predict(model, validation, validation.unit, "validation")
+
+        predicted, epochs = None, 1 if head_only else settings.N_EPOCHS
+        while state.epoch < epochs:
             writer.remove_final()
             if settings.NEW_MOMENTUM_EACH_EPOCH and state.step == 0:
                 optimizer.forget_momentum()
-            train_epoch(devices, step, training, settings, state, writer.save_checkpoint)
-            predicted = devices.predict(model, validation, validation.unit, "validation")
+            if head_only:
+                fit_head(devices, model, training, settings, state)
+            else:
+                train_epoch(devices, step, training, settings, state, writer.save_checkpoint)
+            predicted = predict()
             scores = history.score(clips, predicted, true, training.label_mean)
             loss = state.loss_sum / training.size
-            print(f"epoch {state.epoch + 1}/{settings.N_EPOCHS}: training loss {loss:.4f}, validation accuracy")
+            title = "head fitted" if head_only else f"epoch {state.epoch + 1}/{epochs}"
+            print(f"{title}: training loss {loss:.4f}, validation accuracy")
             print(summary.table({history.NAMES[by]: values for by, values in scores.items()}))
             state.end_epoch(history.row(state.epoch + 1, loss, scores))
-            writer.end_epoch(settings.KEEP_EPOCHS, made_from(state))
+            writer.end_epoch(settings.KEEP_EPOCHS and not head_only, made_from(state))
 
         writer.finish(made_from(state))
-        print(f"{folder}: trained, all {state.epoch} epochs, see curves.png. To train on, raise N_EPOCHS")
+        epochs = f"all {state.epoch} epochs, see curves.png. To train on, raise N_EPOCHS"
+        print(f"{folder}: trained, {'its head in closed form' if head_only else epochs}")
+        if settings.FOLD and predicted is None:
+            predicted = predict()
+        return clips, predicted, training.label_mean
+
+
+def open_records(settings):
+    """The `RecordSet`s to train and to validate on: those of the two splits, or with a FOLD two parts of the first.
+
+    Raises `UserError` as `open_split` does, where the two share clips, and where records that need names have none.
+    """
+    from first_impression.data import record_reader
+
+    kind = "audio" if settings.MODEL == "audio" else "image"
+    training = record_reader.open_split(chalearn.TRAINING, kind, settings.TRAIN_RECORDS)
+    if not training.labels and (settings.FOLD or settings.TRAIN == "head"):
+        raise UserError(f"{training.files[0]} does not name its clips: run this project's own step again")
+    if settings.FOLD:
+        number, count = map(int, settings.FOLD.split("/"))
+        fold_of = folds.deal(training.labels, count, sources_here(), settings.SEED)
+        names = record_reader.read_names(training)[0]
+        held_out = {clip for clip, fold in fold_of.items() if fold == number - 1}
+        validation = record_reader.restricted(training, names, held_out)
+        training = record_reader.restricted(training, names, training.labels.keys() - held_out)
+    else:
+        validation = record_reader.open_split(chalearn.VALIDATION, kind, settings.VAL_RECORDS)
+        annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
+    for name, records in (
+        ("training", training),
+        (f"fold {settings.FOLD}" if settings.FOLD else "validation", validation),
+    ):
+        print(f"{name}: {records.size} records of {len(records.labels) or 'unnamed'} clips")
+    made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
+    warn_of_missing(training.labels.keys() | validation.labels.keys(), made_in)
+    return training, validation
+
+
+def sources_here():
+    """{clip: its source} of the training clips, as a column of their annotation says; else {}."""
+    annotation = chalearn.TRAINING.annotation
+    return annotations.read_sources(annotation) if annotation.exists() else {}
+
+
+def fit_head(devices, model, training, settings, state):
+    """Fit the dense layer of `model` in closed form on the training records; the loss is its squared error."""
+    from first_impression.data import record_reader
+    from first_impression.training import descriptors, head
+
+    inputs = descriptors.compute(devices, model, training, "descriptors, training")
+    names, true = record_reader.read_names(training)
+    fitted, state.about["head"] = head.fit(inputs, names, training.labels, sources_here(), settings.SEED)
+    model.get_layer("traits").set_weights(fitted)
+    chosen = state.about["head"]
+    print(f"ridge of strength {chosen['strength']}, chosen among {len(chosen['curve'])} by {chosen['folds']} folds")
+    loss = float(np.square(fitted.answer(inputs) - true).mean())
+    state.step, state.loss_sum, state.losses = 1, loss * training.size, [[1, loss]]
+
+
+def answers_of_head(devices, model, records, title):
+    """What `model` answers to the records, float32 [n, 5], by their descriptors."""
+    from first_impression.training import descriptors, head
+
+    fitted = head.Head(*model.get_layer("traits").get_weights())
+    return fitted.answer(descriptors.compute(devices, model, records, title))
 
 
 # What is minimised: the loss of each example [n], of its predicted and true traits [n, 5]
@@ -242,14 +363,30 @@ def run_name(settings):
     return settings.NAME or Path(settings.recipe).stem or settings.MODEL
 
 
+def run_folder(settings):
+    """The folder of the run; that of a fold lies in the one of the whole, where only who names it finds it."""
+    folder = Path(settings.RUNS) / run_name(settings)
+    return folder / f"fold{chalearn.shard_suffix(settings.FOLD)}" if settings.FOLD else folder
+
+
+def constants_of(settings):
+    """The constants that the run depends on: {name: value}."""
+    idle = _OF_DESCENT.split() if settings.TRAIN == "head" else ()
+    return {name: value for name, value in settings.constants().items() if name not in idle}
+
+
 def begin_or_resume(folder, settings, training, validation):
     """(model, optimizer, `TrainingState`): new ones, or as a stopped run left them.
 
     Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
     """
+    import keras
+
     from first_impression.training import checkpoint, dataset, optimizers, saved_models
 
     def make_optimizer(model):
+        if settings.TRAIN == "head":
+            return keras.optimizers.SGD()  # unused, and small in the checkpoint
         return optimizers.make_optimizer(settings, model, math.ceil(training.size / settings.BATCH_SIZE))
 
     records = {"training": training.fingerprint, "validation": validation.fingerprint}
@@ -266,13 +403,15 @@ def begin_or_resume(folder, settings, training, validation):
         about = {"records": records, "start": start, "made_by": made_by}
         optimizer, state = make_optimizer(model), checkpoint.TrainingState(about=about)
     else:
+        earlier = EARLIER | checkpoint.read(folder)[2].about["constants"]
+        refuse_other_constants(folder, earlier, {"TRAIN": settings.TRAIN})
         model, optimizer, state = checkpoint.load(folder, make_optimizer)
         if other := [name for name in records if state.about["records"][name] != records[name]]:
             what = f"{folder} was trained on other {' and '.join(other)} records"
             raise UserError(f"{what}: bring those back, or train under another NAME")
-        refuse_other_constants(folder, EARLIER | state.about["constants"], settings.constants(), FREE_TO_CHANGE)
+        refuse_other_constants(folder, earlier, constants_of(settings), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
-    state.about |= {"recipe": settings.recipe, "constants": settings.constants()}
+    state.about |= {"recipe": settings.recipe, "constants": constants_of(settings)}
     state.about["dataset"] = dataset.dataset_of(training.labels)
     return model, optimizer, state
 

@@ -100,9 +100,9 @@ def _stream(record_set, files, shuffle_seed):
     first = np.cumsum([0, *record_set.counts])
     streams = []
     for file in files:
-        stream = tf.data.TFRecordDataset(record_set.files[file]).enumerate(first[file])
+        stream = record_set.stream(file).enumerate(first[file])
         if shuffle_seed is not None:
-            record_bytes = os.path.getsize(record_set.files[file]) / record_set.counts[file]
+            record_bytes = os.path.getsize(record_set.files[file]) / max(1, record_set.counts[file])
             buffer = max(1, int(SHUFFLE_BYTES / record_bytes / len(record_set.files)))
             seed = shuffle_seed + 1_000_003 * file  # no other epoch's seed
             stream = stream.shuffle(buffer, seed=seed, reshuffle_each_iteration=False)

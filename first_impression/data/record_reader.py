@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +39,8 @@ class RecordSet:
     label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
     checksums: list  # of the files, see checksums.checksum
     stats: list  # of the files, see checksums.stat_key
+    whole: "RecordSet | None" = None  # the set that this is a part of, see `restricted`
+    rows: np.ndarray | None = None  # of a part: which records of the whole it has, bool [records of the whole]
 
     @property
     def size(self):  # in records
@@ -52,7 +54,17 @@ class RecordSet:
     @property
     def fingerprint(self):
         """A text that is another one for other records, or for records dealt to files in another way."""
-        return hashlib.sha256(f"{self.kind} {self.checksums}".encode()).hexdigest()
+        chosen = "" if self.rows is None else f" {sorted(self.labels)}"
+        return hashlib.sha256(f"{self.kind} {self.checksums}{chosen}".encode(errors="surrogateescape")).hexdigest()
+
+    def stream(self, file):
+        """The serialized records in the file of this number, a `tf.data.Dataset`."""
+        records = tf.data.TFRecordDataset(self.files[file])
+        if self.rows is None:
+            return records
+        first = sum(self.whole.counts[:file])
+        rows = tf.constant(self.rows[first : first + self.whole.counts[file]])
+        return records.enumerate().filter(lambda row, _: rows[row]).map(lambda _, record: record)
 
 
 def open_records(path, key, kind):
@@ -159,9 +171,28 @@ def _without_inputs(files, key):
 
 def read_names(record_set):
     """The clips' names (str [n], "" where there is none) and labels (float32 [n, 5]), by index."""
-    parts = translate_read_errors(_without_inputs(record_set.files, record_set.key), record_set)
-    names, labels = zip(*parts, strict=True)
-    return np.concatenate(names), np.concatenate(labels)
+    whole = record_set.whole or record_set
+    parts = translate_read_errors(_without_inputs(whole.files, whole.key), whole)
+    names, labels = map(np.concatenate, zip(*parts, strict=True))
+    return (names[record_set.rows], labels[record_set.rows]) if record_set.whole else (names, labels)
+
+
+def restricted(record_set, names, clips):
+    """The part of a `RecordSet` that is of these `clips`; `names` are those of its records, as `read_names` gives them.
+
+    Its records keep their order, and are numbered anew.
+    """
+    rows = np.isin(names, list(clips))
+    bounds = np.cumsum(record_set.counts)[:-1]
+    labels = {clip: label for clip, label in record_set.labels.items() if clip in clips}
+    return replace(
+        record_set,
+        counts=[int(part.sum()) for part in np.split(rows, bounds)],
+        labels=labels,
+        label_mean=np.mean(list(labels.values()), axis=0, dtype=np.float64),
+        whole=record_set,
+        rows=rows,
+    )
 
 
 def translate_read_errors(dataset, record_set):

@@ -37,6 +37,7 @@ class Devices:
         self.strategy.extended.experimental_enable_get_next_as_optional = False
         self.worker, self.workers = _place_among_workers(self.strategy.cluster_resolver)
         self.replicas = self.strategy.num_replicas_in_sync
+        self.on_gpu = bool(gpus)
         self.inference_batch = GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         self._sum = tf.function(self._sum_over_replicas)
@@ -81,6 +82,20 @@ class Devices:
         """
         batch_size = batch_size or self.inference_batch * self.replicas
         predicted = np.zeros((record_set.size, len(TRAITS)), np.float32)
+        with progress(record_set.size, title, unit) as bar:
+            for indices, traits in self.outputs(model, record_set, batch_size):
+                predicted[indices] = traits
+                bar.update(min(batch_size, record_set.size - bar.n))
+        predicted = self.sum_over_workers(predicted)
+        if not np.isfinite(predicted).all():
+            raise UserError(f"{title}: the model's predictions are not finite: train it with a lower LEARNING_RATE")
+        return predicted
+
+    def outputs(self, model, record_set, batch_size, skip=0):
+        """Run `model` over the batches from number `skip` on: yields (indices int64 [k], outputs [k, ..]).
+
+        Each worker gets those of its own replicas. Several batches are on the device at a time.
+        """
         pending = deque()
 
         @tf.function(reduce_retracing=True)
@@ -88,22 +103,17 @@ class Devices:
             return self.strategy.run(lambda inputs: model(inputs, training=False), (inputs,))
 
         def collect():
-            for traits, indices in zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True):
-                real = indices.numpy() >= 0
-                predicted[indices.numpy()[real]] = traits.numpy()[real]
+            parts = zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True)
+            outputs, indices = zip(*((outputs.numpy(), indices.numpy()) for outputs, indices in parts), strict=True)
+            indices = np.concatenate(indices)
+            return indices[indices >= 0], np.concatenate(outputs)[indices >= 0]  # without what pads the last batch
 
-        with progress(record_set.size, title, unit) as bar:
-            for inputs, _, indices, _ in self.batches(record_set, batch_size):
-                pending.append((infer(inputs), indices))
-                if len(pending) > PENDING:
-                    collect()
-                bar.update(min(batch_size, record_set.size - bar.n))
-            while pending:
-                collect()
-        predicted = self.sum_over_workers(predicted)
-        if not np.isfinite(predicted).all():
-            raise UserError(f"{title}: the model's predictions are not finite: train it with a lower LEARNING_RATE")
-        return predicted
+        for inputs, _, indices, _ in self.batches(record_set, batch_size, skip=skip):
+            pending.append((infer(inputs), indices))
+            if len(pending) > PENDING:
+                yield collect()
+        while pending:
+            yield collect()
 
     def any_worker(self, flag):
         """Whether `flag` is true on any worker: one that stopped alone would leave the others waiting.

@@ -19,15 +19,14 @@ def open_run(folder, writes):
     if not writes:
         yield NoWriter()
         return
-    runs = folder.parent
-    new = not runs.exists()
+    new = [parent for parent in folder.parents if not parent.exists()]
     try:
-        with files.locked(runs / f".{folder.name}.lock", f"a training of {folder}"):
+        with files.locked(folder.with_name(f".{folder.name}.lock"), f"a training of {folder}"):
             yield RunWriter(folder)
     finally:
-        if new:
-            with contextlib.suppress(OSError):  # it holds a run
-                runs.rmdir()
+        with contextlib.suppress(OSError):  # it holds a run
+            for parent in new:
+                parent.rmdir()
 
 
 class RunWriter:
@@ -66,6 +65,7 @@ class RunWriter:
 
     def finish(self, made_from):
         """Write final.keras, unless it is there. Raises `UserError` where another model of the run has changed."""
+        files.write_json(self._folder / "settings.json", self._state.about)  # with what the training has found
         if not saved_models.is_final(self._folder, made_from):
             saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
         saved_models.verify(self._folder, files.listed(self._folder, "[!.]*.keras"))

@@ -18,7 +18,7 @@ from first_impression.training.opening import load_model
 from first_impression.training.saved_models import BEST, CHECKPOINT, FINAL
 
 # Constants of train.py that runs from before these existed do not have, with the values that they had in effect
-EARLIER = {"MEAN": "weights"}
+EARLIER = {"MEAN": "weights", "TRAIN": "all", "FOLD": ""}
 
 
 @dataclass
