@@ -81,7 +81,8 @@ def _minus_mean(colour):
 
 def subtract_image(model, mean):
     """Have an image model subtract the image `mean`, float [image_size, image_size, 3], 0..255, and no colour."""
-    model.get_layer("minus_mean").offset = (-np.asarray(mean, np.float64)).round(MEAN_DECIMALS).tolist()
+    # An array, since Keras keeps track of every element of a list: a model would take seconds to open
+    model.get_layer("minus_mean").offset = -np.asarray(mean, np.float64).round(MEAN_DECIMALS)
 
 
 def _head(kernel_initializer, bias):

@@ -13,6 +13,7 @@ from first_impression.training.saved_models import nonfinite
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
 PARTS = {("keras.src.models.functional", "Functional"), (None, "__keras_tensor__"), ("keras", "DTypePolicy")}
+PARTS.add((None, "__numpy__"))  # the image that is subtracted
 LAYERS = """InputLayer Rescaling Conv2D Dense MaxPooling2D AveragePooling2D GlobalAveragePooling2D GlobalMaxPooling2D
 UnitNormalization Concatenate BatchNormalization Activation Add ZeroPadding2D"""
 PARTS |= {("keras.layers", name) for name in LAYERS.split()}
@@ -91,6 +92,8 @@ def check_architecture(config):
                 raise ValueError(f"it has a part that none of our models has: {part.get('module')}.{kind}")
             if len(part.get("inbound_nodes", [])) > 1:
                 raise ValueError(f"its {kind} {part.get('name')!r} is used more than once")
+            if kind == "__numpy__" and settings["dtype"] not in ("float32", "float64"):  # one number may fill the memory
+                raise ValueError(f"it has an array of {settings['dtype']!r}")
             width = abs(settings.get("filters") or settings.get("units") or 0)
             outputs += width * abs(math.prod(settings.get("kernel_size", [1])))
             widest = max(widest, width, (settings.get("batch_shape") or [1])[-1])

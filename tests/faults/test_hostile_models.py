@@ -101,6 +101,14 @@ HOSTILE_PARTS = {
 }
 
 
+def test_an_array_of_a_kind_that_fills_the_memory_is_not_built(folder):
+    array = {"class_name": "__numpy__", "config": {"value": [0], "dtype": f"V{10**10}"}}
+    rescaling = {"module": "keras.layers", "class_name": "Rescaling", "config": {"scale": 1.0, "offset": array}}
+    sound_model().save("final.keras")
+    repack("final.keras", layer_becomes(rescaling))
+    assert f"it has an array of 'V{10**10}'" in refusal_of(folder)
+
+
 @pytest.mark.parametrize("part", HOSTILE_PARTS)
 def test_foreign_part_of_a_model_is_not_built(folder, part):
     sound_model().save("final.keras")

@@ -1,5 +1,6 @@
 """The networks against a forward pass in NumPy, and the loader against files of every layout and defect."""
 
+import json
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ from conftest import BLOCKS, SPOILT, spoil_layers, vgg_layers, write_mat
 
 from first_impression.common.errors import UserError
 from first_impression.data import vggface
+from first_impression.training.opening import check_architecture
 from model import build_model, build_resnet, load_resnet, load_vggface, subtract_image
 
 SIDE = 64  # pixels: a small picture for a slow forward pass; pool5 is 2 x 2
@@ -208,6 +210,7 @@ def test_a_mean_image_is_subtracted_and_survives_saving(folder):
     for model in (build_model("dan", image_size=SIDE, seed=1), build_resnet(image_size=SIDE, seed=1)):
         subtract_image(model, mean)
         model.save("saved.keras")
+        check_architecture(json.loads(model.to_json()))
         opened = keras.models.load_model("saved.keras")
         centred = keras.Model(opened.input, opened.get_layer("minus_mean").output)(images).numpy()
         np.testing.assert_allclose(centred, images - mean, atol=0.001)
