@@ -13,14 +13,16 @@ as annotations_without_splits.csv.
 
 import os
 import shutil
+import time
 from pathlib import Path
 
 from first_impression.common import rules, script
 from first_impression.common.errors import counted
-from first_impression.common.tensorflow_start import NVIDIA_DRIVER
+from first_impression.common.tensorflow_start import NVIDIA_DRIVER, load_tensorflow
 from first_impression.data import chalearn, dealing, inventory
 from first_impression.data.clips import NoClips, find_clips
 from first_impression.evaluation.metrics import sources_of
+from first_impression.training import number_format
 
 PAPER = False  # True: what the paper's four models need, not only train.py's own
 DEAL_SPLITS = False  # True: deal the clips of annotations.csv to training and validation, no speaker to both
@@ -33,7 +35,9 @@ RESNET_WEIGHTS = "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5"  # for P
 
 RULES = {"MAX_ZIP_MEGABYTES": rules.more_than(0), "FRAMES_PER_CLIP": rules.whole(1, 10**6)}
 
-_CPU_IMAGES = 2  # a second, of DAN on two cores (docs/speed.md)
+_TRIAL = 8  # images that are looked at to measure this machine's speed
+_TRAINING_COST = 3.6  # of an image in training, in images that are only looked at (docs/speed.md)
+_HEAD_FRAMES = 16  # of a clip, for the recipes head_*.py
 
 
 def main(settings):
@@ -55,19 +59,37 @@ def main(settings):
     for need in needs:
         whole, to_come = inventory.gigabytes(need.whole), inventory.gigabytes(need.to_come)
         print(f"  {need.what:<16} about {whole:>7}, {to_come:>7} of it to come")
-    if visual_models and not has_gpu():
-        images = settings.FRAMES_PER_CLIP * sum(clip.split is chalearn.TRAINING for clip in clips)
-        takes = duration(images / _CPU_IMAGES)
+    training_clips = sum(clip.split is chalearn.TRAINING for clip in clips)
+    if visual_models and training_clips and not has_gpu():
+        rate = images_per_second()
+        epoch = duration(training_clips * settings.FRAMES_PER_CLIP * _TRAINING_COST / rate)
+        head = duration(training_clips * _HEAD_FRAMES / rate)
         print(
-            f"No NVIDIA GPU: at {_CPU_IMAGES} images a second on two cores, one epoch of a visual model takes {takes}."
+            f"No NVIDIA GPU: this machine looks at {rate:.1f} images a second and trains on {rate / _TRAINING_COST:.1f}"
         )
-        print(f"  To train: {counted(visual_models, 'visual model')}. The audio model takes minutes.")
+        print(f"  To train: {counted(visual_models, 'visual model')}, an epoch of each takes {epoch}")
+        print(f"  Or only its head, with {_HEAD_FRAMES} frames a clip: {head}. The audio model takes minutes")
     missing = inventory.missing_files(clips, needed, settings.ZIP_PASSWORD, settings.DATA)
     inventory.refuse_missing([*missing, *unusable], needs)
 
 
 def has_gpu():
     return os.path.exists(NVIDIA_DRIVER) or bool(shutil.which("nvidia-smi"))
+
+
+def images_per_second():
+    """How many images DAN looks at in a second on this machine, measured in a second or two."""
+    load_tensorflow()
+    import tensorflow as tf
+
+    from model import build_model
+
+    model = number_format.in_format(build_model("dan", seed=0), number_format.choose("auto"))
+    look, images = tf.function(lambda images: model(images, training=False)), tf.zeros((_TRIAL, 224, 224, 3), tf.uint8)
+    look(images)  # traced
+    start = time.monotonic()
+    look(images).numpy()
+    return _TRIAL / (time.monotonic() - start)
 
 
 def duration(seconds):

@@ -1,5 +1,6 @@
 """check_data.py: what is here, what is missing, how much room the steps will take."""
 
+import re
 import shutil
 import zipfile
 from collections import namedtuple
@@ -34,7 +35,7 @@ def test_sound_alone_needs_no_weights_and_is_told_what_could_stand_there(dataset
     assert "no vgg-face.mat: sound alone can be trained" in text
     for name in ("vgg-face.mat", "rcmalli_vggface_tf_notop_vgg16.h5", "vgg16_weights_tf_dim_ordering_tf_kernels_notop"):
         assert f"\n    {name}" in text
-    assert "frames           about  0.0 GB" in text and "one epoch of a visual model" not in text
+    assert "frames           about  0.0 GB" in text and "an epoch of each takes" not in text
     refused(run("check_data.py", "--PAPER", "--RESNET_WEIGHTS="), "missing: vgg-face.mat. README.md")
 
 
@@ -55,6 +56,21 @@ def test_a_file_of_weights_is_said_to_be_what_it_is(dataset, capsys, monkeypatch
         call(check_data)
     text = capsys.readouterr().out
     assert "vgg-face.mat: NOT the published VGG-Face" in text and "4 bytes, cannot be used" in text
+
+
+def test_the_time_without_a_gpu_follows_from_what_this_machine_does(dataset, capsys, monkeypatch):
+    name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
+    Path(name).write_bytes(b"weights")
+    monkeypatch.setattr(vggface, "KERAS_MD5S", (md5(name),))
+    monkeypatch.setattr(check_data, "has_gpu", lambda: False)
+    call(check_data)
+    assert float(re.search(r"this machine looks at ([\d.]+) images a second", capsys.readouterr().out)[1]) > 0
+    monkeypatch.setattr(check_data, "images_per_second", lambda: 0.1)
+    monkeypatch.setattr(check_data, "_TRAINING_COST", 4)
+    call(check_data, "--FRAMES_PER_CLIP", "1000")
+    text = capsys.readouterr().out
+    assert "an epoch of each takes 2.3 days\n" in text  # 5 clips x 1000 frames x 4 / 0.1 a second
+    assert "Or only its head, with 16 frames a clip: 13 minutes." in text  # 5 clips x 16 frames / 0.1 a second
 
 
 def test_everything_missing_is_listed_at_once(dataset, monkeypatch):

@@ -56,6 +56,6 @@ def test_what_scores_have_against_a_model_is_told(folder, capsys, monkeypatch):
     monkeypatch.setattr(Run, "verdicts", ["answers nearly the same to every clip", "beat no baseline"])
     written = ask(make_clip("clip.mp4", [30] * 3))
     words = "dan answers nearly the same to every clip; it beat no baseline"
-    assert written["cautions"] == [words] and written["models"]["dan"]["caution"] == words
+    assert written["cautions"][0] == words and written["models"]["dan"]["caution"] == words
     assert words in capsys.readouterr().out
     assert json.loads(Path("out.json").read_text()) == written
