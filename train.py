@@ -114,7 +114,7 @@ FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "XLA", "RUNS"
 # What has no meaning for TRAIN = "head"
 _OF_DESCENT = """OPTIMIZER ADAM_EPSILON LEARNING_RATE LEARNING_RATE_DECAY LEARNING_RATE_UPDATE_DECAY MOMENTUM DAMPENING
 NEW_MOMENTUM_EACH_EPOCH WEIGHT_DECAY LOSS FLIP BATCH_SIZE N_EPOCHS REG_PENALTY HEAD_INIT HEAD_STDDEV HEAD_BIAS
-KEEP_EPOCHS CHECKPOINT_MINUTES"""
+KEEP_EPOCHS CHECKPOINT_MINUTES XLA"""
 
 # Points of the loss curve; reading one waits for the device
 _LOSSES_PER_EPOCH = 100
@@ -127,7 +127,7 @@ def main(settings):
 
     from first_impression.training.devices import Devices
 
-    devices, fold, answers, constant = Devices(settings.DETERMINISTIC), settings.FOLD, {}, {}
+    devices, fold, answers, constant = Devices(settings.DETERMINISTIC, settings.XLA), settings.FOLD, {}, {}
     if settings.XLA and devices.replicas > 1:
         raise UserError(f"XLA = True compiles the step of a single device, and {devices.replicas} share the work here")
     for settings.FOLD in folds.named(fold):
@@ -151,6 +151,8 @@ def refuse_idle(settings):
         raise UserError("FLIP = True: sound has no mirror image; set FLIP = False for audio")
     if settings.OPTIMIZER != "sgd" and settings.NEW_MOMENTUM_EACH_EPOCH:
         raise UserError('NEW_MOMENTUM_EACH_EPOCH = True needs OPTIMIZER = "sgd"')
+    if settings.XLA and settings.DETERMINISTIC:
+        raise UserError("XLA has no deterministic gradient of max pooling: set one of XLA, DETERMINISTIC to False")
     idle = [name for name in _OF_DESCENT.split() if getattr(settings, name) != globals()[name]]
     if settings.TRAIN == "head" and idle:
         raise UserError(f'{", ".join(idle)}: of no meaning with TRAIN = "head", which takes no steps: leave that out')

@@ -35,7 +35,7 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark soak tests as slow too, since -m "not slow" on the command line replaces -m "not soak"; skip without a GPU."""
+    """Mark soak tests as slow too, since -m "not slow" replaces -m "not soak"; skip those of a GPU where none is."""
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)

@@ -4,7 +4,6 @@ import contextlib
 import errno
 import re
 
-
 # What TensorFlow says where a device's memory does not suffice: itself, by XLA, by CUDA, by the system
 OUT_OF_MEMORY = re.compile("OOM when|out of memory|OUT_OF_MEMORY|failed to allocate|cannot allocate memory", re.I)
 
@@ -60,8 +59,8 @@ def lack_of_memory_as_user_error(batch_size):
         if type(error).__name__ not in ("ResourceExhaustedError", "InternalError") or not lines:
             raise
         raise UserError(
-            f"the device's memory does not suffice for BATCH_SIZE = {batch_size} ({short_message(lines[0])}): lower it, "
-            "or end what else uses the device, and run this again"
+            f"the device's memory does not suffice for BATCH_SIZE = {batch_size} ({short_message(lines[0])}): "
+            "lower it, or end what else uses the device, and run this again"
         ) from None
 
 

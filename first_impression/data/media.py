@@ -59,8 +59,8 @@ DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
 DESCRIBE_GRAPHS = ("-hide_banner", "-nostats", "-v", "level+verbose")
 GRAPH_OF_PICTURES = b" pixfmt:"  # in the description of a graph's source
 
-# Options that have NVDEC, the decoder of NVIDIA's GPUs, decode where it can, and the CPU else; then what the description
-# of a graph has where NVDEC did. ffmpeg's own decoders never give these formats
+# Options by which NVDEC, the decoder of NVIDIA's GPUs, decodes where it can, and the CPU else; and what the description
+# of a graph has where NVDEC did: ffmpeg's own decoders never give these formats
 NVDEC = ("-hwaccel", "cuda")
 NVDEC_FORMATS = (b" pixfmt:nv12 ", b" pixfmt:p010")
 ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")

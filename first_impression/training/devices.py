@@ -25,12 +25,13 @@ class Devices:
 
     With TF_CONFIG in the environment they are those of all the machines that it names, else all GPUs of this one, else
     its CPU. `deterministic`: equal seeds give equal results on a GPU too, at some cost in speed; on a CPU they always
-    do. Raises `UserError` for a TF_CONFIG that TensorFlow refuses.
+    do, except with `xla`, which cannot compile the gradients of max pooling then. Raises `UserError` for a TF_CONFIG
+    that TensorFlow refuses.
     """
 
-    def __init__(self, deterministic=False):
+    def __init__(self, deterministic=False, xla=False):
         gpus = tf.config.list_physical_devices("GPU")
-        if deterministic or not gpus:  # on a CPU it costs nothing
+        if deterministic or not (gpus or xla):  # on a CPU it costs nothing
             tf.config.experimental.enable_op_determinism()
         self.strategy = _strategy(gpus)
         # All workers have equally many batches: they need not ask each other before each one whether it is there
