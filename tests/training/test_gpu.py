@@ -22,8 +22,8 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 ARGUMENTS = ("--BATCH_SIZE", "2", "--N_EPOCHS", "1", "--DETERMINISTIC", "True", "--KEEP_EPOCHS", "False")
 
-# Of the sample's DAN on a CPU: the mean accuracy by clip after two epochs, lowest and highest of seeds 0, 1 and 2
-CPU_ACCURACY = (0.86, 0.90)
+# Of the sample's DAN on a CPU, in bfloat16: its mean accuracy by clip after two epochs, for seeds 2 and 1; seed 0: .8848
+CPU_ACCURACY = (0.8732, 0.8926)
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,8 @@ def test_lack_of_memory_is_told_with_the_way_out(material):
     program += "import first_impression.common.tensorflow_start as start; start.load_tensorflow = lambda: None; "
     program += f"runpy.run_path({str(PROJECT / 'train.py')!r}, run_name='__main__')"
     command = [sys.executable, "-c", program, "--BATCH_SIZE", "24", "--NAME", "large", "--MIXED_PRECISION", "float32"]
-    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"})
+    quiet = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}  # without TensorFlow's own account of its memory
+    done = subprocess.run(command, capture_output=True, text=True, env=quiet)
     refused(done, "memory does not suffice for BATCH_SIZE = 24", "lower it")
 
 
