@@ -125,12 +125,15 @@ def inference_figure(size, images, rounds, end):
     devices = started()
     if in_time("inference", end):
         ours, bare = predictions(devices, size, "bfloat16"), bare_network(size, "bfloat16")
-        in_turn(f"inference, batches of {size}", ours, bare, "the compiled network", rounds, size, images)
+        most = records(chalearn.TRAINING).size - 3 * size  # the warm-up takes three batches
+        in_turn(
+            f"inference, batches of {size}", ours, bare, "the compiled network", rounds, size, min(2 * images, most)
+        )
 
 
 def in_turn(figure, ours, yardstick, name, rounds, size, images):
     """As `compare`, for functions of a number of batches."""
-    steps = math.ceil(images / size)
+    steps = max(1, images // size)
     return compare(figure, lambda: ours(steps), lambda: yardstick(steps), name, rounds, steps * size, "images")
 
 

@@ -3,13 +3,13 @@
 training    train.py's loop on records that are read, shuffled and decoded, against a bare compiled step on one batch
             held in memory: same network, number format, optimizer and batch size
 inference   Devices.predict over records, against the compiled network on one batch held in memory, its answers fetched.
-            Ours predicts for a few batches and for many: the difference counts, so that what both begin with does not
 
-Each measurement is a process of its own, so that none inherits another's settings or memory. The sizes below suit a
-CPU; for a GPU there is gpu.py.
+The clock starts after a few batches. Each measurement is a process of its own, so that none inherits another's settings
+or memory. The sizes below suit a CPU; for a GPU there is gpu.py.
 """
 
 import contextlib
+import copy
 import functools
 import io
 import itertools
@@ -42,7 +42,6 @@ def main(settings):
     sizes = steps, settings.BATCH_SIZE, settings.MIXED_PRECISION
     with temporary_folder():
         material.make_clips(_WARM_UP + steps)  # each gives the frames of a batch
-        material.make_clips(_WARM_UP, chalearn.VALIDATION)
         in_child(make_records, max(settings.BATCH_SIZE, settings.INFERENCE_BATCH_SIZE))
         ours = functools.partial(in_child, seconds_of_training, *sizes)
         bare = functools.partial(in_child, seconds_of_bare_step, *sizes)
@@ -92,28 +91,31 @@ def training_loop(devices, batch_size, precision, xla=False):
 
     def run(steps):
         assert (_WARM_UP + steps) * batch_size <= record_set.size, f"only {record_set.size} records"
-        timed = _Timed(devices, step, steps)
+        timed_devices = timed(devices, steps)
         with contextlib.redirect_stderr(io.StringIO()):  # the bar
-            train.train_epoch(timed, step, record_set, settings, TrainingState(), lambda: None)
-        step.read_loss()
-        return time.perf_counter() - timed.start
+            train.train_epoch(timed_devices, step, record_set, settings, TrainingState(), lambda: None)
+        step.read_loss()  # waits for the device
+        return time.perf_counter() - timed_devices.start
 
     return run
 
 
-class _Timed:
-    """`Devices` of which an epoch has so many batches, and a few before the `start` of the clock."""
+def timed(devices, steps):
+    """A copy of `Devices` whose passes end after so many batches; its `start` is the time when a warm-up was over."""
+    import tensorflow as tf
 
-    def __init__(self, devices, step, steps):
-        self.any_worker, self._devices, self._step, self._steps = devices.any_worker, devices, step, steps
+    copied = copy.copy(devices)
 
-    def batches(self, *arguments, **options):
-        batches = self._devices.batches(*arguments, **options)
-        for number, batch in enumerate(itertools.islice(batches, _WARM_UP + self._steps)):
+    def batches(*arguments, **options):
+        few = itertools.islice(devices.batches(*arguments, **options), _WARM_UP + steps)
+        for number, batch in enumerate(few):
             if number == _WARM_UP:
-                self._step.read_loss()  # waits for the device
-                self.start = time.perf_counter()
+                tf.test.experimental.sync_devices()
+                copied.start = time.perf_counter()
             yield batch
+
+    copied.batches = batches
+    return copied
 
 
 def bare_steps(batch_size, precision, xla=False):
@@ -142,17 +144,19 @@ def seconds_of_predict(steps, batch_size, precision):
 
 
 def predictions(devices, batch_size, precision):
-    """Devices.predict for records: a function of the batches that gives their seconds, from the times of two splits."""
-    few, many = map(records, (chalearn.VALIDATION, chalearn.TRAINING))
+    """Devices.predict for records: a function of the number of batches that gives their seconds."""
+    record_set = records(chalearn.TRAINING)
     with devices.strategy.scope():
         model, _ = dan_and_optimizer(precision)
 
-    def predict(record_set):
+    def run(steps):
+        assert (_WARM_UP + steps) * batch_size <= record_set.size, f"only {record_set.size} records"
+        timed_devices = timed(devices, steps)
         with contextlib.redirect_stderr(io.StringIO()):  # the bar
-            devices.predict(model, record_set, "image", "inference", batch_size)
+            timed_devices.predict(model, record_set, "image", "inference", batch_size)
+        return time.perf_counter() - timed_devices.start
 
-    predict(few)
-    return lambda steps: (seconds(predict, many) - seconds(predict, few)) / (many.size - few.size) * steps * batch_size
+    return run
 
 
 def seconds_of_bare_network(steps, batch_size, precision="auto"):
