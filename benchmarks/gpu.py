@@ -125,10 +125,8 @@ def inference_figure(size, images, rounds, end):
     devices = started()
     if in_time("inference", end):
         ours, bare = predictions(devices, size, "bfloat16"), bare_network(size, "bfloat16")
-        most = records(chalearn.TRAINING).size - 3 * size  # the warm-up takes three batches
-        in_turn(
-            f"inference, batches of {size}", ours, bare, "the compiled network", rounds, size, min(2 * images, most)
-        )
+        images = min(2 * images, records(chalearn.TRAINING).size - 3 * size)  # the warm-up takes three batches
+        in_turn(f"inference, batches of {size}", ours, bare, "the compiled network", rounds, size, images)
 
 
 def in_turn(figure, ours, yardstick, name, rounds, size, images):

@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
 ARGUMENTS = ("--BATCH_SIZE", "2", "--N_EPOCHS", "1", "--DETERMINISTIC", "True", "--KEEP_EPOCHS", "False")
 
-# Of the sample's DAN on a CPU, in bfloat16: its mean accuracy by clip after two epochs, for seeds 2 and 1; seed 0: .8848
+# Of the sample's DAN on a CPU, in bfloat16: mean accuracy by clip after two epochs, seeds 2 and 1 (seed 0: .8848)
 CPU_ACCURACY = (0.8732, 0.8926)
 
 
