@@ -29,6 +29,7 @@ DATA = "data"  # folder of the clips, in zips or not
 MAX_ZIP_MEGABYTES = 2000.0  # what the clips of one zip may unpack to, and the zips in it
 ZIP_PASSWORD = ""  # for encrypted zips; the environment variable CHALEARN_ZIP_PASSWORD does as well
 WORKERS = 0  # clips decoded at a time; 0: one per core
+NVDEC = False  # True: an NVIDIA GPU decodes what it can, to the same frames; see docs/speed.md
 
 RULES = {
     "FRAMES_PER_CLIP": rules.whole(1, 10**6),
@@ -42,10 +43,19 @@ RULES = {
 def main(settings):
     media.require_ffmpeg()
     count, sampling = settings.FRAMES_PER_CLIP, settings.SAMPLING
+    nvdec, on_cpu = settings.NVDEC, []
+    if nvdec and (fault := media.nvdec_fault()):
+        print(f"NVDEC = True: there is no NVIDIA GPU for ffmpeg ({fault}), so the CPU decodes")
+        nvdec = False
+
+    def make(video, folder, note):
+        by_cpu = (lambda: on_cpu.append(video.stem)) if nvdec else None
+        return extract_frames(video, folder, count, sampling, FRAME_SIZE, note=note, nvdec=by_cpu)
+
     clips = find_clips(settings.DATA, settings.MAX_ZIP_MEGABYTES, settings.ZIP_PASSWORD)
     made = steps.run_step(
         clips,
-        lambda video, folder, note: extract_frames(video, folder, count, sampling, FRAME_SIZE, note=note),
+        make,
         IMAGES,
         whole_folder,
         constants={"FRAMES_PER_CLIP": count, "SAMPLING": sampling, "FFMPEG": media.ffmpeg_version()},
@@ -56,6 +66,8 @@ def main(settings):
     short = [clip.name for clip, frames in made.items() if frames < count]
     if short:
         print(f"  {counted(len(short), 'clip')} with fewer than {count} frames: {name_some(short)}")
+    if on_cpu:
+        print(f"  {counted(len(on_cpu), 'clip')} decoded on the CPU, as NVDEC could not: {name_some(on_cpu)}")
 
 
 if __name__ == "__main__":

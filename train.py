@@ -33,7 +33,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files, parallel, rules, script, signals
-from first_impression.common.errors import UserError, name_some
+from first_impression.common.errors import UserError, lack_of_memory_as_user_error, name_some
 from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
@@ -82,6 +82,7 @@ KEEP_EPOCHS = True  # keep the model of every epoch: epoch-1.keras, epoch-2.kera
 # The machine
 CHECKPOINT_MINUTES = 10.0  # minutes of training that a crash costs at most
 MIXED_PRECISION = "auto"  # convolutions: "auto": in bfloat16 where the GPU or CPU has it; "bfloat16"; "float32"
+XLA = False  # True: XLA compiles the training step, on a single device; see docs/speed.md
 DETERMINISTIC = False  # True: same seed, same weights on a GPU too, but slower; on a CPU that always holds
 
 RULES = {
@@ -108,12 +109,12 @@ RULES = {
     "CHECKPOINT_MINUTES": rules.more_than(0),
     "MIXED_PRECISION": number_format.RULE,
 }
-FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "RUNS", "NAME")  # when a run is resumed
+FREE_TO_CHANGE = ("N_EPOCHS", "KEEP_EPOCHS", "CHECKPOINT_MINUTES", "XLA", "RUNS", "NAME")  # when a run is resumed
 
 # What has no meaning for TRAIN = "head"
 _OF_DESCENT = """OPTIMIZER ADAM_EPSILON LEARNING_RATE LEARNING_RATE_DECAY LEARNING_RATE_UPDATE_DECAY MOMENTUM DAMPENING
 NEW_MOMENTUM_EACH_EPOCH WEIGHT_DECAY LOSS FLIP BATCH_SIZE N_EPOCHS REG_PENALTY HEAD_INIT HEAD_STDDEV HEAD_BIAS
-KEEP_EPOCHS CHECKPOINT_MINUTES"""
+KEEP_EPOCHS CHECKPOINT_MINUTES XLA"""
 
 # Points of the loss curve; reading one waits for the device
 _LOSSES_PER_EPOCH = 100
@@ -126,7 +127,9 @@ def main(settings):
 
     from first_impression.training.devices import Devices
 
-    devices, fold, answers, constant = Devices(settings.DETERMINISTIC), settings.FOLD, {}, {}
+    devices, fold, answers, constant = Devices(settings.DETERMINISTIC, settings.XLA), settings.FOLD, {}, {}
+    if settings.XLA and devices.replicas > 1:
+        raise UserError(f"XLA = True compiles the step of a single device, and {devices.replicas} share the work here")
     for settings.FOLD in folds.named(fold):
         keras.backend.clear_session(free_memory=False)  # so that layers and optimizers have the names of a single run
         clips, predicted, label_mean = train_run(devices, settings)
@@ -148,6 +151,8 @@ def refuse_idle(settings):
         raise UserError("FLIP = True: sound has no mirror image; set FLIP = False for audio")
     if settings.OPTIMIZER != "sgd" and settings.NEW_MOMENTUM_EACH_EPOCH:
         raise UserError('NEW_MOMENTUM_EACH_EPOCH = True needs OPTIMIZER = "sgd"')
+    if settings.XLA and settings.DETERMINISTIC:
+        raise UserError("XLA has no deterministic gradient of max pooling: set one of XLA, DETERMINISTIC to False")
     idle = [name for name in _OF_DESCENT.split() if getattr(settings, name) != globals()[name]]
     if settings.TRAIN == "head" and idle:
         raise UserError(f'{", ".join(idle)}: of no meaning with TRAIN = "head", which takes no steps: leave that out')
@@ -171,12 +176,16 @@ def train_run(devices, settings):
     training, validation = open_records(settings)
     clips, true = record_reader.read_names(validation)
     folder, head_only = run_folder(settings), settings.TRAIN == "head"
-    with run_writer.open_run(folder, devices.writes) as writer, devices.worker_failures():
+    with (
+        run_writer.open_run(folder, devices.writes) as writer,
+        devices.worker_failures(),
+        lack_of_memory_as_user_error(settings.BATCH_SIZE),
+    ):
         keras.utils.set_random_seed(settings.SEED)
         with devices.strategy.scope():
             model, optimizer, state = begin_or_resume(folder, settings, training, validation)
             loss_fn, penalties = LOSSES[settings.LOSS], (settings.WEIGHT_DECAY, settings.REG_PENALTY)
-            step = TrainingStep(devices, train_step, model, optimizer, loss_fn, *penalties)
+            step = TrainingStep(devices, train_step, model, optimizer, loss_fn, *penalties, xla=settings.XLA)
         writer.begin(model, optimizer, state, training.labels)
         print(f"first weights: {state.about['start']['words']}; {number_format.describe(model)}")
 

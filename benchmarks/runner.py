@@ -3,6 +3,7 @@
     python benchmarks/steps.py      steps 1 to 4, each against its yardstick
     python benchmarks/reader.py     image records into batches
     python benchmarks/training.py   train.py's steps, and predictions for all records
+    python benchmarks/gpu.py        all of training on a GPU, in one command
     python benchmarks/predict.py    predict.py on one clip, as a whole process
     python benchmarks/memory.py     peak memory of steps 1 to 4, with N and with 4 N clips
 
@@ -80,7 +81,10 @@ def in_child(function, *arguments):
 
 
 def compare(figure, ours, yardstick, name, rounds, amount, unit):
-    """Call `ours` and `yardstick` in turn, and print medians; both return the seconds that `amount` units took."""
+    """Call `ours` and `yardstick` in turn, and print medians; both return the seconds that `amount` units took.
+
+    Returns the units per second of ours.
+    """
     print(f"\n{figure}: {amount:,} {unit}, ours against {name}", flush=True)
     times = {"ours": [], "yardstick": []}
     for number in range(rounds):
@@ -91,3 +95,4 @@ def compare(figure, ours, yardstick, name, rounds, amount, unit):
     medians = {side: statistics.median(values) for side, values in times.items()}
     rates = ", ".join(f"{side} {amount / median:,.2f} {unit}/s" for side, median in medians.items())
     print(f"  {rates}; ratio {medians['yardstick'] / medians['ours']:.2f}", flush=True)
+    return amount / medians["ours"]

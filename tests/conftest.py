@@ -23,6 +23,7 @@ sys.path.insert(0, str(PROJECT))
 
 from first_impression.common import signals  # noqa: E402, once the project can be found
 from first_impression.common.settings import read_settings  # noqa: E402, once the project can be found
+from first_impression.common.tensorflow_start import NVIDIA_DRIVER  # noqa: E402, likewise
 from first_impression.data.chalearn import TRAITS  # noqa: E402
 
 HARM = "harm.txt"  # what the code in a hostile file would write, if it ran
@@ -34,10 +35,12 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark soak tests as slow too, since -m "not slow" on the command line replaces -m "not soak"."""
+    """Mark soak tests as slow too, since -m "not slow" replaces -m "not soak"; skip those of a GPU where none is."""
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)
+        if item.get_closest_marker("gpu") and not os.path.exists(NVIDIA_DRIVER):
+            item.add_marker(pytest.mark.skip(reason="there is no NVIDIA GPU"))
 
 
 @pytest.fixture(scope="session")

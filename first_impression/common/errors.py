@@ -2,6 +2,10 @@
 
 import contextlib
 import errno
+import re
+
+# What TensorFlow says where a device's memory does not suffice: itself, by XLA, by CUDA, by the system
+OUT_OF_MEMORY = re.compile("OOM when|out of memory|OUT_OF_MEMORY|failed to allocate|cannot allocate memory", re.I)
 
 
 class UserError(Exception):
@@ -40,6 +44,24 @@ def damage_as_user_error(verdict, remedy):
         if is_machine_fault(error):
             raise
         raise UserError(f"{verdict} ({short_message(error)}): {remedy}") from None
+
+
+@contextlib.contextmanager
+def lack_of_memory_as_user_error(batch_size):
+    """Turn TensorFlow's errors over a device's memory in the block into a `UserError` that names the `batch_size`.
+
+    Its same errors over files (too many open, a full disk) pass unchanged.
+    """
+    try:
+        yield
+    except Exception as error:
+        lines = [line for line in str(error).splitlines() if OUT_OF_MEMORY.search(line)]
+        if type(error).__name__ not in ("ResourceExhaustedError", "InternalError") or not lines:
+            raise
+        raise UserError(
+            f"the device's memory does not suffice for BATCH_SIZE = {batch_size} ({short_message(lines[0])}): "
+            "lower it, or end what else uses the device, and run this again"
+        ) from None
 
 
 def name_some(names, most=5):

@@ -33,14 +33,15 @@ HDR_TRANSFER = {"HLG": "arib-std-b67", "PQ": "smpte2084"}
 BT2020 = "bt2020nc", "bt2020"  # matrix and primaries where a file does not say
 
 
-def extract_frames(video, folder, count, sampling, size, stream=None, note=lambda words: None):
+def extract_frames(video, folder, count, sampling, size, stream=None, note=lambda words: None, nvdec=None):
     """Write frames of `video` as `folder`/frame1.jpg .. in time order; returns how many.
 
     Each is resized to `size` x `size` pixels without regard to aspect, as the authors do, by an antialiased bicubic
     filter, turned upright where the file says so, and brought to BT.709's range if it is HDR. A clip longer than those
     of the dataset gives `count` frames of each of its windows (windows.py), one window after the other. `stream` is the
     clip's `VideoStream`; without it the file is listed first, in the way that makes decoding fastest. `note` is called
-    with what is to be known of the pictures, as text.
+    with what is to be known of the pictures, as text. With `nvdec` NVDEC decodes, to the same pictures; it is called if
+    the CPU has to do it, because NVDEC cannot or stumbles over damage. Of long clips the CPU decodes all.
     Raises `BadClipError` for a video that is cut short, has no pictures or cannot be decoded.
     """
     stream, referred = (stream, None) if stream else _list_frames(video)
@@ -48,7 +49,8 @@ def extract_frames(video, folder, count, sampling, size, stream=None, note=lambd
     if len(spans := _windows(stream)) > 1:
         return _write_windows(video, folder, spans, stream, count, sampling, size, note)
     wanted = frame_indices(total, count, sampling)
-    written, lost = _write_jpegs(video, folder, wanted, size, stream, _needless(stream.packets, referred, wanted))
+    needless = _needless(stream.packets, referred, wanted)
+    written, lost = _write_jpegs(video, folder, wanted, size, stream, needless, nvdec)
     if written < len(wanted):
         # Fewer frames than packets: an edit list hides some, or some do not decode. Count what decodes
         listing = [*media.DESCRIBE, *media.opening(video), "-map", "0:V:0", *_as_they_come(media.ffmpeg())]
@@ -170,7 +172,7 @@ def _needless(packets, referred, wanted):
     return np.sort(in_time[unwanted]), unwanted
 
 
-def _write_jpegs(video, folder, indices, size, stream, needless=((), ())):
+def _write_jpegs(video, folder, indices, size, stream, needless=((), ()), nvdec=None):
     """Write the frames with these sorted indices, without decoding the `needless`.
 
     Returns (how many came out, how many of those that were decoded are not whole).
@@ -181,7 +183,14 @@ def _write_jpegs(video, folder, indices, size, stream, needless=((), ())):
     dropped = ["-bsf:v", f"noise=drop='{_one_of(places)}'"] if len(places) else []
     kept = np.array(indices) - np.searchsorted(missing, indices)
     filters = f"select='{_one_of(kept)}',{_resized(size, stream)}"
-    ffmpeg = _encode(video, [*media.DESCRIBE_GRAPHS, *dropped], filters, len(kept), lambda s: _write(s, folder))
+    options = [*media.DESCRIBE_GRAPHS, *(media.NVDEC if nvdec else ()), *dropped]
+    ffmpeg = _encode(video, options, filters, len(kept), lambda s: _write(s, folder))
+    if nvdec:
+        on_gpu = any(form in ffmpeg.log for form in media.NVDEC_FORMATS)
+        if ffmpeg.stderr or not on_gpu:
+            nvdec()
+        if ffmpeg.returncode or on_gpu and ffmpeg.stderr:  # the CPU conceals damage in its own way
+            return _write_jpegs(video, folder, indices, size, stream, needless)
     if not ffmpeg.returncode and ffmpeg.log.count(media.GRAPH_OF_PICTURES) > 1:
         # The pictures' size or form changes midway. ffmpeg then builds its filters anew, and `select` counts from 0
         # again: encode all frames, and choose here

@@ -58,6 +58,11 @@ DESCRIBE = ("-hide_banner", "-nostats", "-v", "level+info")
 # Options that make it also describe each filter graph it builds: more than one where a stream changes midway
 DESCRIBE_GRAPHS = ("-hide_banner", "-nostats", "-v", "level+verbose")
 GRAPH_OF_PICTURES = b" pixfmt:"  # in the description of a graph's source
+
+# Options by which NVDEC, the decoder of NVIDIA's GPUs, decodes where it can, and the CPU else; and what the description
+# of a graph has where NVDEC did: ffmpeg's own decoders never give these formats
+NVDEC = ("-hwaccel", "cuda")
+NVDEC_FORMATS = (b" pixfmt:nv12 ", b" pixfmt:p010")
 ERROR_LINE = re.compile(rb"(\[[^]]* @ [^]]*\] )*\[(error|fatal|panic)\]")
 
 
@@ -110,6 +115,15 @@ def _find(name):
     if number and (int(number[1]), int(number[2])) < OLDEST:
         raise UserError(f"{path} is ffmpeg {version[1]}, and 4.2 is the oldest that works: {remedy}")
     return path, version[1]
+
+
+@functools.cache
+def nvdec_fault():
+    """Why there is no NVIDIA GPU for this ffmpeg, as it says itself; "" if there is one."""
+    picture = ["-f", "lavfi", "-i", "nullsrc=duration=0.1", "-f", "null"]
+    trial = stream(["-init_hw_device", NVDEC[1], *picture], lambda output: output.read())
+    lines = trial.stderr.decode(errors="replace").splitlines()
+    return lines[0].split("] ")[-1].strip() if trial.returncode and lines else ""
 
 
 def opening(video):

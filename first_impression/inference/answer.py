@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from first_impression.common.errors import BadClipError, UserError
+from first_impression.common.errors import BadClipError, UserError, lack_of_memory_as_user_error
 from first_impression.evaluation.ranking import Ranking
 from first_impression.inference import unlike
 from first_impression.inference.clip import Clip
@@ -132,7 +132,7 @@ def answer_clip(clip, ensemble, batch_size=BATCH_SIZE, with_evidence=False, obse
     """
     answer = Answer(clip, [])
     strip = _Strip(clip)
-    with contextlib.closing(clip):
+    with contextlib.closing(clip), lack_of_memory_as_user_error(batch_size):
         for window in observe(clip.windows):
             answered = _answer_window(window, ensemble.models, batch_size)
             strip.look_at(window)

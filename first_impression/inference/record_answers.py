@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from first_impression.common.errors import UserError
+from first_impression.common.errors import UserError, lack_of_memory_as_user_error
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
@@ -44,7 +44,8 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
     names = {kind: record_reader.read_names(record_set) for kind, record_set in records.items()}
     answered = {}
     for run in runs:
-        predicted = devices.predict(run.network, records[run.kind], "record", run.name, batch_size)
+        with lack_of_memory_as_user_error(batch_size or devices.inference_batch):
+            predicted = devices.predict(run.network, records[run.kind], "record", run.name, batch_size)
         clips, true = names[run.kind]
         labelled = np.isin(clips, list(reference.labels))
         by_frame = run.kind == "image" and labelled.any()

@@ -25,12 +25,13 @@ class Devices:
 
     With TF_CONFIG in the environment they are those of all the machines that it names, else all GPUs of this one, else
     its CPU. `deterministic`: equal seeds give equal results on a GPU too, at some cost in speed; on a CPU they always
-    do. Raises `UserError` for a TF_CONFIG that TensorFlow refuses.
+    do, except with `xla`, which cannot compile the gradients of max pooling then. Raises `UserError` for a TF_CONFIG
+    that TensorFlow refuses.
     """
 
-    def __init__(self, deterministic=False):
+    def __init__(self, deterministic=False, xla=False):
         gpus = tf.config.list_physical_devices("GPU")
-        if deterministic or not gpus:  # on a CPU it costs nothing
+        if deterministic or not (gpus or xla):  # on a CPU it costs nothing
             tf.config.experimental.enable_op_determinism()
         self.strategy = _strategy(gpus)
         # All workers have equally many batches: they need not ask each other before each one whether it is there
@@ -38,7 +39,7 @@ class Devices:
         self.worker, self.workers = _place_among_workers(self.strategy.cluster_resolver)
         self.replicas = self.strategy.num_replicas_in_sync
         self.on_gpu = bool(gpus)
-        self.inference_batch = GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH
+        self.inference_batch = self.replicas * (GPU_INFERENCE_BATCH if gpus else CPU_INFERENCE_BATCH)
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         self._sum = tf.function(self._sum_over_replicas)
         self._votes = 0
@@ -80,7 +81,7 @@ class Devices:
         The replicas share the work, and every worker gets all predictions. A `batch_size` of 0 is the device's default.
         Raises `UserError` where a prediction is not finite.
         """
-        batch_size = batch_size or self.inference_batch * self.replicas
+        batch_size = batch_size or self.inference_batch
         predicted = np.zeros((record_set.size, len(TRAITS)), np.float32)
         with progress(record_set.size, title, unit) as bar:
             for indices, traits in self.outputs(model, record_set, batch_size):

@@ -17,9 +17,10 @@ class TrainingStep:
 
     Each replica takes `train_step` on its part of a batch, with its share of decay and penalty. A call does not wait
     for the device: the losses are added up there, and `read_loss` is the only wait. Made in the strategy's scope.
+    With `xla`, for a single replica, XLA compiles the whole step.
     """
 
-    def __init__(self, devices, train_step, model, optimizer, loss_fn, weight_decay=0.0, reg_penalty=0.0):
+    def __init__(self, devices, train_step, model, optimizer, loss_fn, weight_decay=0.0, reg_penalty=0.0, xla=False):
         self._strategy, replicas = devices.strategy, devices.strategy.num_replicas_in_sync
         self._train_step = lambda batch: train_step(
             model, optimizer, loss_fn, batch, weight_decay / replicas, reg_penalty / replicas
@@ -30,7 +31,7 @@ class TrainingStep:
         self._seen = tf.Variable(0.0, dtype=tf.float64, **once)  # records
         self._loss_sum = tf.Variable(0.0, dtype=tf.float64, **once)  # over these records
         self._first_nonfinite = tf.Variable(0, dtype=tf.int64, **once)  # the number of that step; 0: none
-        self._on_all_devices = tf.function(self._run, reduce_retracing=True)
+        self._on_all_devices = tf.function(self._run, reduce_retracing=True, jit_compile=xla or None)
 
     def start_epoch(self, steps=0, seen=0, loss_sum=0.0):
         """Begin an epoch, or resume one of which so many steps and records are done."""

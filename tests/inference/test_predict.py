@@ -22,6 +22,7 @@ from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.evaluation.traits import SHOWN
+from first_impression.inference import answer as answering
 from first_impression.inference import tables
 from first_impression.inference.document import AMONG_LABELS
 
@@ -300,6 +301,12 @@ def test_an_answer_that_is_not_finite_is_refused(folder):
     save_run("eye", model)
     refused(run("predict.py", make_clip("clip.mp4", [200] * 3), "--JSON", "out.json"), "eye answers what is not finite")
     assert not Path("out.json").exists()
+
+
+def test_lack_of_memory_is_told_with_the_way_out(folder, runs, monkeypatch):
+    monkeypatch.setattr(answering, "read_images", lambda jpegs: tf.zeros([2**50]))  # more than any machine has room for
+    with pytest.raises(UserError, match=r"does not suffice for BATCH_SIZE = 7 \(.*OOM when.*: lower it"):
+        ask(make_clip("clip.mp4", [200] * 3), "--BATCH_SIZE", "7")
 
 
 def test_weights_other_than_vgg_face_are_cautioned_against(folder, capsys):
