@@ -92,7 +92,10 @@ def check_architecture(config):
                 raise ValueError(f"it has a part that none of our models has: {part.get('module')}.{kind}")
             if len(part.get("inbound_nodes", [])) > 1:
                 raise ValueError(f"its {kind} {part.get('name')!r} is used more than once")
-            if kind == "__numpy__" and settings["dtype"] not in ("float32", "float64"):  # one number may fill the memory
+            if kind == "__numpy__" and settings["dtype"] not in (
+                "float32",
+                "float64",
+            ):  # one number may fill the memory
                 raise ValueError(f"it has an array of {settings['dtype']!r}")
             width = abs(settings.get("filters") or settings.get("units") or 0)
             outputs += width * abs(math.prod(settings.get("kernel_size", [1])))
