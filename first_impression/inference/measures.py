@@ -36,27 +36,32 @@ class Quantity(NamedTuple):
     part: str  # of the JSON: "sound", "pictures" or "face"
     key: str  # in it
     column: str  # in a table: with its unit
-    words: str  # a format of the value, which is multiplied by `times` before
-    times: int = 1
+    words: str  # where {} stands for the value
+    digits: int  # behind the point
+    times: int = 1  # by which the value is multiplied in words
+
+    def number(self, value):
+        """A value as text, without its unit."""
+        return f"{value * self.times:.{self.digits}f}"
 
 
 QUANTITIES = (
-    Quantity("sound", "speaking_share", "speaking_share", "speaking {:.0f} % of the time", 100),
-    Quantity("sound", "pauses", "pauses", "pauses {:.0f}"),
-    Quantity("sound", "pause_seconds", "pauses_s", "{:.1f} s in all"),
-    Quantity("sound", "longest_pause", "longest_pause_s", "the longest {:.1f} s"),
-    Quantity("sound", "syllables_per_second", "syllables_per_s", "{:.1f} syllables a second"),
-    Quantity("sound", "loudness", "loudness_db", "loudness {:.1f} dB"),
-    Quantity("sound", "loudness_range", "loudness_range_db", "its range {:.1f} dB"),
-    Quantity("sound", "pitch", "pitch_hz", "pitch {:.0f} Hz"),
-    Quantity("sound", "pitch_range", "pitch_range_semitones", "its range {:.1f} semitones"),
-    Quantity("pictures", "brightness", "brightness", "brightness {:.0f} %", 100),
-    Quantity("pictures", "sharpness", "sharpness", "sharpness {:.0f}"),
-    Quantity("pictures", "motion", "motion_heights_per_s", "motion {:.1f} % of the height a second", 100),
-    Quantity("face", "one_face_share", "one_face_share", "one face in {:.0f} % of the frames", 100),
-    Quantity("face", "size", "face_size", "it covers {:.1f} % of the picture", 100),
-    Quantity("face", "x", "face_x", "its middle {:.0f} % from the left", 100),
-    Quantity("face", "y", "face_y", "{:.0f} % from the top", 100),
+    Quantity("sound", "speaking_share", "speaking_share", "speaking {} % of the time", 0, 100),
+    Quantity("sound", "pauses", "pauses", "pauses {}", 0),
+    Quantity("sound", "pause_seconds", "pauses_s", "{} s in all", 1),
+    Quantity("sound", "longest_pause", "longest_pause_s", "the longest {} s", 1),
+    Quantity("sound", "syllables_per_second", "syllables_per_s", "{} syllables a second", 1),
+    Quantity("sound", "loudness", "loudness_db", "loudness {} dB", 1),
+    Quantity("sound", "loudness_range", "loudness_range_db", "its range {} dB", 1),
+    Quantity("sound", "pitch", "pitch_hz", "pitch {} Hz", 0),
+    Quantity("sound", "pitch_range", "pitch_range_semitones", "its range {} semitones", 1),
+    Quantity("pictures", "brightness", "brightness", "brightness {} %", 0, 100),
+    Quantity("pictures", "sharpness", "sharpness", "sharpness {}", 0),
+    Quantity("pictures", "motion", "motion_heights_per_s", "motion {} % of the height a second", 1, 100),
+    Quantity("face", "one_face_share", "one_face_share", "one face in {} % of the frames", 0, 100),
+    Quantity("face", "size", "face_size", "it covers {} % of the picture", 1, 100),
+    Quantity("face", "x", "face_x", "its middle {} % from the left", 0, 100),
+    Quantity("face", "y", "face_y", "{} % from the top", 0, 100),
 )
 
 
@@ -68,10 +73,21 @@ def value_of(measured, quantity):
 
 def in_words(measured):
     """The JSON `measured` of a clip as text: {part: one line}, of the parts that it has."""
+    return _lines([measured])
+
+
+def changes(a, b):
+    """What has changed from one clip's `measured` to another's, as text: {part: "loudness -23.0 → -18.0 dB, .."}."""
+    return _lines([a, b])
+
+
+def _lines(several):
     lines = {}
     for quantity in QUANTITIES:
-        if (value := value_of(measured, quantity)) is not None:
-            lines.setdefault(quantity.part, []).append(quantity.words.format(value * quantity.times))
+        values = [value_of(measured, quantity) for measured in several]
+        if None not in values:
+            numbers = " → ".join(dict.fromkeys(map(quantity.number, values)))  # once where they are the same
+            lines.setdefault(quantity.part, []).append(quantity.words.format(numbers))
     return {part: ", ".join(words) for part, words in lines.items()}
 
 
