@@ -14,6 +14,7 @@ from first_impression.data.chalearn import CLIP_SECONDS, FRAME_SIZE
 from first_impression.data.frames import extract_frames, frames_from
 from first_impression.data.sound import LONGEST_SOUND, SAMPLE_RATE, hear, loudness, samples_from
 from first_impression.data.streams import SHARE_MAY_LACK, SoundStream, VideoStream, probe
+from first_impression.inference.measures import Measures
 from first_impression.inference.unlike import look_at
 from first_impression.inference.window import HEARD_SECONDS, LEAST_SOUND, Window, one_ahead
 
@@ -33,6 +34,7 @@ class Clip:
     spans: list = field(default_factory=list)  # of the windows: (start, end)
     windows: Iterable[Window] = field(default_factory=list)  # to iterate over once; a long clip is decoded meanwhile
     loudness: np.ndarray = field(default_factory=lambda: np.empty(0))  # of the part, dB, one per LOUDNESS_STEP
+    measures: Measures = field(default_factory=Measures)  # of the windows that were iterated over
     missing: dict = field(default_factory=dict)  # "image" or "audio" -> why there is none
     notes: dict = field(default_factory=dict)  # what else is to be known; complete once its windows were iterated over
 
@@ -96,6 +98,7 @@ def _whole(opened, count, with_faces, until):
             opened.missing["audio"] = str(problem)
         else:
             window.hear(samples)
+            opened.measures.hear(window.start, samples)
     return _looked_at(opened, window, with_faces)
 
 
@@ -124,6 +127,7 @@ def _parts(opened, count, with_faces):
                 window.times = np.array([time for time, _ in shown])
             if len(heard) >= LEAST_SOUND * SAMPLE_RATE:
                 window.hear(heard)
+                opened.measures.hear(start, heard)
             yield _looked_at(opened, window, with_faces)
 
 
@@ -141,5 +145,7 @@ def _note_undecoded(opened, pictures):
 
 def _looked_at(opened, window, with_faces):
     if window.frames:
-        window.look = look_at(window.frames, opened.video.width / opened.video.height, with_faces)
+        aspect = opened.video.width / opened.video.height
+        window.look = look_at(window.frames, aspect, with_faces)
+        opened.measures.see(window, aspect)
     return window

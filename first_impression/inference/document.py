@@ -114,6 +114,7 @@ def as_json(answer, with_maps=True):
         "loudness": {"start": clip.start, "step": LOUDNESS_STEP, "decibels": clip.loudness.round(2).tolist()},
         "strip": [{"time": time, "jpeg": base64.b64encode(jpeg).decode()} for time, jpeg in answer.strip],
         "faces": None if faces is None else np.bincount([len(boxes) for boxes in faces], minlength=1).tolist(),
+        "measured": clip.measures.as_json(),
         "evidence": {name: found.as_json(with_maps) for name, found in answer.evidence.items()},
         "warnings": answer.warnings,
     }

@@ -10,6 +10,7 @@ from first_impression.common.files import whole_file
 from first_impression.common.words import clock, percent, share_lower
 from first_impression.data.label_table import CLIP, COLUMNS, as_cell
 from first_impression.evaluation.traits import SHOWN
+from first_impression.inference import measures
 
 MODELS = "Models"  # the column beside ChaLearn's that says which models answered
 FUSED = "fused"  # the plain mean of the models, beside their names
@@ -24,6 +25,8 @@ def print_answer(path, answer, about):
     print(f"\n{path}: {counted(answer['frames'], 'frame')}, {answer['sound_seconds']:.1f} s of sound")
     print(f"  WARNING: {about['drawn_sample']}\n" * bool(about["drawn_sample"]), end="")
     print(as_table(answer))
+    for part, words in measures.in_words(answer["measured"]).items():
+        print(f"  {f'measured {part}':<19}{words}")
     notes = [*face_lines(answer), *answer["warnings"], answer["picture"]]
     print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
 
@@ -32,7 +35,7 @@ def as_table(answer):
     """The answer as text: a line per trait, and one per window where there are several."""
     columns = {FUSED: answer["fused"], **answer["models"]} if len(answer["models"]) > 1 else answer["models"]
     widths = {name: max(8, len(name)) for name in columns}
-    lines = [" " * 19 + "".join(f"  {name:>{width}}" for name, width in widths.items())]
+    lines = [f"  {'guessed':<17}" + "".join(f"  {name:>{width}}" for name, width in widths.items())]
     spread, windows, rank = answer["spread"], answer["windows"], answer["rank"]
     lines[0] += f"  +- over {len(windows)} windows" if spread else ""
     lines[0] += f"  higher than, of {rank['among']}" if rank else ""
@@ -71,11 +74,12 @@ def face_lines(answer):
 
 
 def write_csv(path, answers):
-    """Write the fused answers in ChaLearn's columns, and which models answered in one more: "a;b"."""
+    """Write the fused answers in ChaLearn's columns, which models answered in one more, "a;b", and what is measured."""
     rows = []
     for name, answer in answers.items():
         values = {column: answer["fused"][trait] for column, trait in COLUMNS.items()}
         rows.append({CLIP: as_cell(name), **values, MODELS: as_cell(";".join(answer["models"]))})
+        rows[-1] |= measures.as_columns(answer["measured"])
     with whole_file(path) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.8f")
 

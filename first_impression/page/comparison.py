@@ -9,26 +9,29 @@ from first_impression.evaluation.traits import SHOWN
 RECORDING = 0.01
 
 
-def compare(a, b, moves):
+def models_of_both(a, b):
+    """The names of the models that have answered both: with another model, a difference is not one of the takes."""
+    return [name for name in a["models"] if name in b["models"]]
+
+
+def compare(a, b, models, moves):
     """The differences between two answers, as docs/answers.md describes them, and the variation within the takes.
 
-    {trait: {"a", "b", "difference", "within"}}: "difference" is b - a. `moves` are the variations within the two takes,
-    each {trait: standard deviation} or None; "within" is the larger one, None where one is not known.
+    {trait: {"a", "b", "difference", "within"}}: "a" and "b" are the means of these `models`, at least one, and
+    "difference" is b - a. `moves` are the variations of these means within the two takes, each
+    {trait: standard deviation} or None; "within" is the larger one, None where one is not known.
     """
-    return {
-        trait: {
-            "a": a["fused"][trait],
-            "b": b["fused"][trait],
-            "difference": b["fused"][trait] - a["fused"][trait],
-            "within": None if None in moves else max(deviations[trait] for deviations in moves),
-        }
-        for trait in SHOWN
-    }
+    found = {}
+    for trait in SHOWN:
+        first, second = (float(np.mean([answer["models"][name][trait] for name in models])) for answer in (a, b))
+        within = None if None in moves else max(deviations[trait] for deviations in moves)
+        found[trait] = {"a": first, "b": second, "difference": second - first, "within": within}
+    return found
 
 
-def course(answer):
-    """The mean of the visual models for each frame: {trait: float64 [n]}."""
-    models = list(answer["by_frame"]["models"].values())
+def course(answer, names=None):
+    """The mean of the visual models, of all or those of these `names`, for each frame: {trait: float64 [n]}."""
+    models = [values for name, values in answer["by_frame"]["models"].items() if names is None or name in names]
     return {trait: np.mean([model[trait] for model in models], axis=0) if models else np.empty(0) for trait in SHOWN}
 
 
@@ -42,15 +45,3 @@ def in_words(difference, within):
     real = abs(difference) > max(within, RECORDING)
     verdict = "larger than the variation within one take" if real else "no difference that this model can see"
     return f"{difference:+.3f}; variation within a take {within:.3f}: {verdict}"
-
-
-def loudness(answer):
-    """The median level of a clip's sound, dB; None without sound."""
-    levels = answer["loudness"]["decibels"]
-    return float(np.median(levels)) if levels else None
-
-
-def face_share(answer):
-    """The share of the frames with a face, 0 to 1; None where none were looked for."""
-    counts = answer["faces"]  # of frames with 0 faces, 1 face ..
-    return 1 - counts[0] / sum(counts) if counts and sum(counts) else None

@@ -30,8 +30,17 @@ class Take:
     answer_json: dict  # what the JSON of predict.py holds of it, see docs/answers.md
     frames: dict  # seconds -> JPEG as bytes, of all frames that were looked at
     answer: Answer
-    moves: dict | None  # the variation within it, {trait: standard deviation over its parts}, or None
+    parts: list  # what each model answers to each part of it, {model: [5]}; empty for a short one
     moments: dict = field(default_factory=dict)  # seconds -> {model: evidence}, of those asked for so far
+
+    def moves(self, models=None):
+        """The variation within it of the mean of the `models` (names; None: all): {trait: standard deviation}.
+
+        It is taken over the parts that all of these have answered; None where there are not two.
+        """
+        models = list(self.answer_json["models"]) if models is None else models
+        means = [np.mean([part[m] for m in models], axis=0) for part in self.parts if part.keys() >= set(models)]
+        return by_trait(np.std(means, axis=0)) if len(means) > 1 else None
 
     def beside(self, suffix):
         """The path of a file that is made of the take."""
@@ -60,26 +69,24 @@ def answer_take(number, name, path, ensemble, count, longest, on_window=lambda d
 
     answer = answer_clip(clip, ensemble, observe=observe)
     answer_json = document.as_json(answer, with_maps=False) | {"file": name}
-    return Take(number, name, path, answer_json, frames, answer, _moves(clip, answer, ensemble.models))
+    return Take(number, name, path, answer_json, frames, answer, _parts(clip, answer, ensemble.models))
 
 
-def _moves(clip, answer, models):
-    """The variation of each trait within a clip, {trait: standard deviation}: over its windows, else over its thirds.
+def _parts(clip, answer, models):
+    """The answers of the models to the windows of a clip, or else to its thirds: [{model: [5]}].
 
-    None where the clip is too short for thirds.
+    Empty where the clip is too short for thirds.
     """
-    if answer.spread is not None:
-        return by_trait(answer.spread)
+    if len(answer.windows) > 1:
+        return [window.scores for window in answer.windows]
     length = (clip.end - clip.start) / PARTS
     if length < LEAST_SOUND:
-        return None
+        return []
     spans = windows.plan(clip.start, clip.end, length)
     samples = samples_from(clip.path, clip.start, clip.sound) if clip.sound else (nothing for nothing in ())
     with contextlib.closing(samples):
         sounds = windows.sound_in(spans, samples)
-        parts = [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
-    whole = [np.mean(list(part.values()), axis=0) for part in parts if part.keys() == answer.scores.keys()]
-    return by_trait(np.std(whole, axis=0)) if len(whole) > 1 else None
+        return [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
 
 
 def _of_part(span, sound, answer, models):

@@ -14,6 +14,7 @@ from PIL import Image
 from first_impression.common.errors import counted
 from first_impression.common.words import clock, share_lower
 from first_impression.evaluation.traits import COLOURS, SHOWN
+from first_impression.inference import measures
 from first_impression.page import comparison
 
 NAMES = {trait: trait.capitalize() for trait in SHOWN} | {"neuroticism": "Emotional stability"}
@@ -52,7 +53,7 @@ def traits(take, about):
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
         f'<section class="traits">{drawn_sample(about)}<h2>{_take(take)}: the five traits</h2>'
-        f'<p class="note">From 0 to 1{among}. The line is the answer, the mean of the models; the marks are:</p>'
+        f'<p class="note">Guessed, from 0 to 1{among}. The line is the mean of the models; the marks are:</p>'
         f'<ul class="legend">{legend}</ul><div class="grid">{rows}</div>{warned}'
         f'<p class="note">{frames} looked at, {answer["sound_seconds"]:.1f} s listened to.</p></section>'
     )
@@ -114,12 +115,18 @@ def course(take):
         f"{_seconds(start, end)}"
         '<p class="note">Above: each frame of the pictures as the visual models judge it. Below: how loud it is. Click '
         "at a moment, or move the slider, to see what moved the models there.</p></section>"
+        f'<section class="measured"><h2>Measured</h2><p class="note">In the sound and the pictures themselves; the '
+        "traits are guessed by models. No number here is good or bad.</p>"
+        f"{_measured(measures.in_words(answer['measured']))}</section>"
     )
 
 
-def _lines(answers, shown, start, end):
-    """The courses of one clip or two, the second one dashed, over the seconds from `start` to `end`."""
-    courses = [comparison.course(answer) for answer in answers]
+def _lines(answers, shown, start, end, models=None):
+    """The courses of one clip or two, the second one dashed, over the seconds from `start` to `end`.
+
+    They are those of the visual models among these names; None: of all.
+    """
+    courses = [comparison.course(answer, models) for answer in answers]
     values = np.concatenate([course[trait] for course in courses for trait in shown])
     if not len(values):
         return '<p class="none">no pictures, so nothing over time</p>'
@@ -223,22 +230,36 @@ def _map(places):
 
 
 def beside(a, b):
-    """Take `a` beside take `b`: the differences, and whether they are real."""
-    answers, moves = (a.answer_json, b.answer_json), (a.moves, b.moves)
-    length = max(answer["end"] - answer["start"] for answer in answers) or 0.1
-    rows = "".join(
-        _difference(trait, found, answers, length) for trait, found in comparison.compare(*answers, moves).items()
+    """Take `a` beside take `b`: what is measured, then what is guessed, and whether its differences are real."""
+    answers = a.answer_json, b.answer_json
+    models = comparison.models_of_both(*answers)
+    changed = _measured(measures.changes(*(answer["measured"] for answer in answers)))
+    guessed = (
+        _guessed(a, b, models) if models else '<p class="none">No model has answered both, so nothing to compare</p>'
     )
-    facts = "".join(f"<li>{text}</li>" for text in _facts(answers, moves))
     return (
         f'<section class="beside"><h2>{_take(a)} beside {_take(b)}</h2>'
+        f"<h3>Measured</h3>{changed}<h3>Guessed</h3>{guessed}</section>"
+    )
+
+
+def _measured(lines):
+    """The lines {part: text} of `measures`."""
+    return f'<ul class="facts">{"".join(f"<li>{part}: {text}</li>" for part, text in lines.items())}</ul>'
+
+
+def _guessed(a, b, models):
+    answers, moves = (a.answer_json, b.answer_json), [take.moves(models) for take in (a, b)]
+    length = max(answer["end"] - answer["start"] for answer in answers) or 0.1
+    found = comparison.compare(*answers, models, moves)
+    rows = "".join(_difference(trait, found[trait], answers, models, length) for trait in found)
+    return (
         f'<ul class="legend"><li>— {_take(a)}</li><li>- - {_take(b)}</li></ul>'
-        '<p class="note">The answer also varies within a take, from part to part; its standard deviation is given as '
+        f'<p class="note">By {escape(", ".join(models))}, which answered both takes. The answer also varies within a '
+        "take, from part to part; its standard deviation is given as "
         f"variation. Only a difference larger than that, and larger than the {comparison.RECORDING} by which two "
         "recordings of the same scene can differ, means anything.</p>"
-        f'<div class="grid">{rows}</div><h3>Loudness</h3>'
-        f"{_sound(answers, 0, length)}{_seconds(0, length)}"
-        f'<ul class="facts">{facts}</ul></section>'
+        f'<div class="grid">{rows}</div><h3>Loudness</h3>{_sound(answers, 0, length)}{_seconds(0, length)}'
     )
 
 
@@ -246,27 +267,13 @@ def _take(take):
     return f"Take {take.number} ({escape(take.name)})"
 
 
-def _difference(trait, found, answers, length):
+def _difference(trait, found, answers, models, length):
     heading = f"{NAMES[trait]} {found['a']:.3f} → {found['b']:.3f}"
     return (
         f'<div class="trait" style="--trait:{COLOURS[trait]}"><h3>{heading}</h3>'
-        f"{_lines(answers, [trait], 0, length)}"
+        f"{_lines(answers, [trait], 0, length, models)}"
         f"<p>{NAMES[trait].lower()} {comparison.in_words(found['difference'], found['within'])}</p></div>"
     )
-
-
-def _facts(answers, moves):
-    """The other differences, as texts."""
-    levels = [comparison.loudness(answer) for answer in answers]
-    if None not in levels:
-        first, second = levels
-        yield f"Loudness, the median: {first:.1f} and {second:.1f} dB, a difference of {second - first:+.1f}."
-    faces = [comparison.face_share(answer) for answer in answers]
-    if None not in faces:
-        yield f"Share of the time with a face: {100 * faces[0]:.0f} % and {100 * faces[1]:.0f} %."
-    if None not in moves:
-        means = [np.mean(list(deviations.values())) for deviations in moves]
-        yield f"Variation of the traits within the take, on average: {means[0]:.3f} and {means[1]:.3f}."
 
 
 def player(take, address):

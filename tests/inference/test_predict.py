@@ -60,11 +60,13 @@ def test_answers_are_those_of_the_models_on_frames_and_sound(folder, runs, capsy
 
     table = Path("out.csv").read_text().splitlines()
     assert table[0] == (
-        "VideoName,ValueExtraversion,ValueAgreeableness,ValueConscientiousness,ValueNeurotisicm,ValueOpenness,Models"
+        "VideoName,ValueExtraversion,ValueAgreeableness,ValueConscientiousness,ValueNeurotisicm,ValueOpenness,Models,"
+        "speaking_share,pauses,pauses_s,longest_pause_s,syllables_per_s,loudness_db,loudness_range_db,pitch_hz,"
+        "pitch_range_semitones,brightness,sharpness,motion_heights_per_s,one_face_share,face_size,face_x,face_y"
     )
     found = [float(cell) for cell in table[1].split(",")[1:6]]
     np.testing.assert_allclose(found, [fused[TRAITS.index(t)] for t in predictions.COLUMNS.values()], atol=1e-5)
-    assert table[1].startswith("clip.mp4,") and table[1].endswith(",ear;eye") and len(table) == 2
+    assert table[1].startswith("clip.mp4,") and table[1].split(",")[6] == "ear;eye" and len(table) == 2
 
     printed = capsys.readouterr().out
     lines = {line.split()[0]: line.split()[1:5] for line in printed.splitlines() if line.strip().startswith(TRAITS)}
@@ -214,11 +216,12 @@ def test_rows_of_the_tables_are_in_the_order_of_the_models_and_hold_no_formula(f
     names = ["=f", "e", "d", "c", "b", "a"]
     scores = dict.fromkeys(TRAITS, 0.5)
     window = {"start": 0, "end": 2, "sound_seconds": 1, "models": dict.fromkeys(names, scores), "fused": scores}
+    measured = dict.fromkeys(("sound", "pictures", "face"))
     answer = {"by_frame": {"times": [], "models": {}}, "models": window["models"], "windows": [window], "fused": scores}
     tables.write_times_csv("times.csv", {"@a.mp4": answer})
     table = pd.read_csv("times.csv")
     assert list(dict.fromkeys(table["model"])) == ["'=f", *names[1:], "fused"] and set(table["clip"]) == {"'@a.mp4"}
-    tables.write_csv("out.csv", {"@a.mp4": answer})
+    tables.write_csv("out.csv", {"@a.mp4": answer | {"measured": measured}})
     assert pd.read_csv("out.csv")[["VideoName", "Models"]].values.tolist() == [["'@a.mp4", "'=f;e;d;c;b;a"]]
 
 

@@ -7,15 +7,23 @@ from first_impression.evaluation.traits import SHOWN
 from first_impression.page import comparison
 
 
-def clip(score, decibels=(), faces=None):
-    return {"fused": dict.fromkeys(SHOWN, score), "loudness": {"decibels": list(decibels)}, "faces": faces}
+def clip(**scores):
+    return {"models": {name: dict.fromkeys(SHOWN, score) for name, score in scores.items()}}
 
 
 def test_a_difference_stands_beside_the_larger_variation_of_the_two():
     moves = dict.fromkeys(SHOWN, 0.01), dict.fromkeys(SHOWN, 0.05)
-    found = comparison.compare(clip(0.5), clip(0.53), moves)
+    found = comparison.compare(clip(dan=0.5), clip(dan=0.53), ["dan"], moves)
     assert list(found) == list(SHOWN)
     assert found["openness"]["difference"] == pytest.approx(0.03) and found["openness"]["within"] == 0.05
+
+
+def test_takes_are_compared_over_the_models_that_have_answered_both():
+    mute, whole = clip(dan=0.5, resnet=0.7), clip(audio=0.1, resnet=0.8, dan=0.6)
+    models = comparison.models_of_both(mute, whole)
+    found = comparison.compare(mute, whole, models, (None, None))["openness"]
+    assert models == ["dan", "resnet"]
+    assert (found["a"], found["b"], found["difference"]) == (pytest.approx(0.6), pytest.approx(0.7), pytest.approx(0.1))
 
 
 def test_difference_within_take_variation_is_not_reported():
@@ -26,7 +34,7 @@ def test_difference_within_take_variation_is_not_reported():
 
 
 def test_no_verdict_without_the_variation_of_both_takes():
-    found = comparison.compare(clip(0.5), clip(0.9), (None, dict.fromkeys(SHOWN, 0.05)))
+    found = comparison.compare(clip(dan=0.5), clip(dan=0.9), ["dan"], (None, dict.fromkeys(SHOWN, 0.05)))
     assert {difference["within"] for difference in found.values()} == {None}
 
 
@@ -35,9 +43,3 @@ def test_the_course_is_the_mean_of_the_visual_models():
     found = comparison.course({"by_frame": {"times": [0.0, 1.0], "models": models}})
     np.testing.assert_allclose(found["openness"], [0.3, 0.6])
     assert not len(comparison.course({"by_frame": {"times": [], "models": {}}})["openness"])
-
-
-def test_loudness_and_the_share_of_frames_with_a_face():
-    assert comparison.loudness(clip(0, [-60, -40, -30])) == -40 and comparison.loudness(clip(0)) is None
-    assert comparison.face_share(clip(0, faces=[5, 10, 5])) == 0.75
-    assert comparison.face_share(clip(0)) is None and comparison.face_share(clip(0, faces=[0])) is None
