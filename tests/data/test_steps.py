@@ -275,7 +275,7 @@ def test_no_ffmpeg_is_said_at_once(dataset, monkeypatch):
 
 @pytest.mark.slow
 def test_ctrl_c_ends_in_a_line_and_the_same_command_goes_on(folder):
-    make_clip("long.mp4", numbered(250) * 8, size=(640, 480), options=["-g", "10"])
+    make_clip("long.mp4", numbered(250) * 8, size=(640, 480), rate=140, options=["-g", "10"])
     names = [f"clip{n}" for n in range(6)]
     for name in names:
         Path(f"{name}.mp4").hardlink_to("long.mp4")
