@@ -30,9 +30,28 @@ def compare(a, b, models, moves):
 
 
 def course(answer, names=None):
-    """The mean of the visual models, of all or those of these `names`, for each frame: {trait: float64 [n]}."""
-    models = [values for name, values in answer["by_frame"]["models"].items() if names is None or name in names]
-    return {trait: np.mean([model[trait] for model in models], axis=0) if models else np.empty(0) for trait in SHOWN}
+    """The mean of the models, of all or those of these `names`, for each frame: {trait: float64 [n]}.
+
+    A model that hears counts in each frame with its answer to the window, so that the mean over the frames of a window
+    is the answer itself.
+    """
+    times, seen = np.array(answer["by_frame"]["times"]), answer["by_frame"]["models"]
+    names = answer["models"] if names is None else names
+    if not seen.keys() & set(names):
+        return {trait: np.empty(0) for trait in SHOWN}
+    return {
+        trait: np.mean([seen[name][trait] if name in seen else _heard(answer, name, trait, times) for name in names], 0)
+        for trait in SHOWN
+    }
+
+
+def _heard(answer, name, trait, times):
+    """A model's answers to the windows that the `times` lie in, float64 [n]; in one without, that to the clip."""
+    values = np.full(len(times), answer["models"][name][trait])
+    for window in answer["windows"]:
+        if name in window["models"]:
+            values[(window["start"] <= times) & (times < window["end"])] = window["models"][name][trait]
+    return values
 
 
 def in_words(difference, within):

@@ -113,8 +113,8 @@ def course(take):
         f'<input type="range" min="{start}" max="{end}" step="0.1" value="{start}" '
         'aria-label="Moment of the clip, in seconds">'
         f"{_seconds(start, end)}"
-        '<p class="note">Above: each frame of the pictures as the visual models judge it. Below: how loud it is. Click '
-        "at a moment, or move the slider, to see what moved the models there.</p></section>"
+        '<p class="note">Above: the mean of the models for each frame; one that hears answers a whole window. Below: '
+        "how loud it is. Click at a moment, or move the slider, to see what moved the models there.</p></section>"
         f'<section class="measured"><h2>Measured</h2><p class="note">In the sound and the pictures themselves; the '
         "traits are guessed by models. No number here is good or bad.</p>"
         f"{_measured(measures.in_words(answer['measured']))}</section>"
@@ -124,7 +124,7 @@ def course(take):
 def _lines(answers, shown, start, end, models=None):
     """The courses of one clip or two, the second one dashed, over the seconds from `start` to `end`.
 
-    They are those of the visual models among these names; None: of all.
+    They are those of the models of these names; None: of all.
     """
     courses = [comparison.course(answer, models) for answer in answers]
     values = np.concatenate([course[trait] for course in courses for trait in shown])
@@ -287,4 +287,7 @@ def player(take, address):
 def downloads(links):
     """The download links: `links` is {kind of file: address}."""
     items = "".join(f'<a href="{escape(address)}" download>{name}</a>' for name, address in links.items())
-    return f'<p class="downloads">Download: {items}</p>'
+    return (
+        f'<p class="downloads">Download: {items}</p>'
+        '<p class="note">In them, emotional stability has the dataset’s name: a high neuroticism means stable.</p>'
+    )

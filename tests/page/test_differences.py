@@ -38,8 +38,18 @@ def test_no_verdict_without_the_variation_of_both_takes():
     assert {difference["within"] for difference in found.values()} == {None}
 
 
-def test_the_course_is_the_mean_of_the_visual_models():
-    models = {name: dict.fromkeys(SHOWN, values) for name, values in (("a", [0.2, 0.4]), ("b", [0.4, 0.8]))}
-    found = comparison.course({"by_frame": {"times": [0.0, 1.0], "models": models}})
-    np.testing.assert_allclose(found["openness"], [0.3, 0.6])
-    assert not len(comparison.course({"by_frame": {"times": [], "models": {}}})["openness"])
+def test_the_course_is_the_mean_of_the_models_and_its_mean_the_answer():
+    seen = {name: dict.fromkeys(SHOWN, values) for name, values in (("a", [0.2, 0.4, 0.3]), ("b", [0.4, 0.8, 0.3]))}
+    models = clip(a=0.3, b=0.5, ear=0.7)["models"]
+    windows = [
+        {"start": 0.0, "end": 2.0, "models": clip(a=0.3, b=0.6, ear=0.9)["models"]},
+        {"start": 2.0, "end": 4.0, "models": clip(a=0.3, b=0.3, ear=0.5)["models"]},
+    ]
+    answer = {"by_frame": {"times": [0.0, 1.0, 2.0], "models": seen}, "models": models, "windows": windows}
+    course = comparison.course(answer)["openness"]
+    np.testing.assert_allclose(course, [0.5, 0.7, 1.1 / 3])
+    assert np.mean(course[:2]) == pytest.approx((0.3 + 0.6 + 0.9) / 3)  # the answer to the first window
+    np.testing.assert_allclose(comparison.course(answer, ["a", "b"])["openness"], [0.3, 0.6, 0.3])
+    assert not len(comparison.course(answer, ["ear"])["openness"])
+    blind = {"by_frame": {"times": [], "models": {}}, "models": clip(ear=0.5)["models"], "windows": []}
+    assert not len(comparison.course(blind)["openness"])
