@@ -129,7 +129,7 @@ np.savez("{xla}.npz", **named, loss=step.read_loss()[0])
 """
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_xla_takes_nearly_the_same_steps(folder):
     for xla in (False, True):  # a process each: XLA wants TensorFlow without determinism
         program = STEPS.format(xla=xla, paths=[str(PROJECT / "tests" / "training"), str(PROJECT / "tests")])
@@ -152,7 +152,7 @@ def too_much(*_arguments, **_options):
     return tf.zeros([2**50])
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 def test_lack_of_memory_is_told_with_the_way_out(material, monkeypatch):  # noqa: F811
     """In training and scoring; predict.py is in tests/inference. The error is TensorFlow's own."""
     arguments = ("--BATCH_SIZE", "3", "--N_EPOCHS", "1", "--KEEP_EPOCHS", "False")
