@@ -61,7 +61,7 @@ def _decoded(path):
 
 
 def _separator_of(text):
-    """Of SEPARATORS, that which divides the first line of `text` into most cells; the first where none does."""
+    """Of SEPARATORS, that which stands most often in the first line of `text`, outside quotes; else the first."""
     header = re.search(r"[^\r\n]*\w[^\r\n]*", text)
-    header = [header[0]] if header else []
-    return max(SEPARATORS, key=lambda mark: max(map(len, csv.reader(header, delimiter=mark)), default=0))
+    bare = re.sub('"[^"]*"', "", header[0]) if header else ""
+    return max(SEPARATORS, key=bare.count)

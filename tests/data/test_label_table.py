@@ -246,3 +246,10 @@ def test_clips_are_dealt_to_splits_by_speaker(folder):
     assert all(len(splits) == 1 for splits in of_speakers.values()) and table.values.keys() == table.splits.keys()
     assert Path("Annotations/annotations_without_splits.csv").read_text() == before
     refused(run("check_data.py", "--DEAL_SPLITS", "True"), "has a column for the split")
+
+
+def test_a_table_of_very_many_columns_is_read(folder):
+    """Its header is longer than the longest cell that csv takes."""
+    more = [f"score_of_item_{number}" for number in range(20_000)]
+    Path("wide.csv").write_text("\n".join([",".join([HEADER, *more]), "a.mp4,0.1,0.2,0.3,0.4,0.5" + ",1" * len(more)]))
+    assert list(label_table.read("wide.csv").values) == ["a"]
