@@ -28,6 +28,7 @@ SMALL = ("--OPTIMIZER", "sgd", "--KEEP_EPOCHS", "False")  # a third of what is w
 DAN = (*SMALL, "--BATCH_SIZE", "1", "--N_EPOCHS", "1", "--CHECKPOINT_MINUTES", "1e-9")
 TRAINED = [f"runs/{model}/{file}" for model in ("audio", "dan") for file in ("final.keras", "training_labels.csv")]
 NOTES = ["runs/audio/settings.json", "runs/dan/settings.json"]
+SCORED = ["runs/*/predictions*", "runs/fusion/scores_*.json"]  # what predict.py ranks among, and warns by
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ STEPS = {
     "predict": Step(
         "predict.py",
         ("unzippedData/validation80_01", "--FRAMES_PER_CLIP", "2", "--JSON", "answers.json", "--CSV", "answers.csv"),
-        (*TRAINED, *NOTES, "unzippedData/validation80_01"),
+        (*TRAINED, *NOTES, *SCORED, "unzippedData/validation80_01"),
         "models: ",
         1,
     ),
