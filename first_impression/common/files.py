@@ -16,7 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from first_impression.common.errors import UserError
+from first_impression.common.errors import UserError, damage_as_user_error
 
 # A list of plain numbers in indented JSON; in a JSON string a line break is escaped, so none matches
 NUMBERS = re.compile(r"\[\n[-+.,\s\dEe]*\]")
@@ -191,3 +191,15 @@ def write_json(path, value, by=""):
     text = NUMBERS.sub(lambda match: " ".join(match[0].split()), json.dumps(value, indent=1))
     with whole_file(path, by) as tmp:
         tmp.write_text(f"{text}\n", encoding="utf-8")
+
+
+def read_record(path, fields, remedy):
+    """What a file of `write_json` puts on record, {name: {field: value}} with these `fields`; {} without such a file.
+
+    Raises `UserError` for a damaged one, with the `remedy`.
+    """
+    if not path.exists():
+        return {}
+    with damage_as_user_error(f"{path} is damaged", remedy):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: {field: entry[field] for field in fields} for name, entry in found.items()}

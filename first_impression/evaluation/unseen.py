@@ -9,12 +9,9 @@ evaluate.py writes those of the validation clips. A table that has changed since
 that are asked, does not count.
 """
 
-import json
-
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.errors import damage_as_user_error
 from first_impression.data import label_table
 
 RECORD = "predictions.json"
@@ -49,9 +46,4 @@ def read(folder, models):
 
 
 def _recorded(folder):
-    path = folder / RECORD
-    if not path.exists():
-        return {}
-    with damage_as_user_error(f"{path} is damaged", "delete it, and run evaluate.py again"):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: {field: entry[field] for field in _FIELDS} for name, entry in found.items()}
+    return files.read_record(folder / RECORD, _FIELDS, "delete it, and run evaluate.py again")

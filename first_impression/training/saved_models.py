@@ -4,15 +4,14 @@ The record of a run, models.json beside its models, is {file name: {"md5", "made
 last: a model that was damaged since, or has another's place, is recognised by it, in a copy of the folder as well.
 """
 
-import json
 import platform
 import subprocess
 from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, damage_as_user_error, name_some
-from first_impression.common.files import md5, whole_file, write_json
+from first_impression.common.errors import UserError, name_some
+from first_impression.common.files import md5, read_record, whole_file, write_json
 from first_impression.training.number_format import FLOAT32, in_format
 
 FINAL = "final.keras"
@@ -55,12 +54,7 @@ def verify(folder, models):
 
 
 def _recorded(folder):
-    path = folder / RECORD
-    if not path.exists():
-        return {}
-    with damage_as_user_error(f"{path} is damaged", "delete it, and run train.py again"):
-        record = json.loads(path.read_text(encoding="utf-8"))
-        return {name: {"md5": model["md5"], "made_from": model["made_from"]} for name, model in record.items()}
+    return read_record(folder / RECORD, ("md5", "made_from"), "delete it, and run train.py again")
 
 
 def refuse_nonfinite(model, path):
