@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from first_impression.evaluation.traits import ROWS, SHOWN
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.traits import SHOWN, rows
 
 # Networks answer in float32, whose steps near 0.5 are 6e-8: a smaller spread than 1e-7 is rounding, and counts as none
 LEAST_VARIANCE = 1e-14
@@ -76,10 +77,10 @@ def sources_of(clips, sources=None):
     return [(sources or {}).get(clip, source(clip)) for clip in clips]
 
 
-def with_mean(values):
-    """Values [..., 5] in the order of TRAITS as [..., 6] in that of COLUMNS."""
+def with_mean(values, targets=FIVE):
+    """Values [..., targets] with their mean before them, in the order in which they are shown: [..., 1 + targets]."""
     values = np.asarray(values)
-    return np.concatenate([values.mean(axis=-1, keepdims=True), values[..., list(ROWS)]], axis=-1)
+    return np.concatenate([values.mean(axis=-1, keepdims=True), values[..., list(rows(targets))]], axis=-1)
 
 
 def by_column(values):

@@ -9,14 +9,17 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402, after the choice of a backend without a screen
 
 from first_impression.common.files import whole_file  # noqa: E402
+from first_impression.data.targets import FIVE  # noqa: E402
 from first_impression.evaluation.baselines import CONSTANT, LOOKUP  # noqa: E402
 from first_impression.evaluation.calibration import bins, line  # noqa: E402
 from first_impression.evaluation.comparison import ALL, UNSEEN  # noqa: E402
 from first_impression.evaluation.metrics import all_scores, terms  # noqa: E402
-from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN  # noqa: E402
+from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN, shown  # noqa: E402
+
+MOST_CURVES = 12  # beside their mean
 
 
-def draw_curves(path, losses, history, title):
+def draw_curves(path, losses, history, title, targets=FIVE):
     """Write a picture of the training loss over steps beside the validation accuracy over epochs.
 
     `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv.
@@ -27,9 +30,11 @@ def draw_curves(path, losses, history, title):
     left.set_ylim(bottom=0)
     by = "clip" if "clip_mean" in history[-1] else "frame"
     epochs = [row["epoch"] for row in history]
-    for trait, colour in COLOURS.items():
-        right.plot(epochs, [row[f"{by}_{trait}"] for row in history], ".-", color=colour, linewidth=1, label=trait)
-    right.plot(epochs, [row[f"{by}_mean"] for row in history], "o-k", linewidth=2, label="mean of the five")
+    for name in shown(targets) if len(targets.names) <= MOST_CURVES else ():
+        look = {"color": COLOURS.get(name), "linewidth": 1, "label": name}
+        right.plot(epochs, [row[f"{by}_{name}"] for row in history], ".-", **look)
+    of = "the five" if targets == FIVE else "all"
+    right.plot(epochs, [row[f"{by}_mean"] for row in history], "o-k", linewidth=2, label=f"mean of {of}")
     right.axhline(history[-1]["constant_mean"], color="grey", linestyle="--", label="constant guess, mean")
     right.set(xlabel="epoch", ylabel="mean accuracy (1 - mean absolute error)", title=f"Validation, by {by}")
     right.set_xticks(epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])

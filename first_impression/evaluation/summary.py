@@ -4,11 +4,13 @@ import math
 import textwrap
 
 from first_impression.common.errors import counted
+from first_impression.data.targets import FIVE
 from first_impression.evaluation.baselines import CONSTANT
 from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.comparison import ALL, UNSEEN
 from first_impression.evaluation.groups import verdicts
 from first_impression.evaluation.metrics import COLUMNS, with_mean
+from first_impression.evaluation.traits import shown
 
 # What is printed of a group of people
 PEOPLE = {
@@ -187,17 +189,18 @@ def with_interval(title, columns, sign="", indent=""):
     return [row_of(title, columns, sign), (f"{indent}  95 %, from", bounds[0]), (f"{indent}        to", bounds[1])]
 
 
-def table(rows):
-    """Scores as text: `rows` is {label: [5] values, in the order of TRAITS}; their mean comes first."""
-    return grid([(label, [f"{value:.4f}" for value in with_mean(values)]) for label, values in rows.items()])
+def table(rows, targets=FIVE):
+    """Scores as text: `rows` is {label: values [targets]}; their mean comes first."""
+    words = {label: [f"{value:.4f}" for value in with_mean(values, targets)] for label, values in rows.items()}
+    return grid(list(words.items()), ("mean", *shown(targets)))
 
 
-def grid(rows):
-    """Text in the columns of `metrics.COLUMNS`, in lines of `LINE` characters at most.
+def grid(rows, columns=COLUMNS):
+    """Text in these columns, in lines of `LINE` characters at most.
 
     `rows` is a list of (label, six words). A label that is too long, as a file's path may be, has a line of its own.
     """
-    rows = [("", COLUMNS), *rows]
+    rows = [("", columns), *rows]
     widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
     margin = min(max(len(label) for label, _ in rows) + 2, LINE - sum(width + 2 for width in widths))
     lines = []

@@ -13,6 +13,7 @@ import numpy as np
 
 from first_impression.common import files
 from first_impression.data import label_table
+from first_impression.data.targets import FIVE
 
 RECORD = "predictions.json"
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
@@ -30,8 +31,8 @@ def record(table, kind, models, sources):
     files.write_json(table.parent / RECORD, _recorded(table.parent) | {table.name: entry})
 
 
-def read(folder, models):
-    """The answers of these models, MD5s of files of the run in `folder`: {kind: {clip: (float64 [5], its source)}}.
+def read(folder, models, targets=FIVE):
+    """The answers of these models, MD5s of files of the run in `folder`: {kind: {clip: (float64 [targets], source)}}.
 
     A source is a number. Raises `UserError` for a damaged record.
     """
@@ -39,7 +40,7 @@ def read(folder, models):
     for name, entry in _recorded(folder).items():
         table = files.below(folder, name)
         if entry["models"] == sorted(models) and table.exists() and files.md5(table) == entry["md5"]:
-            answers = label_table.read(table).values
+            answers = label_table.read(table, targets.unit).values
             pairs = zip(answers.values(), entry["sources"], strict=True)
             found[entry["clips"]] = dict(zip(answers, pairs, strict=True))
     return found
