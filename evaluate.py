@@ -24,7 +24,9 @@ from pathlib import Path
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.data import annotations, chalearn, label_table
+from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation import comparison, fusion, groups, metrics, results, summary, unseen
+from first_impression.evaluation.display import in_words
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
@@ -131,12 +133,28 @@ def read_files(paths, output, annotation):
         if os.path.realpath(path) == os.path.realpath(output):
             raise UserError(f"PREDICTIONS names {path}, which this command would replace: choose another OUT")
         targets = targets_of_file(path, annotation)
-        table = label_table.read(path, targets=targets)
+        table = label_table.read(path, targets.unit)
         if table.doubled:
             rows = counted(len(table.doubled), "repeated row")
             print(f"{path}: {rows}, the first row of a clip counts: {name_some(table.doubled)}")
         answered[path] = results.Answered(table.values, {path: files.md5(path)}, targets)
     return answered
+
+
+def targets_of_file(path, annotation):
+    """What of the targets of the `annotation` a CSV file has columns for, on the scale that its columns name.
+
+    Prints which of the five traits are missing in a file that has others of them. Raises `UserError` where it has none.
+    """
+    known = annotations.names_in(annotation)
+    known = [*(name for name in FIVE.names if name in known), *(name for name in known if name not in FIVE.names)]
+    names = label_table.names_in(path, known)
+    if not names:
+        raise UserError(f"{path} has no column for what {annotation} has labels of: {', '.join(known)}")
+    missing = [name for name in FIVE.names if name in known and name not in names]
+    if missing and not set(names).isdisjoint(FIVE.names):
+        print(f"{path} has no column for {', '.join(map(in_words, missing))}: it is scored by the others alone")
+    return Targets(tuple(names), *label_table.scale_in(path))
 
 
 def remark_on_files(answered, reference):

@@ -21,7 +21,9 @@ class Reference:
     sources: dict = field(default_factory=dict)  # {clip: source}, for clips whose names do not give it
     resamples: int = 1000
     seed: int = 0
-    reliability: dict = field(default_factory=dict)  # of the labels, {target: (value, low, high)}; no ceiling where one is missing
+    reliability: dict = field(
+        default_factory=dict
+    )  # of the labels, {target: (value, low, high)}; no ceiling where one is missing
     targets: Targets = FIVE  # what the labels are of
 
     def of(self, names):

@@ -16,13 +16,15 @@ from first_impression.evaluation.comparison import ALL, UNSEEN  # noqa: E402
 from first_impression.evaluation.display import colours, in_words, shown  # noqa: E402
 from first_impression.evaluation.metrics import MEAN, all_scores, averaged, terms  # noqa: E402
 
+MOST_CURVES = 12  # beside their mean
 MOST_PANELS = 6  # in a row
 
 
-def draw_curves(path, losses, history, title):
+def draw_curves(path, losses, history, title, targets=FIVE):
     """Write a picture of the training loss over steps beside the validation accuracy over epochs.
 
-    `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv.
+    `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv. More than
+    `MOST_CURVES` targets show their mean alone.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
     left.plot(*zip(*losses, strict=True), linewidth=1)
@@ -30,9 +32,8 @@ def draw_curves(path, losses, history, title):
     left.set_ylim(bottom=0)
     by = "clip" if "clip_mean" in history[-1] else "frame"
     epochs = [row["epoch"] for row in history]
-    columns = [key.removeprefix(f"{by}_") for key in history[-1] if key.startswith(f"{by}_")]
-    names = tuple(column for column in columns if column != MEAN)
-    for name, colour in colours(names).items():
+    names = targets.names
+    for name, colour in colours(names).items() if len(names) <= MOST_CURVES else ():
         values = [row[f"{by}_{name}"] for row in history]
         right.plot(epochs, values, ".-", color=colour, linewidth=1, label=in_words(name))
     mean = "mean of the five" if averaged(names) == FIVE.names else "mean"

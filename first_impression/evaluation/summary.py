@@ -8,8 +8,8 @@ from first_impression.data.targets import FIVE
 from first_impression.evaluation.baselines import CONSTANT
 from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.comparison import ALL, UNSEEN
-from first_impression.evaluation.groups import verdicts
 from first_impression.evaluation.display import in_words
+from first_impression.evaluation.groups import verdicts
 from first_impression.evaluation.metrics import MEAN, by_column
 
 # What is printed of a group of people
@@ -31,7 +31,9 @@ def print_report(report):
     """Print every score of every model, then the models side by side."""
     low, high = report["scale"]
     if (low, high) != (0, 1):
-        print(f"\nLabels were given from {low:g} to {high:g}: absolute errors are in this unit, all else is from 0 to 1")
+        print(
+            f"\nLabels were given from {low:g} to {high:g}: absolute errors are in this unit, all else is from 0 to 1"
+        )
     if any(_has_more_than_five(model) for model in report["models"].values()):
         print('\n"mean" is that of the five traits, the challenge\'s measure, without the other targets')
     for name, model in report["models"].items():
@@ -205,9 +207,9 @@ def _rounded(numbers, sign=""):
     return {name: f"{number:{sign}.4f}" for name, number in numbers.items()}
 
 
-def table(rows, names=FIVE.names):
-    """Scores as text: `rows` is {label: [k] values, in the order of `names`}; their mean comes first."""
-    return grid([(label, _rounded(by_column(values, names))) for label, values in rows.items()])
+def table(rows, targets=FIVE):
+    """Scores as text: `rows` is {label: [k] values, in the order of the `targets`}; their mean comes first."""
+    return grid([(label, _rounded(by_column(values, targets.names))) for label, values in rows.items()])
 
 
 def grid(rows):
@@ -240,7 +242,9 @@ def _side_by_side(widths):
 
 def _block(rows, heads, widths, margin):
     depth = max(map(len, heads.values()))
-    above = [{column: ([""] * depth + head)[number - depth] for column, head in heads.items()} for number in range(depth)]
+    above = [
+        {column: ([""] * depth + head)[number - depth] for column, head in heads.items()} for number in range(depth)
+    ]
     lines = []
     for label, words in [*(("", names) for names in above), *rows]:
         if len(label) > margin - 1:

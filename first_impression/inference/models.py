@@ -103,7 +103,9 @@ def shared_targets(runs, hidden=()):
     shared = fusion.shared_targets({run.name: run.targets for run in runs})
     names = tuple(name for name in shared.names if name not in hidden)
     if not names:
-        raise UserError(f"{', '.join(run.name for run in runs)}: only {', '.join(hidden)} to show, which is not for here")
+        raise UserError(
+            f"{', '.join(run.name for run in runs)}: only {', '.join(hidden)} to show, which is not for here"
+        )
     return replace(shared, names=names)
 
 

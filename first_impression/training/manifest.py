@@ -23,6 +23,7 @@ import numpy as np
 
 from first_impression.common.errors import damage_as_user_error
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import unseen
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.ranking import QUANTILES
@@ -107,12 +108,12 @@ def _are_quantiles(by_trait):
     return bool(inside and (np.diff(quantiles) >= 0).all())
 
 
-def about_training(labels, salt):
-    """What a manifest says of a run's training labels, {clip: [5]}: a dict without any label or name."""
-    values = np.empty((0, len(TRAITS)))
+def about_training(labels, salt, targets=FIVE):
+    """What a manifest says of a run's training labels, {clip: [targets]}: a dict without any label or name."""
+    values = np.empty((0, len(targets.names)))
     if labels:
         values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)
-    quantiles = dict(zip(TRAITS, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
+    quantiles = dict(zip(targets.names, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
     sources = len(set(sources_of(labels)))
     names = sorted(hashed(labels, salt))
     return {"clips": len(labels), "sources": sources, "quantiles": quantiles, "salt": salt, "names": names}

@@ -206,7 +206,7 @@ def test_a_worker_reads_its_own_files_only(folder):
     ("examples", "words"),
     [
         (named(3, **{"train/image": grey_jpeg(9, size=96)}), "first record cannot be decoded"),
-        (named(3, **{"train/label": label(0)[:16]}), "not of this kind"),
+        (named(3, **{"train/label": label(0)[:16]}), "has labels of 4 numbers, not of extraversion, neu"),
         ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
         ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
         ([{"other": b"x"}], "holds other, not train/image"),

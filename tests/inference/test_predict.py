@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import FFMPEG, make_clip, refused, run, run_alone
+from first_impression.evaluation.traits import SHOWN
 from PIL import Image
 from scipy.io import wavfile
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan, values
@@ -21,7 +22,6 @@ from first_impression.data.chalearn import TRAITS
 from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
-from first_impression.evaluation.traits import SHOWN
 from first_impression.inference import answer as answering
 from first_impression.inference import tables
 from first_impression.inference.document import AMONG_LABELS

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-
 from first_impression.evaluation.traits import SHOWN
+
 from first_impression.page import comparison
 
 

@@ -6,10 +6,10 @@ import keras
 import numpy as np
 import pytest
 from conftest import make_clip
+from first_impression.evaluation.traits import SHOWN
 from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 
 from first_impression.common.errors import BadClipError
-from first_impression.evaluation.traits import SHOWN
 from first_impression.inference import document, models, unlike
 from first_impression.page import layout, takes, views, visitors
 from first_impression.training.runs import Run, find_runs
