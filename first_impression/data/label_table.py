@@ -172,9 +172,9 @@ def scale_in(path):
     return next((ends for name, ends in map(on_scale, header) if ends), (0.0, 1.0))
 
 
-def scaled(name, targets):
+def scaled(name, low, high):
     """The column of answers to a target on the labels' own scale, beside those from 0 to 1: "warmth 1..7"."""
-    return f"{name} {targets.low:g}..{targets.high:g}"
+    return f"{name} {low:g}..{high:g}"
 
 
 def on_scale(column):

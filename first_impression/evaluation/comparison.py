@@ -56,7 +56,8 @@ class Reference:
 def read_reference(split, annotation, training, resamples, seed, targets=FIVE):
     """The `Reference` of a split, whose labels are in the file `annotation`, and the training labels in `training`.
 
-    Both are labels of the `targets`. Raises `UserError` where the two share clips. Without `training` there are no baselines, which is printed.
+    Both are labels of the `targets`. Raises `UserError` where the two share clips. Without `training` there are no
+    baselines, which is printed.
     """
     labels, sources = annotations.read_annotation(annotation, split.name, targets), annotations.read_sources(annotation)
     training_labels = {}

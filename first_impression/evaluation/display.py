@@ -45,6 +45,11 @@ def in_words(name):
     return {"neuroticism": STABILITY}.get(name, name).replace("_", " ")
 
 
+def names_in(found):
+    """The names of the targets in what `by_target` gives, each once, in the order of `shown`."""
+    return tuple(name for name in found if not (name == STABILITY and "neuroticism" in found))
+
+
 def by_target(values, names):
     """Values [k, ...] in the order of `names` as {name: value}, in that of `shown`; numbers become Python's own.
 

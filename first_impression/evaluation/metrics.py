@@ -1,7 +1,7 @@
 """Scores: how close predicted targets are to the labels. docs/scores.md explains each of them.
 
-Everywhere `predicted` and `true` are [clips or frames, k] in [0, 1], in the order of the names of k targets, and a score
-is [k].
+Everywhere `predicted` and `true` are [clips or frames, k] in [0, 1], in the order of the names of k targets, and a
+score is [k].
 """
 
 import re
@@ -37,7 +37,8 @@ def terms(predicted, true):
 def scores(means, targets=FIVE):
     """Every score, {name: [..., k]}, of the means of `terms` over clips [..., 7, k].
 
-    Where the labels of the `targets` have a scale of their own, the last one is `ERROR`, in its unit. R2 is nan where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
+    Where the labels of the `targets` have a scale of their own, the last one is `ERROR`, in its unit. R2 is nan
+    where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
     """
     absolute, squared, p, t, pp, tt, pt = np.moveaxis(means, -2, 0)
     variance, variance_true, covariance = _no_rounding(pp - p**2), _no_rounding(tt - t**2), pt - p * t

@@ -28,7 +28,8 @@ def write_csv(path, predictions, targets=FIVE):
 def as_csv(predictions, targets=FIVE):
     """{clip name: [k] in the order of the `targets`} as a table from 0 to 1, clips as `<clip>.mp4`: bytes.
 
-    Where the labels have a scale of their own, the values on that stand behind these. Raises `UserError` where a value is not finite.
+    Where the labels have a scale of their own, the values on that stand behind these. Raises `UserError` where a value
+    is not finite.
     """
     bad = [clip for clip, values in predictions.items() if not np.isfinite(values).all()]
     if bad:
@@ -36,7 +37,8 @@ def as_csv(predictions, targets=FIVE):
     columns = columns_of(targets.names)
     table = pd.DataFrame.from_dict(predictions, orient="index", columns=targets.names)[list(columns)]
     if targets.has_own_scale:
-        table = table.join(targets.from_unit(table).rename(columns=lambda name: scaled(name, targets)))
+        on_scale = {name: scaled(name, targets.low, targets.high) for name in columns}
+        table = table.join(targets.from_unit(table).rename(columns=on_scale))
     table = table.rename(columns=columns)
     table.index = [as_cell(f"{clip}.mp4") for clip in predictions]
     return table.to_csv(index_label=CLIP, float_format="%.8f").encode()

@@ -52,7 +52,8 @@ def remarks_on_file(path, answers, labels, names):
         return []
     remark = (
         f"emotional stability correlates with the labels by {pearson['neuroticism']:.2f}, and nothing else below 0: if "
-        "its column means neurotic, where ChaLearn's means stable, give 1 minus it in a column named emotional_stability"
+        "its column means neurotic, where ChaLearn's means stable, give 1 minus it in a column named "
+        "emotional_stability"
     )
     print(f"{path}: {remark}")
     return [remark]
@@ -124,7 +125,7 @@ def _spread(answers, reference):
     """How spread the answers to the labelled clips are: their standard deviation over that of the labels, by column."""
     clips = sorted(answers.keys() & reference.labels.keys())
     answered, true = (np.std([values[clip] for clip in clips], axis=0) for values in (answers, reference.labels))
-    ratio = np.divide(answered, true, out=np.full_like(true, np.nan), where=true > 0)
+    ratio = np.divide(answered, true, out=np.full(len(true), np.nan), where=true > 0)
     return by_column(ratio, reference.targets.names)
 
 

@@ -250,5 +250,6 @@ def _block(rows, heads, widths, margin):
         if len(label) > margin - 1:
             lines.append(label if len(label) <= LINE else f"..{label[2 - LINE :]}")
             label = ""
-        lines.append(f"{label:<{margin}}" + "".join(f"  {words[column]:>{widths[column]}}" for column in heads))
+        cells = "".join(f"  {words[column]:>{widths[column]}}" for column in heads)
+        lines.append(f"{label:<{margin}}{cells}".rstrip())
     return lines

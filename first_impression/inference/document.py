@@ -21,8 +21,8 @@ STABILITY = {  # what to know of "neuroticism": in the JSON, which has the datas
     "words": ' Emotional stability is what the dataset calls "neuroticism".',
 }
 NOT_FOR_HIRING = (
-    "Interview is a guess whether strangers would have invited this person to a job interview, made for research on the "
-    "dataset:\nit must not be used for hiring, nor for any other decision about a person."
+    "Interview is a guess whether strangers would have invited this person to a job interview, for research on the\n"
+    "dataset. It must not be used for hiring, nor for any other decision about a person."
 )
 AMONG_LABELS = (
     "Ranked among training labels, which lie further apart than answers, most clips seem average: the models' answers "

@@ -103,9 +103,8 @@ def shared_targets(runs, hidden=()):
     shared = fusion.shared_targets({run.name: run.targets for run in runs})
     names = tuple(name for name in shared.names if name not in hidden)
     if not names:
-        raise UserError(
-            f"{', '.join(run.name for run in runs)}: only {', '.join(hidden)} to show, which is not for here"
-        )
+        asked = ", ".join(run.name for run in runs)
+        raise UserError(f"together, {asked} answer {', '.join(shared.names)} alone, which is not shown here")
     return replace(shared, names=names)
 
 

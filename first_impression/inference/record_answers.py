@@ -47,7 +47,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
         with lack_of_memory_as_user_error(batch_size or devices.inference_batch):
             predicted = devices.predict(run.network, records[run.kind], "record", run.name, batch_size)
         clips, true = names[run.kind]
-        labelled, names = np.isin(clips, list(reference.labels)), run.targets.names
+        labelled = np.isin(clips, list(reference.labels))
         answered[run.name] = Answered(
             answers=dict(zip(*metrics.by_clip(clips, predicted), strict=True)),
             targets=run.targets,
@@ -55,7 +55,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
             model=run.model,
             settings=run.settings,
             numbers=number_format.format_of(run.networks[0]),
-            by_frame=_by_frame(predicted[labelled], true[labelled], names) if by_frame else None,
+            by_frame=_by_frame(run.targets.names, predicted[labelled], true[labelled], records[run.kind]),
             remarks=remarks[run.name],
         )
     return answered
@@ -73,3 +73,14 @@ def _remarks_on(run, split, epochs, training_labels):
     for remark in remarks:
         print(f"{run.name}: {remark}")
     return remarks
+
+
+def _by_frame(names, predicted, true, records):
+    """The accuracy by frame, {"mean" and each target: number}; None for sounds, and without the frames' labels.
+
+    `predicted` [n, k] are of the targets of these `names`, `true` of those of the `records`.
+    """
+    if records.kind != "image" or not len(true) or not set(names) <= set(records.targets.names):
+        return None
+    true = true[:, [records.targets.names.index(name) for name in names]]
+    return metrics.by_column(metrics.accuracy(predicted, true), names)

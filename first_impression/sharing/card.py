@@ -9,7 +9,7 @@ from first_impression.common.errors import counted
 from first_impression.data import vggface
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL, UNSEEN
-from first_impression.evaluation.metrics import COLUMNS
+from first_impression.evaluation.display import in_words
 from first_impression.training import dataset, manifest
 
 FEW_CLIPS = 100
@@ -133,7 +133,9 @@ def _scores(scores):
                 lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
                 if most_clips < FEW_CLIPS:
                     lines += [f"On {counted(most_clips, 'clip')} chance decides much of this.", ""]
-                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *_rows(scored)]
+                columns = next(iter(scored.values()))["scores"]["accuracy"]
+                heads = " | ".join(map(in_words, columns))
+                lines += [f"| | {heads} |", "| --- " * (len(columns) + 1) + "|", *_rows(scored)]
     return "\n".join([*lines, ""])
 
 
