@@ -6,7 +6,6 @@ from pathlib import Path
 import gradio as gr
 
 from first_impression.common.errors import UserError, short_message
-from first_impression.evaluation.traits import SHOWN
 from first_impression.page import guards, views
 from first_impression.page.events import Events
 
@@ -65,8 +64,10 @@ class Parts:
             with gr.Column(scale=3, min_width=300):
                 self.answer = gr.HTML(views.NO_TAKE, elem_id="answer", js_on_load=None)
                 self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
-                named = [(views.NAMES[trait], trait) for trait in SHOWN]
-                self.trait = gr.Radio(choices=named, value=SHOWN[0], label="What moved", visible=False, elem_id="trait")
+                named = [(views.title(target), target) for target in about["targets"]]
+                self.trait = gr.Radio(
+                    choices=named, value=named[0][1], label="What moved", visible=False, elem_id="trait"
+                )
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
                 self.beside = gr.HTML(elem_id="beside", js_on_load=None)

@@ -13,11 +13,11 @@ from PIL import Image
 
 from first_impression.common.errors import counted
 from first_impression.common.words import clock, share_lower
-from first_impression.evaluation.traits import COLOURS, SHOWN
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.display import colours, in_words, names_in
 from first_impression.inference import measures
 from first_impression.page import comparison
 
-NAMES = {trait: trait.capitalize() for trait in SHOWN} | {"neuroticism": "Emotional stability"}
 NO_TAKE = '<p class="none">Record yourself, or choose a clip: its answer will appear here.</p>'
 MEANINGS = {  # of a high value, or a low one
     "extraversion": "outgoing and lively, or quiet and reserved",
@@ -32,6 +32,11 @@ LEVELS = 400  # of loudness, at most, that are drawn
 PIXEL = 1000  # width of a drawing, in its own units
 
 
+def title(target):
+    """A target's name at the start of a line: "Emotional stability"."""
+    return in_words(target).capitalize()
+
+
 def alert(text):
     """One line about what went wrong, which a screen reader speaks at once; "" without text."""
     return f'<p class="alert" role="alert">{escape(text)}</p>' if text else ""
@@ -43,27 +48,32 @@ def drawn_sample(about):
 
 
 def traits(take, about):
-    """The five traits among what they are ranked among, with each model's own answer."""
+    """What is answered, among what they are ranked among, with each model's own answer."""
     answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
-    rows = "".join(_trait(trait, answer, marks) for trait in SHOWN)
+    of_names = colours(names_in(answer["fused"]))
+    rows = "".join(_trait(target, colour, answer, marks) for target, colour in of_names.items())
     rank, frames = answer["rank"], counted(answer["frames"], "frame")
     among = f", among {escape(rank['among'])} (grey)" if rank else ""
     legend = "".join(f"<li>{mark} {escape(model)}</li>" for model, mark in marks.items())
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="traits">{drawn_sample(about)}<h2>{_take(take)}: the five traits</h2>'
+        f'<section class="traits">{drawn_sample(about)}<h2>{_take(take)}: {_what(of_names)}</h2>'
         f'<p class="note">Guessed, from 0 to 1{among}. The line is the mean of the models; the marks are:</p>'
         f'<ul class="legend">{legend}</ul><div class="grid">{rows}</div>{warned}'
         f'<p class="note">{frames} looked at, {answer["sound_seconds"]:.1f} s listened to.</p></section>'
     )
 
 
+def _what(names):
+    return "the five traits" if set(names) == set(FIVE.names) else "what the models answer"
+
+
 def _cautions(answer, about):
     return [text for model in answer["models"] if (text := about["models"][model]["caution"])] + answer["warnings"]
 
 
-def _trait(trait, answer, marks):
+def _trait(trait, colour, answer, marks):
     score, rank = answer["fused"][trait], answer["rank"]
     among = f"higher than {share_lower(rank, trait)} of these" if rank else ""
     moves = f"; ± {answer['spread'][trait]:.3f} over its {len(answer['windows'])} parts" if answer["spread"] else ""
@@ -73,9 +83,12 @@ def _trait(trait, answer, marks):
         for model, mark in marks.items()
     )
     values = ", ".join(f"{marks[model]} {value:.3f}" for model, value in own.items())
+    meaning = MEANINGS.get(trait, "")
+    if on_scale := answer["on_scale"]:
+        meaning = f"{on_scale['fused'][trait]:.2f} on a scale from {on_scale['low']:g} to {on_scale['high']:g}"
     return (
-        f'<div class="trait" style="--trait:{COLOURS[trait]}"><h3>{NAMES[trait]} <b>{score:.3f}</b></h3>'
-        f'<p class="note">{MEANINGS[trait]}</p>'
+        f'<div class="trait" style="--trait:{colour}"><h3>{title(trait)} <b>{score:.3f}</b></h3>'
+        f'<p class="note">{meaning}</p>'
         f'<div class="scale">{_histogram(rank["histogram"][trait]) if rank else ""}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{models}</div>'
         f'<p class="ends"><span>0</span><span>1</span></p>'
@@ -104,11 +117,14 @@ def course(take):
     """The traits over time above the loudness; a click, or the slider below, asks for a moment."""
     answer = take.answer_json
     start, end = answer["start"], max(answer["end"], answer["start"] + 0.1)
-    legend = "".join(f'<li><i class="key" style="--trait:{COLOURS[trait]}"></i>{NAMES[trait]}</li>' for trait in SHOWN)
+    of_names = colours(names_in(answer["fused"]))
+    legend = "".join(
+        f'<li><i class="key" style="--trait:{colour}"></i>{title(target)}</li>' for target, colour in of_names.items()
+    )
     return (
         f'<section class="course" data-start="{start}" data-end="{end}"><h2>Over time</h2>'
         f'<ul class="legend">{legend}</ul>'
-        f'<div class="seek">{_lines([answer], SHOWN, start, end)}{_sound([answer], start, end)}'
+        f'<div class="seek">{_lines([answer], of_names, start, end)}{_sound([answer], start, end)}'
         '<i class="head" hidden></i></div>'
         f'<input type="range" min="{start}" max="{end}" step="0.1" value="{start}" '
         'aria-label="Moment of the clip, in seconds">'
@@ -124,7 +140,7 @@ def course(take):
 def _lines(answers, shown, start, end, models=None):
     """The courses of one clip or two, the second one dashed, over the seconds from `start` to `end`.
 
-    They are those of the models of these names; None: of all.
+    They are of the targets `shown`, {name: colour}, by the models of these names; None: by all.
     """
     courses = [comparison.course(answer, models) for answer in answers]
     values = np.concatenate([course[trait] for course in courses for trait in shown])
@@ -132,9 +148,9 @@ def _lines(answers, shown, start, end, models=None):
         return '<p class="none">no pictures, so nothing over time</p>'
     low, high = max(values.min() - 0.03, 0), min(values.max() + 0.03, 1)
     lines = "".join(
-        _line(answer["by_frame"]["times"], course[trait], start, end, low, high, COLOURS[trait], dashed=number == 1)
+        _line(answer["by_frame"]["times"], course[trait], start, end, low, high, colour, dashed=number == 1)
         for number, (answer, course) in enumerate(zip(answers, courses, strict=True))
-        for trait in shown
+        for trait, colour in shown.items()
     )
     bounds = f'<span class="high">{high:.2f}</span><span class="low">{low:.2f}</span>'
     return f'<div class="lines">{_drawing(100, lines)}{bounds}</div>'
@@ -186,7 +202,7 @@ def moment(found, trait, answer):
         why = "Only models of the kind DAN can show where in the picture their answers come from; none of these is one."
         parts = [f'<figure><div class="frame" style="{shape}">{picture}</div><figcaption>{why}</figcaption></figure>']
     return (
-        f'<section class="moment"><h2>At {clock(time)}: what moved {NAMES[trait].lower()}</h2>'
+        f'<section class="moment"><h2>At {clock(time)}: what moved {in_words(trait)}</h2>'
         f'<div class="grid">{"".join(parts)}</div></section>'
     )
 
@@ -252,7 +268,8 @@ def _guessed(a, b, models):
     answers, moves = (a.answer_json, b.answer_json), [take.moves(models) for take in (a, b)]
     length = max(answer["end"] - answer["start"] for answer in answers) or 0.1
     found = comparison.compare(*answers, models, moves)
-    rows = "".join(_difference(trait, found[trait], answers, models, length) for trait in found)
+    of_names = colours(tuple(found)).items()
+    rows = "".join(_difference(trait, colour, found[trait], answers, models, length) for trait, colour in of_names)
     return (
         f'<ul class="legend"><li>— {_take(a)}</li><li>- - {_take(b)}</li></ul>'
         f'<p class="note">By {escape(", ".join(models))}, which answered both takes. The answer also varies within a '
@@ -267,12 +284,12 @@ def _take(take):
     return f"Take {take.number} ({escape(take.name)})"
 
 
-def _difference(trait, found, answers, models, length):
-    heading = f"{NAMES[trait]} {found['a']:.3f} → {found['b']:.3f}"
+def _difference(trait, colour, found, answers, models, length):
+    heading = f"{title(trait)} {found['a']:.3f} → {found['b']:.3f}"
     return (
-        f'<div class="trait" style="--trait:{COLOURS[trait]}"><h3>{heading}</h3>'
-        f"{_lines(answers, [trait], 0, length, models)}"
-        f"<p>{NAMES[trait].lower()} {comparison.in_words(found['difference'], found['within'])}</p></div>"
+        f'<div class="trait" style="--trait:{colour}"><h3>{heading}</h3>'
+        f"{_lines(answers, {trait: colour}, 0, length, models)}"
+        f"<p>{in_words(trait)} {comparison.in_words(found['difference'], found['within'])}</p></div>"
     )
 
 
@@ -289,5 +306,5 @@ def downloads(links):
     items = "".join(f'<a href="{escape(address)}" download>{name}</a>' for name, address in links.items())
     return (
         f'<p class="downloads">Download: {items}</p>'
-        '<p class="note">In them, emotional stability has the dataset’s name: a high neuroticism means stable.</p>'
+        '<p class="note">In JSON and CSV, neuroticism, the dataset’s name, is emotional stability: high means stable.</p>'
     )

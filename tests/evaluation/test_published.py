@@ -13,6 +13,7 @@ import train
 from first_impression.common import files
 from first_impression.common.settings import read_settings
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import ceiling, comparison, published, results
 
 RUNS = ("paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio")
@@ -32,7 +33,7 @@ def scored(folder):
     reference, weights = comparison.Reference(VALIDATION, TRAINING), dict.fromkeys(RUNS, 1.0)
     report = {"annotation": "Annotations/annotation_validation.pkl", "fusion_weights": weights}
     answered = {name: results.Answered(values, {}) for name, values in answers.items()}
-    report |= results.collect(answered, weights, reference, {})
+    report |= results.collect(answered, weights, reference, {}, FIVE)
     write(report)
     for name in RUNS:
         recipe = str(PROJECT / f"recipes/{name}.py")
@@ -76,7 +77,7 @@ def test_the_ceiling_of_the_labels_is_the_last_row(scored, capsys):
     reference = comparison.Reference(VALIDATION, TRAINING, reliability=ceiling.CHALEARN)
     report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
     answered = {name: results.Answered(values, {}) for name, values in scored.items()}
-    write(report | results.collect(answered, dict.fromkeys(RUNS, 1.0), reference, {}))
+    write(report | results.collect(answered, dict.fromkeys(RUNS, 1.0), reference, {}, FIVE))
     call(paper_table)
     lines = capsys.readouterr().out.partition("NOT comparable")[0].strip().splitlines()
     spread = np.std(list(VALIDATION.values()), axis=0)

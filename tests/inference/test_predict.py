@@ -10,7 +10,6 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from conftest import FFMPEG, make_clip, refused, run, run_alone
-from first_impression.evaluation.traits import SHOWN
 from PIL import Image
 from scipy.io import wavfile
 from stand_ins import LABELS, ask, audio_model, image_model, save_run, tiny_dan, values
@@ -21,7 +20,9 @@ from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.frames import extract_frames
 from first_impression.data.sound import extract_sound
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import predictions
+from first_impression.evaluation.display import shown
 from first_impression.inference import answer as answering
 from first_impression.inference import tables
 from first_impression.inference.document import AMONG_LABELS
@@ -74,7 +75,7 @@ def test_answers_are_those_of_the_models_on_frames_and_sound(folder, runs, capsy
         numbers = [fused[row], ear[row], eye[row]]
         assert [float(cell) for cell in lines[trait][:3]] == pytest.approx(numbers, abs=6e-5)
         assert int(lines[trait][3]) == np.floor(100 * fused[row])
-    assert tuple(lines) == SHOWN  # E A C N O, as ChaLearn's columns
+    assert tuple(lines) == shown(FIVE.names)  # E A C N O, as ChaLearn's columns
     assert "1 clip, 2 models: ear, eye" in printed
     assert printed.count("strangers' first impressions") == 1 and "emotionally stable" in printed
 
