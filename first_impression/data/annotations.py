@@ -19,6 +19,7 @@ from first_impression.data.chalearn import (
     ANNOTATION_MD5,
     SPLIT_NAMED,
     SPLITS,
+    TRAINING,
     in_shard,
     name_of_video,
 )
@@ -51,6 +52,19 @@ def read_annotation(path, split="", targets=FIVE):
             _refuse_label(path, clip, name, value, targets)
     labels = targets.to_unit(np.array(values, np.float64).reshape(len(clips), len(targets.names)))
     return dict(zip(map(name_of_video, clips), labels.astype(np.float32), strict=True))
+
+
+def numbers_in(path):
+    """{name: float64 [clips or rows of a table], nan where there is none} of all that an annotation has labels of."""
+    if Path(path).suffix.lower() == ".csv":
+        return label_table.numbers_in(path)
+    by_target = _unpickled(path)
+    clips = dict.fromkeys(clip for values in by_target.values() for clip in values)
+    labels = {name: [values.get(clip) for clip in clips] for name, values in by_target.items()}
+    return {
+        name: np.array([value if isinstance(value, numbers.Real) else math.nan for value in values], np.float64)
+        for name, values in labels.items()
+    }
 
 
 def _unpickled(path):
@@ -100,6 +114,12 @@ def _tell_of_averages(path, count, names):
 def read_sources(path):
     """{clip: the video or speaker that it is of}, as a CSV annotation's column says; {} for any other file."""
     return label_table.read(path, NONE).sources if Path(path).suffix.lower() == ".csv" else {}
+
+
+def training_sources():
+    """{clip: its source} of the training clips, as a column of their annotation here says; else {}."""
+    annotation = TRAINING.annotation
+    return read_sources(annotation) if annotation.exists() else {}
 
 
 def split_of(path):
