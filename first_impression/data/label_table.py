@@ -11,7 +11,7 @@ import numpy as np
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.chalearn import TRAITS, name_of_video
-from first_impression.data.targets import FIVE, INTERVIEW, named, plain
+from first_impression.data.targets import FIVE, INTERVIEW, named, plain, targets_rule
 
 CLIP = "VideoName"
 # ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
@@ -174,13 +174,27 @@ def columns_of(path, header, targets=()):
     return {name: places[0] for name, places in at.items() if places}
 
 
+def numbers_in(path):
+    """{name: float64 [rows], nan for an empty cell} of the columns that may be a target's: that hold numbers alone."""
+    header, rows = csv_rows.read(path)
+    taken, found = columns_of(path, header).values(), {}
+    for place, column in enumerate(header):
+        cells = [row[place].strip() for _, row in rows]
+        numbers = np.array([_number(cell) for cell in cells])
+        are_numbers = np.isfinite(numbers).any() and not any(np.isnan(numbers) & (np.array(cells) != ""))
+        if place not in taken and are_numbers and targets_rule(named(column)) is None:
+            found[named(column)] = numbers
+    return found
+
+
 def _scaling(values):
     """What to do with values of a usual scale of ratings; empty where they are of none, or most need nothing."""
     least, most = np.min(values), np.max(values)  # nan where one is not a number
     for low, high in SCALES if np.mean(values > 1) > 0.5 else ():
         if low <= least and most <= high:
             above = f"(x - {low})" if low else "x"
-            return f". Ratings from {low} to {high} become {above} / {high - low}"
+            ratings = f"Ratings from {low} to {high} become {above} / {high - low}"
+            return f'. {ratings}; for labels, steps 3 and 4 do that with SCALE = "{low}..{high}"'
     return ""
 
 
