@@ -146,7 +146,9 @@ def targets_of_file(path, annotation):
 
     Prints which of the five traits are missing in a file that has others of them. Raises `UserError` where it has none.
     """
-    known = annotations.names_in(annotation)
+    if not annotation.exists():
+        return FIVE  # `comparison.read_reference` says that it is missing
+    known = annotations.numbers_in(annotation)
     known = [*(name for name in FIVE.names if name in known), *(name for name in known if name not in FIVE.names)]
     names = label_table.names_in(path, known)
     if not names:

@@ -19,6 +19,7 @@ from first_impression.data.chalearn import (
     ANNOTATION_MD5,
     SPLIT_NAMED,
     SPLITS,
+    TRAINING,
     in_shard,
     name_of_video,
 )
@@ -53,6 +54,19 @@ def read_annotation(path, split="", targets=FIVE):
     return dict(zip(map(name_of_video, clips), labels.astype(np.float32), strict=True))
 
 
+def numbers_in(path):
+    """{name: float64 [clips or rows of a table], nan where there is none} of all that an annotation has labels of."""
+    if Path(path).suffix.lower() == ".csv":
+        return label_table.numbers_in(path)
+    by_target = _unpickled(path)
+    clips = dict.fromkeys(clip for values in by_target.values() for clip in values)
+    labels = {name: [values.get(clip) for clip in clips] for name, values in by_target.items()}
+    return {
+        name: np.array([value if isinstance(value, numbers.Real) else math.nan for value in values], np.float64)
+        for name, values in labels.items()
+    }
+
+
 def _unpickled(path):
     """{name of a target: {file of a clip: label}} of ChaLearn's pickle, written by Python 2, with any labels.
 
@@ -79,14 +93,6 @@ def _refuse_label(path, clip, name, value, targets):
         raise UserError(f"{what}, not a number from {targets.low:g} to {targets.high:g}: mend it, or set SCALE")
 
 
-def names_in(path):
-    """The names of the targets that an annotation has labels for, as far as its columns tell: a list."""
-    path = Path(path)
-    if not path.exists():
-        return list(FIVE.names)  # `read_annotation` says that it is missing
-    return label_table.names_in(path) if path.suffix.lower() == ".csv" else list(_unpickled(path))
-
-
 def _labels_of_table(path, split, targets):
     table = label_table.read(path, targets, average=True)
     if table.doubled and targets.names:
@@ -108,6 +114,12 @@ def _tell_of_averages(path, count, names):
 def read_sources(path):
     """{clip: the video or speaker that it is of}, as a CSV annotation's column says; {} for any other file."""
     return label_table.read(path, NONE).sources if Path(path).suffix.lower() == ".csv" else {}
+
+
+def training_sources():
+    """{clip: its source} of the training clips, as a column of their annotation here says; else {}."""
+    annotation = TRAINING.annotation
+    return read_sources(annotation) if annotation.exists() else {}
 
 
 def split_of(path):

@@ -11,7 +11,7 @@ import numpy as np
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.chalearn import TRAITS, name_of_video
-from first_impression.data.targets import FIVE, INTERVIEW, named, plain, scale_rule
+from first_impression.data.targets import FIVE, INTERVIEW, named, plain, scale_rule, targets_rule
 
 CLIP = "VideoName"
 # ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
@@ -156,12 +156,9 @@ def columns_of(path, header, targets=(), rows=()):
     return {name: places[0] for name, places in at.items() if places}
 
 
-def names_in(path, wanted=None):
-    """Those of the `wanted` targets that a CSV file has columns for: a list; without `wanted`, all that may be one."""
+def names_in(path, wanted):
+    """Those of the `wanted` targets that a CSV file has columns for: a list."""
     header, _ = csv_rows.read(path)
-    if wanted is None:
-        taken = {place for places in _places(header).values() for place in places}
-        return list(dict.fromkeys(named(column) for place, column in enumerate(header) if place not in taken))
     at = _places(header, wanted)
     return [name for name in wanted if at[name]]
 
@@ -203,13 +200,27 @@ def _places(header, targets=()):
     return at
 
 
+def numbers_in(path):
+    """{name: float64 [rows], nan for an empty cell} of the columns that may be a target's: that hold numbers alone."""
+    header, rows = csv_rows.read(path)
+    taken, found = columns_of(path, header).values(), {}
+    for place, column in enumerate(header):
+        cells = [row[place].strip() for _, row in rows]
+        numbers = np.array([_number(cell) for cell in cells])
+        are_numbers = np.isfinite(numbers).any() and not any(np.isnan(numbers) & (np.array(cells) != ""))
+        if place not in taken and are_numbers and targets_rule(named(column)) is None:
+            found[named(column)] = numbers
+    return found
+
+
 def _scaling(values):
     """What to do with values of a usual scale of ratings; empty where they are of none, or most need nothing."""
     least, most = np.min(values), np.max(values)  # nan where one is not a number
     for low, high in SCALES if np.mean(values > 1) > 0.5 else ():
         if low <= least and most <= high:
             above = f"(x - {low})" if low else "x"
-            return f". Ratings from {low} to {high} become {above} / {high - low}"
+            ratings = f"Ratings from {low} to {high} become {above} / {high - low}"
+            return f'. {ratings}; for labels, steps 3 and 4 do that with SCALE = "{low}..{high}"'
     return ""
 
 

@@ -16,6 +16,10 @@ from first_impression.data.chalearn import TRAITS
 
 INTERVIEW = "interview"  # ChaLearn's sixth question: whether one would invite this person to a job interview
 MOST = 100  # targets
+NOT_FOR_HIRING = (
+    "Interview is a guess whether strangers would have invited this person to a job interview, for research on the "
+    "dataset. It must not be used for hiring, nor for any other decision about a person."
+)
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
 _NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
 _SCALE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*")
@@ -57,6 +61,13 @@ class Targets:
         """What says of a file that it is of these targets, a dict: nothing for ChaLearn's five."""
         return {} if self == FIVE else {"targets": list(self.names), "scale": [self.low, self.high]}
 
+    def model_name(self, network):
+        """The name of a model that answers them, which Keras keeps in its file: "dan.warmth.competence.1.0..7.0".
+
+        That of ChaLearn's five is the network's.
+        """
+        return network if self == FIVE else f"{network}.{'.'.join(self.names)}.{self.low!r}..{self.high!r}"
+
     @property
     def in_words(self):
         """ "warmth, competence, from 1 to 7"; the scale only where it is not 0 to 1."""
@@ -87,21 +98,19 @@ def of_json(about):
     return Targets(tuple(names), low, high)
 
 
+def of_model(name):
+    """The `Targets` of a model of this name, as `model_name` gives it; `FIVE` of others. Raises as `of_json` does."""
+    found = re.fullmatch(r"[^.]*\.((?:[a-z][a-z0-9_]*\.)+)(-?[0-9][-0-9.e]*)\.\.(-?[0-9][-0-9.e]*)", name)
+    if not found:
+        return FIVE
+    names, *scale = found.groups()
+    return of_json({"targets": names[:-1].split("."), "scale": list(map(float, scale))})
+
+
 def of_settings(names, scale):
-    """The `Targets` of TARGETS and SCALE, texts that `rule` and `scale_rule` take."""
+    """The `Targets` of TARGETS and SCALE, texts that `targets_rule` and `scale_rule` take."""
     low, high = map(float, _SCALE.fullmatch(scale).groups())
     return Targets(tuple(map(named, names.split(","))) if names else TRAITS, low, high)
-
-
-def common(several):
-    """What all of `several` `Targets` have: their common names in the first one's order, on their scale.
-
-    None where they have no name in common, or different scales.
-    """
-    first, *others = several
-    names = tuple(name for name in first.names if all(name in other.names for other in others))
-    scales = {(each.low, each.high) for each in several}
-    return replace(first, names=names) if names and len(scales) == 1 else None
 
 
 def named(word):
@@ -114,7 +123,7 @@ def plain(word):
     return re.sub(r"^value(?=.)", "", re.sub(r"[^a-z0-9]", "", word.lower()))
 
 
-def rule(value):
+def targets_rule(value):
     """A rule for TARGETS: "", ChaLearn's five traits, or names with commas between."""
     return _complaint([named(word) for word in value.split(",")]) if value else None
 

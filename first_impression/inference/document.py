@@ -5,7 +5,7 @@ import base64
 import numpy as np
 
 from first_impression.data.sound import LOUDNESS_STEP
-from first_impression.data.targets import INTERVIEW
+from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING
 from first_impression.evaluation.display import by_target, shown
 from first_impression.training import number_format
 from first_impression.training.dataset import about_drawn
@@ -20,10 +20,6 @@ STABILITY = {  # what to know of "neuroticism": in the JSON, which has the datas
     "json": ' A high "neuroticism" means emotionally stable, as in the dataset.',
     "words": ' Emotional stability is what the dataset calls "neuroticism".',
 }
-NOT_FOR_HIRING = (
-    "Interview is a guess whether strangers would have invited this person to a job interview, for research on the\n"
-    "dataset. It must not be used for hiring, nor for any other decision about a person."
-)
 AMONG_LABELS = (
     "Ranked among training labels, which lie further apart than answers, most clips seem average: the models' answers "
     "to validation clips are not known (evaluate.py asks for them, publish.py passes them on)"
@@ -47,7 +43,7 @@ def about_models(ensemble, with_evidence=False):
         "drawn_sample": about_drawn([model.run for model in models]),
         "schema": SCHEMA,
         "note": " ".join(REMINDER.split()) + STABILITY["json"] * ("neuroticism" in targets.names),
-        "not_for_hiring": " ".join(NOT_FOR_HIRING.split()) * (INTERVIEW in targets.names),
+        "not_for_hiring": NOT_FOR_HIRING * (INTERVIEW in targets.names),
         "targets": list(shown(targets.names)),
         "scale": [targets.low, targets.high],
         "cautions": cautions,
@@ -73,7 +69,7 @@ def first_lines(about, heading=""):
     """What a script prints before it answers, a list of lines. `about` is as of `about_models`."""
     warning = f"WARNING: {about['drawn_sample']}" if about["drawn_sample"] else ""
     reminder = REMINDER + STABILITY["words"] * ("neuroticism" in about["targets"])
-    hiring = NOT_FOR_HIRING if about["not_for_hiring"] else ""
+    hiring = about["not_for_hiring"].replace(". ", ".\n")  # a line for each sentence
     return [line for line in (warning, heading, reminder, hiring, *about["cautions"]) if line]
 
 

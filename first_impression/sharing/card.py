@@ -7,6 +7,7 @@ import re
 
 from first_impression.common.errors import counted
 from first_impression.data import vggface
+from first_impression.data.targets import FIVE, INTERVIEW, NOT_FOR_HIRING, of_json
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL, UNSEEN
 from first_impression.evaluation.display import in_words
@@ -22,16 +23,19 @@ FRONT_MATTER = (
 
 USE = """## What it is
 
-Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on the "Big Five"
-traits. They answer numbers from 0 to 1: an impression, as a crowd on the internet would have it, and **not a measure
-of the person**. A high "neuroticism" means *emotionally stable*{as_in_chalearn}.
+Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on {rated}. \
+They answer numbers from 0 to 1{scale}: an impression, as a crowd on the internet would have it, and **not a measure
+of the person**.{stability}
 
 ## What it is for, and what not
 
 For research on first impressions and on the models that imitate them. **Not for decisions about people**: not for
 hiring, admission, credit, policing or dating. The labels carry the prejudices of those who gave them, about looks, age,
 sex and origin among them, and the models have learnt these too.
-"""
+{interview}"""
+BIG_FIVE = 'the "Big Five"\ntraits'
+STABILITY = ' A high "neuroticism" means *emotionally stable*{as_in_chalearn}.'
+OWN_SCALE = ", the ends of the scale on which their labels were given, which is named below"
 
 SCORES = """## Scores
 
@@ -104,9 +108,21 @@ def write(title, about, scores):
     of_chalearn = _trained_on_chalearn(about)
     parts = [FRONT_MATTER.format(license=about["license"], tags="- chalearn\n" * of_chalearn), f"# {title}\n"]
     parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
-    parts += [USE.format(as_in_chalearn=", as in the dataset" * of_chalearn), _scores(scores), _training(about)]
-    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(about["traits"]))]
+    parts += [_use(about, of_chalearn), _scores(scores), _training(about)]
+    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(of_json(run).names))]
     return "\n".join([*parts, TERMS.format(license=about["license"], bearing=_bearing(about))])
+
+
+def _use(about, of_chalearn):
+    """What the models answer, and what for."""
+    names, several = about["traits"], list(map(of_json, about["runs"].values()))
+    stability = STABILITY.format(as_in_chalearn=", as in the dataset" * of_chalearn)
+    return USE.format(
+        rated=BIG_FIVE if set(names) == set(FIVE.names) else ", ".join(names),
+        scale=OWN_SCALE * any(targets.has_own_scale for targets in several),
+        stability=stability * ("neuroticism" in names),
+        interview=f"\n**{NOT_FOR_HIRING}**\n" * (INTERVIEW in names),
+    )
 
 
 def _trained_on_chalearn(about):
@@ -172,5 +188,6 @@ def _training(about):
         recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
         start = f"first weights: {settings['start']['words']}; files {', '.join(run['files'])}"
         trained_on = f" of {settings['dataset']}" if settings["dataset"] else ""
-        lines.append(f"- **{name}** ({model}{recipe}): {clips}{trained_on}; {start}")
+        answers = f"; it answers {of_json(run).in_words}" * (of_json(run) != FIVE)
+        lines.append(f"- **{name}** ({model}{recipe}): {clips}{trained_on}; {start}{answers}")
     return TRAINING.format(runs="\n".join(lines), revision=about["made_by"]["revision"])

@@ -48,11 +48,14 @@ class Run:
     @cached_property
     def _loaded(self):
         loaded = [load_model(file) for file in self.md5s]
-        kinds = {kind for _, kind in loaded}
+        kinds = {kind for _, kind, _ in loaded}
         if len(kinds) > 1:
             raise UserError(f"{self.folder} holds models of images and of sound: they are of different runs")
+        if others := [targets for *_, targets in loaded if targets != self.targets]:
+            what = f"{self.folder} holds a model that answers {others[0].in_words}, not {self.targets.in_words}"
+            raise UserError(f"{what}, as its settings say: they are of different runs")
         wanted = number_format.choose(self.precision)
-        return [number_format.in_format(network, wanted) for network, _ in loaded], kinds.pop()
+        return [number_format.in_format(network, wanted) for network, *_ in loaded], kinds.pop()
 
     @property
     def networks(self):
