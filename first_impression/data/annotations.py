@@ -58,7 +58,7 @@ def numbers_in(path):
     """{name: float64 [clips or rows of a table], nan where there is none} of all that an annotation has labels of."""
     if Path(path).suffix.lower() == ".csv":
         return label_table.numbers_in(path)
-    by_target = _unpickled(path)
+    by_target = _unpickled(Path(path))
     clips = dict.fromkeys(clip for values in by_target.values() for clip in values)
     labels = {name: [values.get(clip) for clip in clips] for name, values in by_target.items()}
     return {
