@@ -24,6 +24,7 @@ from first_impression.data import annotations, judgements
 from first_impression.data.targets import of_settings, scale_rule
 from first_impression.evaluation import ceiling, reliability
 from first_impression.evaluation.bootstrap import FEW_SOURCES
+from first_impression.evaluation.display import in_words
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.results import without_nan
 
@@ -159,7 +160,7 @@ def line_of(target, entry):
     """What is printed of an entry."""
     low, high = entry["interval"]
     scores = ", ".join(f"{score} {best['value']:.4f}" for score, best in entry["ceilings"].items() if best)
-    text = f"{target}: reliability {entry['reliability']:.3f}, 95 % {low:.3f}..{high:.3f}; at best {scores}"
+    text = f"{in_words(target)}: reliability {entry['reliability']:.3f}, 95 % {low:.3f}..{high:.3f}; at best {scores}"
     if "fit" in entry:
         fit = entry["fit"]
         text += f"\n  a fit of these votes: reliability {fit['reliability']:.3f}, correlation with the labels "

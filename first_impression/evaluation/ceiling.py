@@ -25,6 +25,7 @@ CHALEARN = {
     "agreeableness": (0.564, 0.537, 0.593),
     "conscientiousness": (0.762, 0.746, 0.777),
     "openness": (0.628, 0.605, 0.650),
+    "interview": (0.737, 0.719, 0.757),
 }
 # MD5 of ChaLearn's annotation files of the training, validation and test clips
 ANNOTATIONS = (

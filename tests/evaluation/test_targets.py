@@ -162,10 +162,10 @@ def test_what_has_no_target_in_common_is_not_put_together(six):
 
 def test_a_file_without_some_of_the_five_is_scored_by_the_others(six, capsys):
     four = Targets(TRAITS[1:])
-    predictions.write_csv("a.csv", {clip: np.delete(values, 3)[1:] for clip, values in six[1].items()}, four)
-    call(evaluate, "--PREDICTIONS", "a.csv", *FAST)
-    assert "a.csv has no column for extraversion: it is scored by the others alone" in capsys.readouterr().out
-    assert report_of()["models"]["a.csv"]["groups"]["all clips"]["scores"]["accuracy"].keys() == {"mean", *four.names}
+    predictions.write_csv("few.csv", {clip: np.delete(values, 3)[1:] for clip, values in six[1].items()}, four)
+    call(evaluate, "--PREDICTIONS", "few.csv", *FAST)
+    assert "few.csv has no column for extraversion: it is scored by the others alone" in capsys.readouterr().out
+    assert report_of()["models"]["few.csv"]["groups"]["all clips"]["scores"]["accuracy"].keys() == {"mean", *four.names}
 
 
 def test_many_columns_follow_below_in_lines_that_are_short_enough(folder, capsys):

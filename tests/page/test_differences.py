@@ -3,19 +3,20 @@
 import numpy as np
 import pytest
 
-from first_impression.data.targets import FIVE
-from first_impression.evaluation.display import shown
+from first_impression.evaluation.display import COLOURS
 from first_impression.page import comparison
+
+SHOWN = tuple(COLOURS)  # the five, in the order of display
 
 
 def clip(**scores):
-    return {"models": {name: dict.fromkeys(shown(FIVE.names), score) for name, score in scores.items()}}
+    return {"models": {name: dict.fromkeys(SHOWN, score) for name, score in scores.items()}}
 
 
 def test_a_difference_stands_beside_the_larger_variation_of_the_two():
-    moves = dict.fromkeys(shown(FIVE.names), 0.01), dict.fromkeys(shown(FIVE.names), 0.05)
+    moves = dict.fromkeys(SHOWN, 0.01), dict.fromkeys(SHOWN, 0.05)
     found = comparison.compare(clip(dan=0.5), clip(dan=0.53), ["dan"], moves)
-    assert list(found) == list(shown(FIVE.names))
+    assert list(found) == list(SHOWN)
     assert found["openness"]["difference"] == pytest.approx(0.03) and found["openness"]["within"] == 0.05
 
 
@@ -35,15 +36,12 @@ def test_difference_within_take_variation_is_not_reported():
 
 
 def test_no_verdict_without_the_variation_of_both_takes():
-    found = comparison.compare(clip(dan=0.5), clip(dan=0.9), ["dan"], (None, dict.fromkeys(shown(FIVE.names), 0.05)))
+    found = comparison.compare(clip(dan=0.5), clip(dan=0.9), ["dan"], (None, dict.fromkeys(SHOWN, 0.05)))
     assert {difference["within"] for difference in found.values()} == {None}
 
 
 def test_the_course_is_the_mean_of_the_models_and_its_mean_the_answer():
-    seen = {
-        name: dict.fromkeys(shown(FIVE.names), values)
-        for name, values in (("a", [0.2, 0.4, 0.3]), ("b", [0.4, 0.8, 0.3]))
-    }
+    seen = {name: dict.fromkeys(SHOWN, values) for name, values in (("a", [0.2, 0.4, 0.3]), ("b", [0.4, 0.8, 0.3]))}
     models = clip(a=0.3, b=0.5, ear=0.7)["models"]
     windows = [
         {"start": 0.0, "end": 2.0, "models": clip(a=0.3, b=0.6, ear=0.9)["models"]},

@@ -9,11 +9,12 @@ from conftest import make_clip
 from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 
 from first_impression.common.errors import BadClipError
-from first_impression.data.targets import FIVE
-from first_impression.evaluation.display import shown
+from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, models, unlike
 from first_impression.page import layout, takes, views, visitors
 from first_impression.training.runs import Run, find_runs
+
+SHOWN = tuple(COLOURS)  # the five, in the order of display
 
 LIMITS = layout.Limits(10, 10, 60.0, 10**6, 15, 6)
 
@@ -38,7 +39,7 @@ def test_a_moment_is_the_frame_next_to_it_and_its_places_add_up(ensemble):
     of_dan = evidence["dan"]
     assert list(evidence) == ["dan"] and of_dan["face"] is None and set(of_dan["share"].values()) == {None}
     nearest = np.argmin(np.abs(np.array(take.answer_json["by_frame"]["times"]) - 3.0))
-    for trait in shown(FIVE.names):
+    for trait in SHOWN:
         assert of_dan["bias"][trait] + np.sum(of_dan["maps"][trait]) == pytest.approx(of_dan["logit"][trait])
         answered = take.answer_json["by_frame"]["models"]["dan"][trait][nearest]
         assert of_dan["score"][trait] == pytest.approx(answered, abs=1e-5)
@@ -50,7 +51,7 @@ def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(ensemble, mo
     monkeypatch.setattr(unlike, "find_faces", lambda picture, aspect: left_half)
     take = take_of([(200, 20)] * 20, ensemble)
     evidence = takes.moment(take, ensemble.models, 0.0)[2]["dan"]
-    for trait in shown(FIVE.names):
+    for trait in SHOWN:
         amounts = np.abs(evidence["maps"][trait])
         half = amounts[:, : amounts.shape[1] // 2].sum() + (amounts[:, 3].sum() / 2 if amounts.shape[1] % 2 else 0)
         assert evidence["share"][trait] == pytest.approx(half / amounts.sum())
@@ -62,7 +63,7 @@ def test_a_take_moves_where_its_thirds_are_answered_differently(folder):
     save_run("image", image_model(), LABELS)
     ensemble = models.load(find_runs(Path("runs")))
     still, moving = take_of([90] * 99, ensemble), take_of([20] * 33 + [120] * 33 + [220] * 33, ensemble)
-    for trait in shown(FIVE.names):
+    for trait in SHOWN:
         thirds = np.array(moving.answer_json["by_frame"]["models"]["image"][trait])
         times = np.array(moving.answer_json["by_frame"]["times"])
         means = [thirds[(times >= at) & (times < at + 1.32)].mean() for at in (0, 1.32, 2.64)]
@@ -90,7 +91,7 @@ def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
     whole = take_of([20] * 50 + [200] * 50, ensemble)
     shown = views.beside(mute, whole)
     assert "By dan, which answered both takes" in shown and shown.index("Measured") < shown.index("Guessed")
-    for trait in shown(FIVE.names):  # the same pictures, by the same model: the sound of one of them is no difference
+    for trait in SHOWN:  # the same pictures, by the same model: the sound of one of them is no difference
         value = mute.answer_json["models"]["dan"][trait]
         assert f"{value:.3f} → {value:.3f}" in shown and whole.answer_json["fused"][trait] != value
     assert whole.moves(["dan"]) == pytest.approx(mute.moves(), abs=1e-9)
