@@ -34,6 +34,10 @@ def fields(value, path=""):
             yield from fields(below, field)
 
 
+def _by_target(value):
+    return any(set(names) <= set(value) for names in (TRAITS, OWN.names))
+
+
 @pytest.fixture
 def written(folder, monkeypatch):
     save_run("eye", image_model(), LABELS), save_run("ear", audio_model()), save_run("dan", tiny_dan(1))
