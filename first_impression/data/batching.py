@@ -16,7 +16,7 @@ SHUFFLE_BYTES = 200e6
 
 
 def batches(record_set, batch_size, shuffle_seed=None, skip=0, context=None, pad=True, flip=False):
-    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, 5], indices int64 [n], weights float32 [n]).
+    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, targets], indices int64 [n], weights float32 [n]).
 
     Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound; an index is the record's number in
     the files, one after the other. Without a seed the order is that of the file, several files taking turns; with one
