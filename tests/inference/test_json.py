@@ -22,11 +22,7 @@ def fields(value, path=""):
     if isinstance(value, list):
         for each in value:
             yield from fields(each, f"{path}[]")
-    elif (
-        isinstance(value, dict)
-        and not any(set(names) <= set(value) for names in (TRAITS, OWN.names))
-        and path != "unusable"
-    ):
+    elif isinstance(value, dict) and not _by_target(value) and path != "unusable":
         for key, below in value.items():
             name = {"models": "MODEL", "evidence": "MODEL", "clips": "CLIP", "files": "FILE"}.get(path.split(".")[-1])
             field = f"{path}.{name or key}".lstrip(".")
