@@ -149,22 +149,22 @@ def _scores(scores):
                 lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
                 if most_clips < FEW_CLIPS:
                     lines += [f"On {counted(most_clips, 'clip')} chance decides much of this.", ""]
-                columns = next(iter(scored.values()))["scores"]["accuracy"]
+                columns = dict.fromkeys(column for of in scored.values() for column in of["scores"]["accuracy"])
                 heads = " | ".join(map(in_words, columns))
-                lines += [f"| | {heads} |", "| --- " * (len(columns) + 1) + "|", *_rows(scored)]
+                lines += [f"| | {heads} |", "| --- " * (len(columns) + 1) + "|", *_rows(scored, columns)]
     return "\n".join([*lines, ""])
 
 
-def _rows(scored):
+def _rows(scored, columns):
     rows, baselines = [], {}
     for name, scores in scored.items():
         digits = _decimals(scores["clips"])
         for baseline, beside in scores["baselines"].items():
-            baselines[baseline] = _row(baseline, beside["scores"]["accuracy"], digits)
+            baselines[baseline] = baselines.get(baseline, {}) | beside["scores"]["accuracy"]
         verdicts = {True: ", beats both baselines", False: ", does not beat both baselines"}
         title = ("all fused" if name == fusion.NAME else name) + verdicts.get(scores["beats_baselines"], "")
-        rows.append(_row(title, scores["scores"]["accuracy"], digits))
-    return [*baselines.values(), *rows]
+        rows.append(_row(title, scores["scores"]["accuracy"], columns, digits))
+    return [*(_row(baseline, found, columns, digits) for baseline, found in baselines.items()), *rows]
 
 
 def _decimals(clips):
@@ -172,11 +172,12 @@ def _decimals(clips):
     return 4 if clips >= 1000 else 3 if clips >= FEW_CLIPS else 2
 
 
-def _row(title, columns, digits):
+def _row(title, accuracy, columns, digits):
     cells = []
-    for column in columns.values():
-        interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if column["low"] is not None else ""
-        cells.append(f"{column['value']:.{digits}f}{interval}")
+    for column in (accuracy.get(name) for name in columns):  # None: of a target that this model does not answer
+        has_interval = column and column["low"] is not None
+        interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if has_interval else ""
+        cells.append(f"{column['value']:.{digits}f}{interval}" if column else "")
     return f"| {title} | {' | '.join(cells)} |"
 
 

@@ -87,6 +87,24 @@ def test_the_ceiling_of_the_labels_is_the_last_row(scored, capsys):
     assert row(lines[-1], "ceiling")[:2] == pytest.approx([wanted.mean(), wanted[0]], abs=1e-4)
 
 
+def test_other_targets_are_no_match_and_interview_stands_aside(scored, capsys):
+    report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
+    call(paper_table)
+    before = capsys.readouterr().out.partition("NOT comparable")[0]
+    for group in report["models"]["paper_dan"]["groups"].values():
+        group["scores"]["accuracy"]["interview"] = group["scores"]["accuracy"]["openness"]
+    write(report)
+    call(paper_table)
+    assert capsys.readouterr().out.partition("NOT comparable")[0] == before
+    for group in report["models"]["paper_dan"]["groups"].values():
+        del group["scores"]["accuracy"]["openness"]
+    write(report)
+    call(paper_table)
+    printed = capsys.readouterr().out
+    assert "paper_dan does not answer the five traits" in printed and "\npaper_dan  " in printed
+    assert printed[printed.index("\npaper_dan  ") :].split()[1:7] == ["-"] * 6
+
+
 def test_the_fusion_on_test_stands_beside_the_papers(scored, capsys):
     write(json.loads(Path("runs/fusion/scores_validation.json").read_text()), "test")
     Path("runs/fusion/scores_validation.json").unlink()

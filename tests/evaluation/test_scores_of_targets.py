@@ -4,16 +4,19 @@ import json
 import pickle
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from conftest import call, refused, run
+from test_evaluate import pixels_of
 
 import evaluate
 from first_impression.common.errors import UserError
-from first_impression.data import label_table
+from first_impression.data import label_table, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation import display, fusion, metrics, predictions
+from first_impression.training.runs import find_runs
 
 SIX = Targets((*TRAITS[:3], "interview", *TRAITS[3:]))
 OWN = Targets(("warmth", "competence", "trust", "energy"), 1.0, 7.0)
@@ -146,6 +149,46 @@ def test_files_of_different_targets_are_fused_over_those_that_all_have(six, caps
     assert beside["b.csv"] == pytest.approx(dict.fromkeys(("mean", "extraversion", "openness"), 0.98), abs=1e-6)
     assert report["pairs"][0]["groups"]["all clips"]["differences"]["accuracy"].keys() == accuracy["fusion"].keys()
     assert Path("scores/predictions_validation.csv").read_text().startswith("VideoName,extraversion,openness\n")
+
+
+@pytest.mark.slow
+def test_runs_of_different_targets_are_scored_on_records_of_all(six, capsys):
+    """A run of all six and one of two of them, in another order, on images that say six labels."""
+    _, validation = six
+    pair, examples = Targets(("interview", "openness")), []
+    for number, (clip, label) in enumerate(validation.items()):
+        Path(f"{clip}.bin").write_bytes(pixels_of(number).tobytes())
+        examples.append(record_writer.Example(clip, label.astype(np.float32), Path(f"{clip}.bin")))
+    path = Path("val_full.tfrecords")
+    record_writer.write(path, "val", "image", examples, lambda found: (file.read_bytes() for file in found), {}, SIX)
+    pixels, answers = np.stack([pixels_of(number) for number in range(len(validation))]), {}
+    for name, targets in (("all", SIX), ("two", pair)):
+        images = keras.Input((224, 224, 3))
+        pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(images))
+        outputs = keras.layers.Dense(len(targets.names), "sigmoid")(pooled)
+        model = keras.Model(images, outputs, name=targets.model_name("dan"))
+        Path(f"runs/{name}").mkdir(parents=True)
+        model.save(f"runs/{name}/final.keras")
+        about = {"start": {"words": "nothing", "published": None}, "constants": {"MODEL": name}, **targets.as_json}
+        Path(f"runs/{name}/settings.json").write_text(json.dumps(about))
+        answers[name] = dict(zip(targets.names, model(pixels).numpy().T, strict=True))
+    call(evaluate, *FAST)
+    report, printed = report_of("runs/fusion/scores_validation.json"), capsys.readouterr().out
+    assert "together: openness, interview, which all of all, two have; without extraversion" in printed
+    true = dict(zip(SIX.names, np.array(list(validation.values())).T, strict=True))
+    for name, found in answers.items():
+        wanted = {target: 1 - np.abs(of - true[target]).mean() for target, of in found.items()}
+        scores = values(report["models"][name]["groups"]["all clips"]["scores"]["accuracy"])
+        by_frame = report["models"][name]["by_frame"]  # a frame per clip
+        for target, accuracy in wanted.items():
+            assert scores[target] == pytest.approx(accuracy, abs=1e-5) == pytest.approx(by_frame[target], abs=1e-5)
+    fused = values(report["models"]["fusion"]["groups"]["all clips"]["scores"]["accuracy"])
+    for target in pair.names:
+        mean = (answers["all"][target] + answers["two"][target]) / 2
+        assert fused[target] == pytest.approx(1 - np.abs(mean - true[target]).mean(), abs=1e-5)
+    assert fused.keys() == {"mean", *pair.names}
+    kept = find_runs(Path("runs"), "two")[0].unseen["validation"]  # predict.py ranks among these
+    assert [row[0] for row, _ in kept.values()] == pytest.approx(answers["two"]["interview"].tolist(), abs=1e-5)
 
 
 def test_what_has_no_target_in_common_is_not_put_together(six):
