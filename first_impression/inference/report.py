@@ -120,7 +120,7 @@ def _draw_evidence(area, height, model, evidence, picture, aspect, down):
     maps = {name: np.array(evidence["maps"][name]) for name in names}
     most = max(np.abs(places).max() for places in maps.values()) or 1.0
     grey, across = picture @ np.array([0.299, 0.587, 0.114]), min(len(names), MOST_ACROSS)
-    axes = area.subplots(down, across, gridspec_kw=sides, squeeze=False).flat
+    axes = area.subplots(down, across, gridspec_kw=sides, squeeze=False).ravel()
     for ax in axes:
         ax.axis("off")
     for (name, colour), ax in zip(colours(names).items(), axes, strict=False):
