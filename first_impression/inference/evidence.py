@@ -63,7 +63,8 @@ def explain(model, image, time, faces, names, columns):
     It is of the targets of these `names`, which lie in these `columns` of the model's answers.
     """
     maps, bias = evidence_maps(model, image)
-    return Evidence(time, combined(maps)[0][..., columns], bias[columns], faces, names)
+    # `take` keeps the order of the numbers in memory, and with it that in which they are added
+    return Evidence(time, np.take(combined(maps)[0], columns, axis=-1), bias[columns], faces, names)
 
 
 def described(model):
