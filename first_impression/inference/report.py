@@ -112,11 +112,12 @@ def _show(ax, picture, aspect, **options):
 
 def _draw_evidence(area, height, model, evidence, picture, aspect, down):
     """Per target, over the middle frame in grey: red places raise the target's logit, blue ones lower it."""
-    title = f"Evidence of {model} at {clock(evidence['time'])}: red places raise the answer, blue ones lower it"
+    names = names_in(evidence["maps"])
+    what = "trait" if set(names) <= set(FIVE.names) else "target"
+    title = f"Evidence of {model} at {clock(evidence['time'])}: red places raise the {what}, blue ones lower it"
     area.text(0.02, 1 - 0.1 / height, title, fontsize=11, va="top", parse_math=False)
     sides = {"left": 0.02, "right": 0.92, "wspace": 0.05, "top": 1 - 0.85 / height, "bottom": 0.15 / height}
     sides |= {"hspace": 0.45} if down > 1 else {}
-    names = names_in(evidence["maps"])
     maps = {name: np.array(evidence["maps"][name]) for name in names}
     most = max(np.abs(places).max() for places in maps.values()) or 1.0
     grey, across = picture @ np.array([0.299, 0.587, 0.114]), min(len(names), MOST_ACROSS)
