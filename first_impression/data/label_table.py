@@ -140,7 +140,7 @@ def _unused(header, at):
 def columns_of(path, header, targets=(), rows=()):
     """{"clip", each name of `targets`, and "source" and "split" if there are any: the number of its column}.
 
-    Of several columns for one the first counts, if they are alike in all of the `rows`.
+    Of columns with several names for one, the first counts if they are alike in all of the `rows`.
     """
     at = _places(header, targets)
     missing = [name for name in ("clip", *targets) if not at[name]]
@@ -150,10 +150,16 @@ def columns_of(path, header, targets=(), rows=()):
             expected = f"are {', '.join(column.strip()[:40] for column in header[:MOST_NAMED])}"
         raise UserError(f"{path} has no column for {', '.join(missing)}: its columns {expected}")
     for name, places in at.items():
-        if len(places) > 1 and not (rows and all(len({row[place] for place in places}) == 1 for _, row in rows)):
+        if len(places) > 1 and not _says_the_same(header, rows, places):
             columns = " and ".join(header[place][:40] for place in places[:5])
             raise UserError(f"{path} has several columns for {name}, {columns}: leave the one that counts")
     return {name: places[0] for name, places in at.items() if places}
+
+
+def _says_the_same(header, rows, places):
+    """Whether columns have each another name and the same cells, as emotional_stability beside ValueNeurotisicm."""
+    names = {plain(header[place]) for place in places}
+    return bool(rows) and len(names) == len(places) and all(len({row[at] for at in places}) == 1 for _, row in rows)
 
 
 def names_in(path, wanted):
