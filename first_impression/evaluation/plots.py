@@ -72,7 +72,7 @@ def errors(predicted, true, targets, title):
         axes.hist(difference[:, column], bins=np.linspace(-reach, reach, 31), color=colour)
         axes.axvline(0, color="grey", linewidth=1)
         axes.axvline(mean, color="black", linestyle="--", linewidth=1)
-        unit = f" ({mean * (targets.high - targets.low):+.2f} on its scale)" if targets.has_own_scale else ""
+        unit = f"\n{mean * (targets.high - targets.low):+.2f} on its scale" if targets.has_own_scale else ""
         axes.set(title=f"{in_words(name)}, mean {mean:+.4f}{unit}", xlabel="predicted - true")
     return _png(figure, title, "clips")
 
