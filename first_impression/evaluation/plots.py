@@ -18,6 +18,7 @@ from first_impression.evaluation.metrics import MEAN, all_scores, averaged, term
 
 MOST_CURVES = 12  # beside their mean
 MOST_PANELS = 6  # in a row
+MOST_LETTERS = 20  # of a name beside a number above a panel
 
 
 def draw_curves(path, losses, history, title, targets=FIVE):
@@ -56,7 +57,7 @@ def scatter(predicted, true, targets, title):
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
         look = {"s": max(2, 40 / len(true) ** 0.3), "alpha": 0.5, "linewidths": 0, "color": colour}
         axes.scatter(true[:, column], predicted[:, column], **look)
-        what = f"{in_words(name)}, CCC {agreement[column]:.4f}"
+        what = _heading(name, f"CCC {agreement[column]:.4f}")
         axes.set(title=what, xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.grid(alpha=0.3)
     return _png(figure, title, "predicted")
@@ -73,7 +74,7 @@ def errors(predicted, true, targets, title):
         axes.axvline(0, color="grey", linewidth=1)
         axes.axvline(mean, color="black", linestyle="--", linewidth=1)
         unit = f"\n{mean * (targets.high - targets.low):+.2f} on its scale" if targets.has_own_scale else ""
-        axes.set(title=f"{in_words(name)}, mean {mean:+.4f}{unit}", xlabel="predicted - true")
+        axes.set(title=_heading(name, f"mean {mean:+.4f}{unit}"), xlabel="predicted - true")
     return _png(figure, title, "clips")
 
 
@@ -90,9 +91,15 @@ def calibration(predicted, true, targets, sources, title):
         if np.isfinite(low).all():
             axes.vlines(answers, low, high, color=colour, linewidth=2, alpha=0.5)
         axes.plot(answers, labels, "o", color=colour, markersize=4)
-        axes.set(title=f"{in_words(name)}, slope {slope:.2f}", xlabel="predicted", aspect="equal")
+        axes.set(title=_heading(name, f"slope {slope:.2f}"), xlabel="predicted", aspect="equal")
         axes.grid(alpha=0.3)
     return _png(figure, title, "mean true, with 95 %")
+
+
+def _heading(name, number):
+    """A panel's title, in two lines where one is too long for it."""
+    words = in_words(name)
+    return f"{words}{', ' if len(words) < MOST_LETTERS else chr(10)}{number}"
 
 
 def _panels(names, height):
