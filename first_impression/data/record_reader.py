@@ -27,6 +27,17 @@ MACHINE_FAULTS = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedEr
 WORKER_FAULTS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
 
 
+def serialized(files):
+    """The serialized records in these files, a `tf.data.Dataset`; what is made of it has no tuning thread either.
+
+    TensorFlow would tune the pipeline in a thread that sleeps for up to a minute at a time, as long as the pass has
+    lasted so far. Where a pass ends just as that thread goes to sleep, it is not woken, and everything waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.TFRecordDataset(files).with_options(options)
+
+
 @dataclass(frozen=True)
 class RecordSet:
     """What lies in the record files of one split and kind."""
@@ -62,7 +73,7 @@ class RecordSet:
 
     def stream(self, file):
         """The serialized records in the file of this number, a `tf.data.Dataset`."""
-        records = tf.data.TFRecordDataset(self.files[file])
+        records = serialized(self.files[file])
         if self.rows is None:
             return records
         first = sum(self.whole.counts[:file])
@@ -145,7 +156,7 @@ def _targets_of(path, tables, files):
 def _check_first(file, key, kind, targets):
     """The encoding of the inputs, by the file's first record, which has to be of this split, kind and `targets`."""
     with _damage_as_user_error(f"{file} does not hold TFRecords, or its start is damaged"):
-        record = next(iter(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()), b"")
+        record = next(iter(serialized(str(file)).as_numpy_iterator()), b"")
         example = tf.train.Example.FromString(record)
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
@@ -186,7 +197,7 @@ def _read_through(file, key, kind, targets):
 def _without_inputs(files, key, targets):
     """The clips' names (list of str, "" where there is none) and labels (float32 [n, targets]), many at a time."""
     spec = {f"{key}/label": _BYTES, f"{key}/video": tf.io.FixedLenFeature([], tf.string, default_value="")}
-    for batch in tf.data.TFRecordDataset(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
+    for batch in serialized(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
         names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
         yield names, _decode_label(batch[f"{key}/label"], targets).numpy()
 
