@@ -115,7 +115,7 @@ def of_settings(names, scale):
 
 def named(word):
     """The name of the target that a word means: "Emotional Stability" is ChaLearn's "neuroticism"."""
-    return _WORDS.get(plain(word)) or re.sub("[^a-z0-9]+", "_", word.lower()).strip("_")
+    return _WORDS.get(plain(word)) or re.sub(r"[\W_]+", "_", word.lower()).strip("_")
 
 
 def plain(word):
