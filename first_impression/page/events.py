@@ -8,7 +8,8 @@ from urllib.parse import quote
 import gradio as gr
 
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.page import takes, views
+from first_impression.page import takes
+from first_impression.page.views import answer, around, beside, course, moment
 
 LONGEST_NAME = 100  # characters of a clip's name that are shown
 PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
@@ -51,7 +52,7 @@ class Events:
                 with self.pace.shown_by(progress) as on_window:
                     number = self.take_in(str(event.path), name, visitor, on_window)
             except (BadClipError, UserError) as reason:
-                return {parts.alert: views.alert(f"{name} cannot be used: {reason}")}
+                return {parts.alert: around.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
             earlier = choices[:-1]
             against = earlier[-1][1] if earlier else 0
@@ -91,13 +92,13 @@ class Events:
         parts, take, before = self.parts, visitor.takes.get(number), visitor.takes.get(against)
         nothing = {parts.moment: "", parts.asked: None, parts.downloads: ""}
         if take is None:
-            return {**nothing, parts.player: "", parts.answer: views.NO_TAKE, parts.course: "", parts.beside: ""}
+            return {**nothing, parts.player: "", parts.answer: answer.NO_TAKE, parts.course: "", parts.beside: ""}
         return {
             **nothing,
-            parts.player: views.player(take, address(take.path)),
-            parts.answer: views.traits(take, self.about),
-            parts.course: views.course(take),
-            parts.beside: views.beside(before, take) if before and before is not take else "",
+            parts.player: around.player(take, address(take.path)),
+            parts.answer: answer.section(take, self.about),
+            parts.course: course.section(take),
+            parts.beside: beside.section(before, take) if before and before is not take else "",
             parts.trait: gr.Radio(visible=bool(take.frames)),
         }
 
@@ -111,7 +112,7 @@ class Events:
             if (take := visitor.takes.get(number)) is None:
                 return ""
             files = takes.write_downloads(take, self.about)
-            return views.downloads({name: address(path) for name, path in files.items()})
+            return around.downloads({name: address(path) for name, path in files.items()})
 
     def on_moment(self, number, shown, request: gr.Request, event: gr.EventData):
         explained = self.on_trait(number, shown, at := float(event.time), request)
@@ -121,7 +122,7 @@ class Events:
         with self.served(request) as visitor:
             if at is None or (take := visitor.takes.get(number)) is None:
                 return ""
-            return views.moment(takes.moment(take, self.ensemble.models, at), shown, take.answer_json)
+            return moment.section(takes.moment(take, self.ensemble.models, at), shown, take.answer_json)
 
     def answer_file(self, clip: gr.FileData) -> dict:
         """What predict.py writes as JSON for a clip."""

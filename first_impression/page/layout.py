@@ -1,4 +1,4 @@
-"""The layout of the page, and its server. The contents of its parts are made in views.py."""
+"""The layout of the page, and its server. The contents of its parts are made in views/."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,8 +7,10 @@ import gradio as gr
 
 from first_impression.common.errors import UserError, short_message
 from first_impression.evaluation.traits import SHOWN
-from first_impression.page import guards, views
+from first_impression.page import guards
 from first_impression.page.events import Events
+from first_impression.page.views import answer, around
+from first_impression.page.views.words import NAMES
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
 SHOW_ONLY = {"api_visibility": "private"}  # what the page's own parts ask; programs ask /answer
@@ -44,7 +46,7 @@ class Parts:
     """The parts of the page, put into the `gr.Blocks` that is open; `about`, `where` and `limits` are as of `build`."""
 
     def __init__(self, about, where, limits):
-        head = f"{views.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
+        head = f"{around.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
         gr.HTML(head, elem_id="reminder", js_on_load=None)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=2, min_width=300):
@@ -63,9 +65,9 @@ class Parts:
                 self.other = gr.Radio(choices=[], label="Beside which take", visible=False, elem_id="other")
                 self.downloads = gr.HTML(elem_id="downloads", js_on_load=None)
             with gr.Column(scale=3, min_width=300):
-                self.answer = gr.HTML(views.NO_TAKE, elem_id="answer", js_on_load=None)
+                self.answer = gr.HTML(answer.NO_TAKE, elem_id="answer", js_on_load=None)
                 self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
-                named = [(views.NAMES[trait], trait) for trait in SHOWN]
+                named = [(NAMES[trait], trait) for trait in SHOWN]
                 self.trait = gr.Radio(choices=named, value=SHOWN[0], label="What moved", visible=False, elem_id="trait")
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats

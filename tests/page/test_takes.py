@@ -11,7 +11,8 @@ from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 from first_impression.common.errors import BadClipError
 from first_impression.evaluation.traits import SHOWN
 from first_impression.inference import document, models, unlike
-from first_impression.page import layout, takes, views, visitors
+from first_impression.page import layout, takes, visitors
+from first_impression.page.views import answer, beside, course, moment
 from first_impression.training.runs import Run, find_runs
 
 LIMITS = layout.Limits(10, 10, 60.0, 10**6, 15, 6)
@@ -53,7 +54,7 @@ def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(ensemble, mo
         amounts = np.abs(evidence["maps"][trait])
         half = amounts[:, : amounts.shape[1] // 2].sum() + (amounts[:, 3].sum() / 2 if amounts.shape[1] % 2 else 0)
         assert evidence["share"][trait] == pytest.approx(half / amounts.sum())
-    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
+    assert "covers 50 % of the picture" in moment.section((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
 
 
 @pytest.mark.slow
@@ -83,11 +84,11 @@ def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
     assert list(sound.answer_json["models"]) == ["audio"] and sound.moves()
     assert takes.moment(sound, ensemble.models, 1.0) is None
     for take in (mute, sound):
-        shown = views.traits(take, document.about_models(ensemble)) + views.course(take)
+        shown = answer.section(take, document.about_models(ensemble)) + course.section(take)
         assert shown.count("higher than") == 5 and "<h2>Measured</h2>" in shown
-    assert "No model has answered both" in views.beside(mute, sound)
+    assert "No model has answered both" in beside.section(mute, sound)
     whole = take_of([20] * 50 + [200] * 50, ensemble)
-    shown = views.beside(mute, whole)
+    shown = beside.section(mute, whole)
     assert "By dan, which answered both takes" in shown and shown.index("Measured") < shown.index("Guessed")
     for trait in SHOWN:  # the same pictures, by the same model: the sound of one of them is no difference
         value = mute.answer_json["models"]["dan"][trait]
@@ -116,18 +117,18 @@ def test_a_page_of_the_drawn_sample_says_so_first(ensemble, folder):
         page = layout.build(ensemble, about, visitors.Visitors(folder / "visitors", 1), LIMITS)
         head = next(part for part in page.blocks.values() if part.elem_id == "reminder").value
         assert head.startswith(f'<p class="drawn">{words}</p>') == bool(drawn)
-        shown = views.traits(take, about)
+        shown = answer.section(take, about)
         assert ("drawn clips" in shown.partition("<h2>")[0]) == bool(drawn)
 
 
 def test_what_speaks_against_a_model_is_on_the_page(ensemble, monkeypatch):
     monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
-    shown = views.traits(take_of([90] * 50, ensemble), document.about_models(ensemble))
+    shown = answer.section(take_of([90] * 50, ensemble), document.about_models(ensemble))
     assert "<li>dan beat no baseline when it was scored on validation (60 clips)</li>" in shown
 
 
 def test_what_a_visitor_names_is_text_on_the_page(ensemble):
     take = take_of([90] * 50, ensemble)
     take.name = "<script>alert(1)</script>"
-    shown = views.traits(take, document.about_models(ensemble)) + views.beside(take, take)
+    shown = answer.section(take, document.about_models(ensemble)) + beside.section(take, take)
     assert "<script" not in shown and "&lt;script&gt;" in shown
