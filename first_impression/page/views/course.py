@@ -1,24 +1,49 @@
 """One take over time."""
 
 from first_impression.evaluation.traits import COLOURS, SHOWN
-from first_impression.page.views import drawing, measured
+from first_impression.page import comparison
+from first_impression.page.views import drawing
 from first_impression.page.views.words import NAMES
 
 
-def section(take):
-    """The traits over time above the loudness; a click, or the slider below, asks for a moment."""
-    answer = take.answer_json
+def section(take, at=None):
+    """The traits over time above the loudness; a click, or the slider below, asks for a moment.
+
+    `at` is the moment that is shown first, in seconds, or None.
+    """
+    answer, moves = take.answer_json, take.moves()
     start, end = answer["start"], max(answer["end"], answer["start"] + 0.1)
+    at = start if at is None else at
+    courses = comparison.course(answer)
+    drawn = [
+        drawing.Line(
+            answer["by_frame"]["times"],
+            courses[trait],
+            COLOURS[trait],
+            answer["fused"][trait],
+            moves and comparison.scatter(moves[trait]),
+        )
+        for trait in SHOWN
+    ]
     legend = "".join(f'<li><i class="key" style="--trait:{COLOURS[trait]}"></i>{NAMES[trait]}</li>' for trait in SHOWN)
     return (
         f'<section class="course" data-start="{start}" data-end="{end}"><h2>Over time</h2>'
-        f'<ul class="legend">{legend}</ul>'
-        f'<div class="seek">{drawing.lines([answer], SHOWN, start, end)}{drawing.sound([answer], start, end)}'
-        '<i class="head" hidden></i></div>'
-        f'<input type="range" min="{start}" max="{end}" step="0.1" value="{start}" '
+        f'<ul class="legend">{legend}</ul><div class="timeline">'
+        f'<div class="seek">{drawing.lines(drawn, start, end)}{drawing.sound([answer], start, end)}'
+        f'<i class="head" style="left:{100 * (at - start) / (end - start):.2f}%"></i></div>'
+        f'<input type="range" min="{start}" max="{end}" step="0.1" value="{at:.1f}" '
         'aria-label="Moment of the clip, in seconds">'
-        f"{drawing.seconds(start, end)}"
-        '<p class="note">Above: the mean of the models for each frame; one that hears answers a whole window. Below: '
-        "how loud it is. Click at a moment, or move the slider, to see what moved the models there.</p></section>"
-        f"{measured.section(answer)}"
+        f"{drawing.seconds(start, end)}</div>"
+        f'<p class="note">Lines: the mean of the models for each frame; one that hears answers a whole window. '
+        f"{_about_bands(moves)} Below them: how loud it is. Click at a moment, or move the slider, to see what moved "
+        "the models there.</p></section>"
+    )
+
+
+def _about_bands(moves):
+    if moves is None:
+        return "The take is too short to tell how far it moves by itself."
+    return (
+        "Bands: how far the take moves by itself, from part to part (standard deviation, at least "
+        f"{comparison.RECORDING}); a line that stays in its band shows no change."
     )

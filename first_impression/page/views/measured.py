@@ -14,4 +14,5 @@ def section(answer):
 
 def facts(lines):
     """The lines {part: text} of `measures`."""
-    return f'<ul class="facts">{"".join(f"<li>{part}: {text}</li>" for part, text in lines.items())}</ul>'
+    items = "".join(f"<li><b>{part.capitalize()}</b>: {text}</li>" for part, text in lines.items())
+    return f'<ul class="facts">{items}</ul>'

@@ -13,8 +13,6 @@ from first_impression.page.views.words import NAMES
 
 def section(found, trait, answer):
     """A frame with what moved the models' answers for `trait`. `found` is as of `takes.moment`."""
-    if found is None:
-        return '<p class="none">This take has no pictures.</p>'
     time, jpeg, evidence = found
     video = answer["video"]
     shape = f"aspect-ratio:{video['width']}/{video['height']}"
@@ -24,8 +22,8 @@ def section(found, trait, answer):
         why = "Only models of the kind DAN can show where in the picture their answers come from; none of these is one."
         parts = [f'<figure><div class="frame" style="{shape}">{picture}</div><figcaption>{why}</figcaption></figure>']
     return (
-        f'<section class="moment"><h2>At {clock(time)}: what moved {NAMES[trait].lower()}</h2>'
-        f'<div class="grid">{"".join(parts)}</div></section>'
+        f'<section class="moment"><h2>What moved the guess of {NAMES[trait].lower()} at {clock(time)}</h2>'
+        f"{''.join(parts)}</section>"
     )
 
 
@@ -38,7 +36,7 @@ def _evidence(model, evidence, trait, picture, shape):
     )
     return (
         f'<figure><div class="frame" style="{shape}">{picture}<img class="map" alt="" src="{drawn}">'
-        f"{boxes}</div><figcaption><b>{escape(model)}: {evidence['score'][trait]:.3f}</b> for this frame. Red places "
+        f"{boxes}</div><figcaption><b>{escape(model)}: {evidence['score'][trait]:.2f}</b> for this frame. Red places "
         f"raise it, blue ones lower it. {_of_face(evidence, trait)}</figcaption></figure>"
     )
 

@@ -9,7 +9,7 @@ MEANINGS = {  # of a high value, or a low one
     "extraversion": "outgoing and lively, or quiet and reserved",
     "agreeableness": "warm and friendly, or cool and critical",
     "conscientiousness": "careful and organised, or easy-going and careless",
-    "neuroticism": "calm, or easily upset; the dataset calls it “neuroticism” and rates it this way round",
+    "neuroticism": "calm and secure, or easily upset",
     "openness": "curious and imaginative, or down to earth",
 }
 
