@@ -6,6 +6,7 @@ Run     ./run_app.sh, or python app.py where requirements-app.txt is installed
 """
 
 import contextlib
+import functools
 import importlib.util
 import os
 import tempfile
@@ -18,6 +19,7 @@ from first_impression.data import media
 from first_impression.data.targets import INTERVIEW
 from first_impression.inference import document, models
 from first_impression.page import visitors
+from first_impression.sample import example
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
 from first_impression.training.runs import find_runs
@@ -113,7 +115,9 @@ def serve(settings, ensemble, about, folder):
         settings.RECORD_SECONDS,
         settings.TAKES,
     )
-    page = layout.build(ensemble, about, people, limits, "this machine" if here else "the machine that runs this page")
+    draw = functools.partial(example.draw, longest=settings.LONGEST)
+    where = "this machine" if here else "the machine that runs this page"
+    page = layout.build(ensemble, about, people, limits, draw, where)
     address = layout.open_page(page, settings.HOST, settings.PORT, people, limits)
     if not here:
         print(

@@ -1,12 +1,15 @@
-"""Two takes compared: what differs, and whether that is larger than the variation within one take."""
+"""Two takes compared: what differs, whether that is larger than the variation within one take, and what forbids it."""
 
 import numpy as np
 
+from first_impression.common.errors import counted
 from first_impression.evaluation.display import names_in
 
 # Two recordings of the same scene differ by up to this, since each starts at another moment and is encoded anew: 0.005
 # was measured
 RECORDING = 0.01
+ELSEWHERE = 0.15  # of the picture's width or height, by which faces lie apart that are clearly not at one place
+LARGER = 3.0  # times the area of the other face: leaning forward does not do that
 
 
 def models_of_both(a, b):
@@ -55,13 +58,36 @@ def _heard(answer, name, trait, times):
     return values
 
 
-def in_words(difference, within):
-    """A difference and what it is worth: "+0.031; variation within a take 0.050: no difference that ..".
+def scatter(within):
+    """What an answer moves by without a reason: `within`, a standard deviation or None, but at least RECORDING."""
+    return None if within is None else max(within, RECORDING)
 
-    `within` is the standard deviation within a take, or None.
+
+def in_words(found):
+    """The difference of a trait, as of `compare`, and what it is worth: "+0.24, more than a take moves by itself ..".
+
+    The numbers fit those of the two takes where all are rounded to two digits.
     """
-    if within is None:
-        return f"{difference:+.3f}; the variation within a take is not known"
-    real = abs(difference) > max(within, RECORDING)
-    verdict = "larger than the variation within one take" if real else "no difference that this model can see"
-    return f"{difference:+.3f}; variation within a take {within:.3f}: {verdict}"
+    difference, least = round(found["b"], 2) - round(found["a"], 2), scatter(found["within"])
+    if least is None:
+        return f"{difference:+.2f}; how far a take moves by itself is not known"
+    if abs(found["difference"]) > least:
+        return f"{difference:+.2f}, more than a take moves by itself ({least:.2f})"
+    return f"{difference:+.2f}: no difference, since a take moves by itself ({least:.2f})"
+
+
+def unlike(a, b):
+    """Yield what speaks against comparing two answers, as text: faces clearly differ in number, place or size."""
+    counts = [None if answer["faces"] is None else int(np.argmax(answer["faces"])) for answer in (a, b)]
+    if None not in counts and counts[0] != counts[1]:
+        yield f"most frames show {counts[0]} and {counted(counts[1], 'face')}: compare takes of one person alone"
+    faces = [answer["measured"]["face"] for answer in (a, b)]
+    if None in faces or any(face[key] is None for face in faces for key in ("x", "y", "size")):
+        return
+    moved = [abs(faces[1][axis] - faces[0][axis]) for axis in ("x", "y")]
+    if max(moved) > ELSEWHERE:
+        by = [f"{100 * share:.0f} % of the {side}" for share, side in zip(moved, ("width", "height"), strict=True)]
+        yield f"the face lies elsewhere, by {' and '.join(by)}"
+    small, large = sorted(face["size"] for face in faces)
+    if large > LARGER * small:
+        yield f"one face is {large / small:.1f} times as large as the other"

@@ -1,6 +1,6 @@
 // A click on the course, or its slider, moves the clip there and asks for the moment: trigger('select', {time}).
 const parts = () => ({
-  video: document.querySelector("#player video"),
+  clip: document.querySelector("#player :is(video, audio)"),
   course: element.querySelector(".course"),
   seek: element.querySelector(".seek"),
   slider: element.querySelector("input[type=range]"),
@@ -11,16 +11,15 @@ function show(time) {
   const { course, slider, head } = parts();
   if (!course) return;
   const [start, end] = [+course.dataset.start, +course.dataset.end];
-  head.hidden = false;
   head.style.left = `${(100 * (Math.min(Math.max(time, start), end) - start)) / (end - start)}%`;
   slider.value = time;
   slider.setAttribute("aria-valuetext", `${time.toFixed(1)} seconds`);
 }
 
 function move(time) {
-  const { video } = parts();
+  const { clip } = parts();
   show(time);
-  if (video) video.currentTime = time;
+  if (clip) clip.currentTime = time;
 }
 
 element.addEventListener("click", (event) => {
@@ -35,8 +34,5 @@ element.addEventListener("click", (event) => {
 element.addEventListener("input", (event) => move(+event.target.value));
 element.addEventListener("change", (event) => trigger("select", { time: +event.target.value }));
 document.addEventListener("timeupdate", (event) => {
-  if (event.target === parts().video) show(event.target.currentTime);
-}, true);
-document.addEventListener("error", (event) => {
-  if (event.target === parts().video) event.target.nextElementSibling.hidden = false;
+  if (event.target === parts().clip && event.target.currentTime) show(event.target.currentTime);
 }, true);

@@ -1,6 +1,7 @@
 """The page's event handlers: what happens at a click, and at a call of a program."""
 
 import contextlib
+import secrets
 import time
 from pathlib import Path
 from urllib.parse import quote
@@ -8,55 +9,70 @@ from urllib.parse import quote
 import gradio as gr
 
 from first_impression.common.errors import BadClipError, UserError
-from first_impression.page import takes, views
+from first_impression.page import takes
+from first_impression.page.views import answer, around, beside, course, measured, moment
 
 LONGEST_NAME = 100  # characters of a clip's name that are shown
 PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
 
 
 class Pace:
-    """The time that a window of a clip takes, estimated from the clip before."""
+    """The time that a window of a clip takes: by the windows that are done, or else by the clip before."""
 
     seconds = 0.0  # for a window; 0.0: none was answered so far
 
     @contextlib.contextmanager
-    def shown_by(self, progress):
-        """Give the block an `on_window` for `takes.answer_take`, by which Gradio's `progress` shows the time left."""
-        progress(0, desc="reading the clip")
-        begun = []  # (when, of how many) windows
+    def shown_by(self, progress, name):
+        """Give the block an `on_step` for `takes.answer_take`, by which Gradio's `progress` shows the time left."""
+        progress(0, desc=f"{name}: opening it")
+        begun, counts = time.monotonic(), []
 
-        def on_window(done, count):
-            begun.append((time.monotonic(), count))
-            left = f", about {self.seconds * (count - done):.0f} s left" if self.seconds else ""
-            progress((done + 0.2) / (count + 0.2), desc=f"asking the models{left}")
+        def on_step(step, done, count):
+            spent = time.monotonic() - begun
+            self.seconds = spent / done if done else self.seconds
+            whole = self.seconds * count
+            left = f", about {max(1, whole - spent):.0f} s left" if whole else ""
+            part = f" (part {done + 1} of {count})" if count > 1 else ""
+            progress(min(0.95, spent / whole) if whole else 0.1, desc=f"{name}: {step}{part}{left}")
+            counts.append(count)
 
-        yield on_window
-        self.seconds = (time.monotonic() - begun[0][0]) / begun[0][1]
+        yield on_step
+        self.seconds = (time.monotonic() - begun) / counts[0]
 
 
 class Events:
     """The handlers of the page's events. They return the new contents, most of them as {part of the page: content}.
 
-    `parts` are the page's `layout.Parts`, the rest is as of `layout.build`.
+    `parts` are the page's `layout.Parts`, `empty` is what its answer is without a take, the rest is as of
+    `layout.build`.
     """
 
-    def __init__(self, parts, ensemble, about, visitors, limits):
-        self.parts, self.ensemble, self.about, self.visitors, self.limits = parts, ensemble, about, visitors, limits
+    def __init__(self, parts, empty, ensemble, about, visitors, limits, draw):
+        self.parts, self.empty, self.ensemble, self.about = parts, empty, ensemble, about
+        self.visitors, self.limits, self.draw = visitors, limits, draw
         self.pace = Pace()
 
-    def on_clip(self, event: gr.EventData, request: gr.Request, progress=PROGRESS):
-        parts, name = self.parts, str(event.name)[:LONGEST_NAME] or "clip"
+    def on_clip(self, number, against, event: gr.EventData, request: gr.Request, progress=PROGRESS):
+        name = str(event.name)[:LONGEST_NAME] or "clip"
+        return self.answered(name, lambda folder: uploaded(str(event.path)), (number, against), request, progress)
+
+    def on_drawn(self, number, against, request: gr.Request, progress=PROGRESS):
+        return self.answered("drawn clip", self.drawn, (number, against), request, progress)
+
+    def answered(self, name, find, shown, request, progress):
+        """Answer a new clip, which `find(folder of the visitor)` gives; what was `shown` comes back where it fails."""
+        parts = self.parts
         with self.served(request) as visitor:
             try:
-                with self.pace.shown_by(progress) as on_window:
-                    number = self.take_in(str(event.path), name, visitor, on_window)
+                with self.pace.shown_by(progress, name) as on_step:
+                    number = self.take_in(find(visitor.folder), name, visitor, on_step)
             except (BadClipError, UserError) as reason:
-                return {parts.alert: views.alert(f"{name} cannot be used: {reason}")}
+                return {parts.alert: around.alert(f"{name} cannot be used: {reason}"), **self.show(*shown, visitor)}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
             earlier = choices[:-1]
             against = earlier[-1][1] if earlier else 0
             return {
-                parts.alert: "",
+                parts.alert: around.done(visitor.takes[number]),
                 parts.which: gr.Radio(choices=choices, value=number, visible=bool(earlier)),
                 parts.other: gr.Radio(choices=[("none", 0), *earlier], value=against, visible=bool(earlier)),
                 **self.show(number, against, visitor),
@@ -71,34 +87,44 @@ class Events:
         except UserError as reason:
             raise gr.Error(str(reason), print_exception=False) from None
 
-    def take_in(self, sent, name, visitor, on_window):
-        """Answer the clip that a visitor has sent: the take's number. Raises as `takes.answer_take` does."""
-        visitor.count += 1
-        number, clip = visitor.count, visitor.folder / takes.file_name(visitor.count, sent)
-        visitor.add(number, uploaded(sent), clip)
+    def take_in(self, sent, name, visitor, on_step):
+        """Answer the clip at the path `sent`: the take's number. Raises as `takes.answer_take` does."""
+        number = visitor.count + 1
+        clip = visitor.folder / takes.file_name(number, sent)
+        visitor.add(number, sent, clip)
         try:
             visitor.takes[number] = takes.answer_take(
-                number, name, clip, self.ensemble, self.limits.frames, self.limits.seconds, on_window
+                number, name, clip, self.ensemble, self.limits.frames, self.limits.seconds, on_step
             )
         except (BadClipError, UserError):
             visitor.remove(number)
             raise
+        visitor.count = number
         for oldest in sorted(visitor.takes)[: -self.limits.takes]:
             visitor.remove(oldest)
         return number
 
+    def drawn(self, folder):
+        """Draw the sample's clip into the visitor's `folder`: its path."""
+        path = folder / f"drawn-{secrets.token_hex(4)}.mp4"
+        self.draw(path)
+        return path
+
     def show(self, number, against, visitor):
+        """The parts of the page that show a take beside another; those of its moment follow, by `on_middle`."""
         parts, take, before = self.parts, visitor.takes.get(number), visitor.takes.get(against)
-        nothing = {parts.moment: "", parts.asked: None, parts.downloads: ""}
+        nothing = {parts.moment: "", parts.asked: None, parts.downloads: "", parts.trait: gr.Radio(visible=False)}
         if take is None:
-            return {**nothing, parts.player: "", parts.answer: views.NO_TAKE, parts.course: "", parts.beside: ""}
+            none = dict.fromkeys([parts.player, parts.course, parts.measured, parts.beside], "")
+            return {**nothing, **none, parts.answer: self.empty, parts.example: gr.Button(visible=True)}
         return {
             **nothing,
-            parts.player: views.player(take, address(take.path)),
-            parts.answer: views.traits(take, self.about),
-            parts.course: views.course(take),
-            parts.beside: views.beside(before, take) if before and before is not take else "",
-            parts.trait: gr.Radio(visible=bool(take.frames)),
+            parts.player: around.player(take, address(take.path)),
+            parts.answer: answer.section(take, self.about),
+            parts.course: course.section(take, takes.middle(take)),
+            parts.measured: measured.section(take.answer_json),
+            parts.beside: beside.section(before, take) if before and before is not take else "",
+            parts.example: gr.Button(visible=False),
         }
 
     def on_choice(self, number, against, request: gr.Request):
@@ -111,17 +137,27 @@ class Events:
             if (take := visitor.takes.get(number)) is None:
                 return ""
             files = takes.write_downloads(take, self.about)
-            return views.downloads({name: address(path) for name, path in files.items()})
+            return around.downloads({name: address(path) for name, path in files.items()})
+
+    def on_middle(self, number, shown, request: gr.Request):
+        """Explain the moment that a take is first shown at."""
+        with self.served(request) as visitor:
+            at = takes.middle(visitor.takes.get(number))
+        return self.explained(number, shown, at, request)
 
     def on_moment(self, number, shown, request: gr.Request, event: gr.EventData):
-        explained = self.on_trait(number, shown, at := float(event.time), request)
-        return (explained, at) if explained else ("", None)
+        return self.explained(number, shown, float(event.time), request)
+
+    def explained(self, number, shown, at, request):
+        words = self.on_trait(number, shown, at, request)
+        return {self.parts.moment: words, self.parts.asked: at, self.parts.trait: gr.Radio(visible=bool(words))}
 
     def on_trait(self, number, shown, at, request: gr.Request):
         with self.served(request) as visitor:
             if at is None or (take := visitor.takes.get(number)) is None:
                 return ""
-            return views.moment(takes.moment(take, self.ensemble.models, at), shown, take.answer_json)
+            found = takes.moment(take, self.ensemble.models, at)
+            return "" if found is None else moment.section(found, shown, take.answer_json)
 
     def answer_file(self, clip: gr.FileData) -> dict:
         """What predict.py writes as JSON for a clip."""

@@ -1,4 +1,4 @@
-"""The layout of the page, and its server. The contents of its parts are made in views.py."""
+"""The layout of the page, and its server. The contents of its parts are made in views/."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,21 +6,31 @@ from pathlib import Path
 import gradio as gr
 
 from first_impression.common.errors import UserError, short_message
-from first_impression.page import guards, views
+from first_impression.page import guards
 from first_impression.page.events import Events
+from first_impression.page.views import around, empty
+from first_impression.page.views.words import title
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
+# As soon as a new clip comes, the one before leaves the page; the browser does this by itself
+CLEAR = "() => [...Array(%d).fill(''), ...Array(%d).fill({__type__: 'update', visible: false})]"
+# On a narrow window the answer is below the camera
+LOOK = """() => {
+  const [answer, head] = ["#answer", "#reminder"].map((part) => document.querySelector(part));
+  if (innerWidth < 900) scrollTo(0, answer.getBoundingClientRect().top + scrollY - head.offsetHeight);
+}"""
 SHOW_ONLY = {"api_visibility": "private"}  # what the page's own parts ask; programs ask /answer
 REMINDER = (
     "What strangers might think at first sight, as a model guesses it. It is <b>no measure of a person</b>, and "
     "<b>not for decisions about people</b>."
 )
+WHAT_MOVED = "Show what moved the models at this moment in their guess of"
 PROMPT = "Talk about something that you like to do: what it is, how you came to it, what you would show a friend of it."
 RECORDER = """
 <p class="prompt">${prompt}</p>
 <video data-part="preview" autoplay muted playsinline hidden aria-label="Your camera"></video>
 <p class="buttons"><button type="button" class="record" data-part="record">Record</button>
-<label class="choose">or choose a clip <input type="file" data-part="file" accept="video/*,audio/*"></label></p>
+<label class="choose">Choose a clip<input type="file" data-part="file" accept="video/*,audio/*"></label></p>
 <p class="note">A recording ends by itself after ${seconds} s. It stays on ${where}, and is deleted when you close the
 page.</p>
 <p class="words" data-part="words" role="status"></p>
@@ -40,10 +50,13 @@ class Limits:
 
 
 class Parts:
-    """The parts of the page, put into the `gr.Blocks` that is open; `about`, `where` and `limits` are as of `build`."""
+    """The parts of the page, put into the `gr.Blocks` that is open.
 
-    def __init__(self, about, where, limits):
-        head = f"{views.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
+    `nothing` is the answer before the first take; the rest is as of `build`.
+    """
+
+    def __init__(self, about, nothing, where, limits):
+        head = f"{around.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
         gr.HTML(head, elem_id="reminder", js_on_load=None)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=2, min_width=300):
@@ -57,65 +70,65 @@ class Parts:
                     most_bytes=limits.most_bytes,
                 )
                 self.alert = gr.HTML(elem_id="alert", js_on_load=None)
-                self.player = gr.HTML(elem_id="player", js_on_load=None)
+                self.player = gr.HTML(elem_id="player", js_on_load=_read("player.js"))
                 self.which = gr.Radio(choices=[], label="Take to look at", visible=False, elem_id="which")
                 self.other = gr.Radio(choices=[], label="Beside which take", visible=False, elem_id="other")
                 self.downloads = gr.HTML(elem_id="downloads", js_on_load=None)
             with gr.Column(scale=3, min_width=300):
-                self.answer = gr.HTML(views.NO_TAKE, elem_id="answer", js_on_load=None)
+                self.waiting = gr.HTML(elem_id="waiting", js_on_load=None)  # where Gradio draws its progress, and alone
+                self.answer = gr.HTML(nothing, elem_id="answer", js_on_load=None)
+                self.example = gr.Button("Answer a clip of a drawn head", elem_id="example")
+                self.beside = gr.HTML(elem_id="beside", js_on_load=None)
                 self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
-                named = [(views.title(target), target) for target in about["targets"]]
+                named = [(title(target), target) for target in about["targets"]]
                 self.trait = gr.Radio(
-                    choices=named, value=named[0][1], label="What moved", visible=False, elem_id="trait"
+                    choices=named, value=named[0][1], label=WHAT_MOVED, visible=False, elem_id="trait"
                 )
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
+                self.measured = gr.HTML(elem_id="measured", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
-                self.beside = gr.HTML(elem_id="beside", js_on_load=None)
 
     @property
     def of_a_take(self):
-        """The parts that change with the take that is shown."""
-        return [
-            self.player,
-            self.answer,
-            self.course,
-            self.beside,
-            self.moment,
-            self.asked,
-            self.downloads,
-            self.trait,
-        ]
+        """The parts that change with the take that is shown: texts, and controls."""
+        texts = [self.alert, self.player, self.answer, self.beside, self.course, self.moment, self.measured]
+        return [*texts, self.downloads], [self.trait, self.example]
 
 
-def build(ensemble, about, visitors, limits, where="this machine"):
+def build(ensemble, about, visitors, limits, draw, where="this machine"):
     """The page, ready to be launched: `gr.Blocks`.
 
     `ensemble` is the `models.Ensemble` to ask, `about` is as of `document.about_models`, `visitors` are the
-    `visitors.Visitors`. `where` is what to call the machine that has the clips.
+    `visitors.Visitors`. `draw(path)` writes the clip that shows what an answer looks like. `where` is what to call the
+    machine that has the clips.
     """
+    nothing = empty.section(about, where, limits)
     with gr.Blocks(title="First impression", analytics_enabled=False) as page:
-        parts = Parts(about, where, limits)
-        _connect(page, parts, Events(parts, ensemble, about, visitors, limits))
+        parts = Parts(about, nothing, where, limits)
+        _connect(page, parts, Events(parts, nothing, ensemble, about, visitors, limits, draw))
     return page
 
 
 def _connect(page, parts, events):
-    takes, downloads = [parts.which, parts.other], {"show_progress_on": [parts.downloads], **DEVICE, **SHOW_ONLY}
-    given = parts.recorder.submit(
-        events.on_clip,
-        None,
-        [parts.alert, *takes, *parts.of_a_take],
-        show_progress_on=[parts.answer],
-        **DEVICE,
-        **SHOW_ONLY,
-    )
-    given.then(events.on_shown, parts.which, parts.downloads, **downloads)
+    takes, of_moment = [parts.which, parts.other], [parts.which, parts.trait]
+    asked, explained = {**DEVICE, **SHOW_ONLY}, [parts.moment, parts.asked, parts.trait]
+    texts, controls = parts.of_a_take
+    of_a_take, clear = [*texts, *controls], CLEAR % (len(texts), len(controls))
+    shown = [*of_a_take, parts.asked]
+
+    def show_rest(event):
+        middle = event.then(events.on_middle, of_moment, explained, show_progress_on=[parts.moment], **asked)
+        middle.then(events.on_shown, parts.which, parts.downloads, show_progress_on=[parts.downloads], **asked)
+
+    for new, answer in ((parts.recorder.submit, events.on_clip), (parts.example.click, events.on_drawn)):
+        new(None, None, of_a_take, js=clear, **SHOW_ONLY)
+        answered = new(answer, takes, [*takes, *shown], show_progress_on=[parts.waiting], **asked)
+        answered.then(None, js=LOOK, **SHOW_ONLY)
+        show_rest(answered)
     for choice in takes:
-        chosen = choice.input(events.on_choice, takes, parts.of_a_take, show_progress="hidden", **SHOW_ONLY)
-        chosen.then(events.on_shown, parts.which, parts.downloads, **downloads)
-    of_moment = [parts.which, parts.trait]
-    parts.course.select(events.on_moment, of_moment, [parts.moment, parts.asked], **DEVICE, **SHOW_ONLY)
-    parts.trait.input(events.on_trait, [*of_moment, parts.asked], parts.moment, **DEVICE, **SHOW_ONLY)
+        show_rest(choice.input(events.on_choice, takes, shown, show_progress="hidden", **SHOW_ONLY))
+    parts.course.select(events.on_moment, of_moment, explained, show_progress_on=[parts.moment], **asked)
+    parts.trait.input(events.on_trait, [*of_moment, parts.asked], parts.moment, **asked)
     gr.api(events.answer_file, api_name="answer", **DEVICE)
 
 

@@ -51,10 +51,10 @@ class Take:
         return document.whole(about, {self.name: self.answer_json})
 
 
-def answer_take(number, name, path, ensemble, count, longest, on_window=lambda done, count: None):
+def answer_take(number, name, path, ensemble, count, longest, on_step=lambda step, done, count: None):
     """Answer the clip at `path`, with up to `count` frames a window: `Take`.
 
-    `on_window(done, count)` is called before each window with how many of them are answered.
+    `on_step(step, done, count)` is called before each step, in words, with how many windows are answered.
     Raises `BadClipError` for a clip that no model can answer, or that lasts more than `longest` seconds, and
     `UserError` where an answer is not finite.
     """
@@ -62,10 +62,14 @@ def answer_take(number, name, path, ensemble, count, longest, on_window=lambda d
     frames = {}
 
     def observe(clip_windows):
+        count = len(clip.spans)
+        on_step("reading pictures and sound", 0, count)
         for done, window in enumerate(clip_windows):
-            on_window(done, len(clip.spans))
+            on_step("asking the models", done, count)
             frames.update(zip(window.times.tolist(), window.frames, strict=True))
             yield window
+            if done + 1 < count:
+                on_step("reading pictures and sound", done + 1, count)
 
     answer = answer_clip(clip, ensemble, observe=observe)
     answer_json = document.as_json(answer, with_maps=False) | {"file": name}
@@ -107,6 +111,12 @@ def file_name(number, name):
     suffix = Path(name).suffix.lower()
     kind = mimetypes.guess_type(f"clip{suffix}")[0] or ""
     return f"take-{number}{suffix if kind.startswith(('video/', 'audio/')) else '.bin'}"
+
+
+def middle(take):
+    """The moment that a take is first shown at, seconds: of a frame in its middle; None without frames, or a take."""
+    strip = take.answer_json["strip"] if take else ()
+    return strip[len(strip) // 2]["time"] if strip else None
 
 
 def moment(take, models, time):

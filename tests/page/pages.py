@@ -113,13 +113,15 @@ class Visitor:
 
     def submit(self, path, name):
         """Submit an uploaded clip; returns {part of the page: what it shows}."""
-        return self.happen("recorder", "submit", {"path": path, "name": name})
+        return self.happen("recorder", "submit", {"path": path, "name": name}, [None, None])
 
     def happen(self, part, event, data=None, values=()):
         """Trigger an event of a part of the page; returns {changed part: what it shows}."""
         number = self.part(part)
         called = next(
-            function for function in self.config["dependencies"] if [number, event] in map(list, function["targets"])
+            function
+            for function in self.config["dependencies"]
+            if function["backend_fn"] and [number, event] in map(list, function["targets"])
         )
         return self.ask(called, data, values, trigger_id=number)
 

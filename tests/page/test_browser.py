@@ -65,8 +65,8 @@ def opened_page(browser, page):
     return browser
 
 
-def widen(browser, width):
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+def widen(browser, width, height=900):
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
 
 
@@ -101,22 +101,25 @@ def test_record_answer_seek_compare_and_download(opened_page, page):
     told = json.loads(clip.with_suffix(".json").read_text())["clips"]["recording.webm"]
     assert told["duration"] == pytest.approx(4, abs=0.7) and told["video"] and told["sound"]
 
-    seek = seen(browser, ".seek")
+    seek, middle = seen(browser, ".seek"), seen(browser, "section.moment").text
+    assert middle.startswith("What moved the guess of extraversion at ")
     webdriver.ActionChains(browser).move_to_element(seek).click().perform()
-    assert seen(browser, "section.moment").text.startswith("At ")
+    WebDriverWait(browser, 20, ignored_exceptions=[Exception]).until(
+        lambda browser: seen(browser, "section.moment").text != middle
+    )
     assert seen(browser, "#player video").get_property("currentTime") == pytest.approx(told["end"] / 2, abs=0.1)
     assert seen(browser, ".head").is_displayed()
 
     seen(browser, ".course input[type=range]").send_keys(Keys.HOME)
-    WebDriverWait(browser, 20).until(lambda browser: "At 0.0 s" in seen(browser, "section.moment").text)
+    WebDriverWait(browser, 20).until(lambda browser: "at 0.0 s" in seen(browser, "section.moment").text)
     assert seen(browser, "#player video").get_property("currentTime") == 0
     browser.find_element(By.CSS_SELECTOR, "#trait input[value=openness]").send_keys(Keys.SPACE)
-    WebDriverWait(browser, 20).until(lambda browser: "what moved openness" in seen(browser, "section.moment").text)
+    WebDriverWait(browser, 20).until(lambda browser: "guess of openness" in seen(browser, "section.moment").text)
 
     record(browser)
     beside = seen(browser, "section.beside").text
     assert beside.startswith("Take 1 (recording.webm) beside Take 2 (recording.webm)")
-    assert beside.count("variation within a take") == 5
+    assert beside.count("moves by itself (") == 5
     browser.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
     reminder = browser.execute_script("return document.querySelector('#reminder').getBoundingClientRect()")
     assert reminder["top"] == 0 and "not for decisions about people" in seen(browser, "#reminder").text
@@ -139,7 +142,7 @@ def test_a_broken_file_is_one_line_and_the_next_one_is_answered(opened_page, fol
     chosen.send_keys(str(folder / "broken.mp4"))
     assert "broken.mp4 cannot be used" in seen(browser, "[role=alert]").text
     chosen.send_keys(str(make_clip(folder / "clip.mp4", [90] * 50)))
-    assert "Take 2 (clip.mp4)" in seen(browser, "section.traits").text
+    assert "Take 1 (clip.mp4)" in seen(browser, "section.traits").text
     assert not browser.find_elements(By.CSS_SELECTOR, "[role=alert]")
 
 
@@ -150,15 +153,118 @@ def test_names_of_clips_and_runs_are_text_on_the_page(opened_page, folder):
     chosen.send_keys(str(folder / f"{HTML}.mp4"))
     assert f"{HTML}.mp4 cannot be used" in seen(browser, "[role=alert]").text
     make_clip(folder / f"{HTML}.mp4", range(20, 220, 2))
-    for number in (2, 3):
+    for number in (1, 2):
         chosen.send_keys(str(folder / f"{HTML}.mp4"))
         WebDriverWait(browser, 60, ignored_exceptions=[Exception]).until(
             lambda browser, number=number: f"Take {number} ({HTML}.mp4)" in seen(browser, "section.traits").text
         )
     browser.execute_script("document.querySelector('.seek').click()")
     assert f"dan {HTML}: " in seen(browser, "section.moment").text
-    assert f"Take 2: {HTML}.mp4" in seen(browser, "#which").text and f"dan {HTML}" in seen(browser, ".legend").text
+    assert f"Take 1: {HTML}.mp4" in seen(browser, "#which").text and f"dan {HTML}" in seen(browser, ".legend").text
     assert not browser.find_elements(By.CSS_SELECTOR, "img[src=x]")
+
+
+def give(browser, clip, take):
+    """Choose a clip, and wait until the take of that number is shown with its moment and its downloads."""
+    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(clip))
+    WebDriverWait(browser, 60, ignored_exceptions=[Exception]).until(
+        lambda browser: f"Take {take} ({clip.name})" in seen(browser, "section.traits").text
+    )
+    seen(browser, "#downloads a")
+
+
+def test_while_a_clip_is_answered_the_one_before_is_gone_and_the_bar_covers_nothing(opened_page, folder):
+    browser = opened_page
+    give(browser, make_clip(folder / "first.mp4", [90] * 50), 1)
+    long = make_clip(folder / "long.mp4", [90] * 400, rate=5)
+    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(long))
+    told = set()
+
+    def over(browser):
+        waiting = browser.find_elements(By.CSS_SELECTOR, "#waiting .progress-level")
+        if waiting and (text := waiting[0].text):
+            told.add(text)
+            shown = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#answer, #beside, #course, #moment")]
+            assert not any(shown) and not browser.find_elements(By.CSS_SELECTOR, "#player video")
+        return browser.find_elements(By.CSS_SELECTOR, "section.traits")
+
+    WebDriverWait(browser, 60, poll_frequency=0.05).until(over)
+    assert told and all(text.startswith("long.mp4: ") for text in told)
+    assert any("asking the models (part 1 of 6), about" in text for text in told)  # the clip before told how long
+    assert "Take 2 (long.mp4)" in seen(browser, "section.traits").text
+    assert not browser.find_element(By.ID, "waiting").is_displayed()
+
+
+def test_frames_stand_for_a_clip_that_the_browser_cannot_play(opened_page, folder):
+    browser = opened_page
+    make_clip(folder / "clip.mp4", range(20, 220, 2))
+    command = [
+        FFMPEG,
+        "-v",
+        "error",
+        "-i",
+        folder / "clip.mp4",
+        "-c:v",
+        "mpeg2video",
+        "-c:a",
+        "mp2",
+        folder / "old.avi",
+    ]
+    subprocess.run(command, check=True)
+    give(browser, folder / "old.avi", 1)
+    frames = seen(browser, "#player .frames")
+    assert len(frames.find_elements(By.TAG_NAME, "img")) == 7 and "cannot play" in seen(browser, "#player").text
+    assert not browser.find_element(By.CSS_SELECTOR, "#player video").is_displayed()
+
+
+def test_on_a_phone_the_first_trait_is_in_sight_after_the_answer(opened_page, folder):
+    browser = opened_page
+    widen(browser, 390, 844)
+    give(browser, make_clip(folder / "clip.mp4", range(20, 220, 2)), 1)
+    head, trait = (
+        browser.execute_script(f"return document.querySelector('{part}').getBoundingClientRect()")
+        for part in ("#reminder", "section.traits .trait")
+    )
+    assert head["top"] == 0 and head["bottom"] < trait["top"] < trait["bottom"] <= 844
+
+
+def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened_page, folder):
+    browser = opened_page
+    clip = make_clip(folder / "clip.mp4", range(20, 220, 2))
+    seen(browser, "#example")  # there is something to try without a file
+    for number in (1, 2):
+        give(browser, clip, number)
+    browser.execute_script("document.activeElement.blur(); window.scrollTo(0, 0)")
+    reached = {}
+    for _ in range(40):
+        browser.switch_to.active_element.send_keys(Keys.TAB)
+        name, outlined = browser.execute_script(
+            """const e = document.activeElement, on = getComputedStyle(e), around = getComputedStyle(e.parentElement);
+            const drawn = (s) => s.outlineStyle !== "none" || s.boxShadow !== "none";
+            return [e.dataset.part || e.closest("[id]")?.id || e.localName, drawn(on) || drawn(around)];"""
+        )
+        if name == "body":
+            break
+        reached[name] = outlined
+    asked = {element.get_attribute("id") for element in browser.find_elements(By.CSS_SELECTOR, "#which, #trait")}
+    assert {"record", "file", "player", "course", "downloads", "which", "other", "trait"} <= reached.keys() | asked
+    assert all(reached.values()), reached
+
+
+def test_a_screen_reader_has_a_name_for_everything_that_can_be_used(opened_page, folder):
+    browser = opened_page
+    for number in (1, 2):
+        give(browser, make_clip(folder / "clip.mp4", range(20, 220, 2)), number)
+    seen(browser, "section.moment")
+    browser.execute_cdp_cmd("Accessibility.enable", {})
+    nodes = browser.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = [(node["role"]["value"], node.get("name", {}).get("value", "")) for node in nodes if not node["ignored"]]
+    used = ("button", "slider", "radio", "radiogroup", "link", "Video", "Audio", "image", "heading", "textbox")
+    assert not [role for role, name in named if role in used and not name.strip()]
+    found = {name for role, name in named if role in ("button", "slider", "Video", "radio")}
+    assert {"Record", "Choose a clip", "Take 2", "Moment of the clip, in seconds", "Extraversion"} <= found
+    status = [node for node in nodes if node.get("role", {}).get("value") in ("status", "alert")]
+    assert status
 
 
 @pytest.mark.parametrize("width", [400, 700])  # of a phone, and of 1400 pixels at 200 %
@@ -166,10 +272,7 @@ def test_nothing_is_wider_than_the_window(opened_page, folder, width):
     browser = opened_page
     clip = make_clip(folder / f"{'long_name_' * 9}.mp4", range(20, 220, 2))
     for number in (1, 2):
-        browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(clip))
-        WebDriverWait(browser, 60, ignored_exceptions=[Exception]).until(
-            lambda browser, number=number: f"Take {number}" in seen(browser, "section.traits").text
-        )
+        give(browser, clip, number)
     widen(browser, width)
     browser.execute_script("document.querySelector('.seek').click()")
     seen(browser, "section.moment")

@@ -5,6 +5,7 @@ import pytest
 
 from first_impression.evaluation.display import COLOURS
 from first_impression.page import comparison
+from first_impression.page.views import drawing
 
 SHOWN = tuple(COLOURS)  # the five, in the order of display
 
@@ -28,11 +29,60 @@ def test_takes_are_compared_over_the_models_that_have_answered_both():
     assert (found["a"], found["b"], found["difference"]) == (pytest.approx(0.6), pytest.approx(0.7), pytest.approx(0.1))
 
 
+def difference(a, b, within):
+    return {"a": a, "b": b, "difference": b - a, "within": within}
+
+
 def test_difference_within_take_variation_is_not_reported():
-    for difference, within in ((0.031, 0.05), (-0.05, 0.05), (0.009, 0.0)):
-        assert "no difference that this model can see" in comparison.in_words(difference, within)
-    assert "larger than the variation" in comparison.in_words(-0.051, 0.05)
-    assert "not known" in comparison.in_words(-0.2, None)
+    for b, within in ((0.531, 0.05), (0.45, 0.05), (0.509, 0.0)):
+        assert "no difference" in comparison.in_words(difference(0.5, b, within))
+    assert comparison.in_words(difference(0.5, 0.4475, 0.05)) == "-0.05, more than a take moves by itself (0.05)"
+    assert "not known" in comparison.in_words(difference(0.5, 0.3, None))
+
+
+def test_a_difference_is_that_of_the_numbers_that_are_shown():
+    assert comparison.in_words(difference(0.371, 0.6152, 0.0)).startswith("+0.25,")  # 0.37 and 0.62
+
+
+def face(x=0.5, y=0.4, size=0.1, counts=(0, 9)):
+    return {"faces": list(counts), "measured": {"face": {"x": x, "y": y, "size": size}}}
+
+
+@pytest.mark.parametrize(
+    ("other", "told"),
+    [
+        (face(x=0.2), "the face lies elsewhere, by 30 % of the width and 0 % of the height"),
+        (face(size=0.35), "one face is 3.5 times as large as the other"),
+        (face(counts=(0, 1, 8)), "most frames show 1 and 2 faces: compare takes of one person alone"),
+        (face(0.45, 0.45, 0.19), None),  # somebody who leans forward
+        (face(None, None, None, counts=(9,)), "most frames show 1 and 0 faces: compare takes of one person alone"),
+        ({"faces": None, "measured": {"face": None}}, None),
+    ],
+)
+def test_takes_are_not_to_be_compared_where_faces_clearly_differ(other, told):
+    assert list(comparison.unlike(face(), other)) == ([told] if told else [])
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high"),
+    [
+        ([0.5, 0.51], 0.405, 0.605),
+        ([0.01, 0.02], 0, 0.2),
+        ([0.99, 1.0], 0.8, 1),
+        ([0.2, 0.8], 0.18, 0.82),
+        ([0, 1], 0, 1),
+    ],
+)
+def test_an_axis_is_never_so_narrow_that_noise_fills_it(values, low, high):
+    assert drawing.axis(values) == pytest.approx((low, high))
+
+
+def test_a_band_lies_about_the_answer_and_on_the_axis():
+    line = drawing.Line([0.0, 2.0], np.array([0.5, 0.5]), "#000", 0.5, 0.2)
+    drawn = drawing.lines([line], 0, 2)
+    assert '<span class="high">0.72</span><span class="low">0.28</span>' in drawn
+    assert 'y="4.5" height="90.9"' in drawn  # per cent of the axis from the top: 0.02 / 0.44, 0.4 / 0.44
+    assert "band" not in drawing.lines([line._replace(moves=None)], 0, 2)
 
 
 def test_no_verdict_without_the_variation_of_both_takes():

@@ -11,7 +11,9 @@ from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 from first_impression.common.errors import BadClipError
 from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, models, unlike
-from first_impression.page import layout, takes, views, visitors
+from first_impression.inference.answer import STRIP
+from first_impression.page import layout, takes, visitors
+from first_impression.page.views import answer, around, beside, course, measured, moment
 from first_impression.training.runs import Run, find_runs
 
 SHOWN = tuple(COLOURS)  # the five, in the order of display
@@ -55,7 +57,7 @@ def test_the_share_inside_a_face_counts_what_raises_and_what_lowers(ensemble, mo
         amounts = np.abs(evidence["maps"][trait])
         half = amounts[:, : amounts.shape[1] // 2].sum() + (amounts[:, 3].sum() / 2 if amounts.shape[1] % 2 else 0)
         assert evidence["share"][trait] == pytest.approx(half / amounts.sum())
-    assert "covers 50 % of the picture" in views.moment((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
+    assert "covers 50 % of the picture" in moment.section((0.0, b"", {"dan": evidence}), "openness", take.answer_json)
 
 
 @pytest.mark.slow
@@ -85,16 +87,25 @@ def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
     assert list(sound.answer_json["models"]) == ["audio"] and sound.moves()
     assert takes.moment(sound, ensemble.models, 1.0) is None
     for take in (mute, sound):
-        shown = views.traits(take, document.about_models(ensemble)) + views.course(take)
+        shown = answer.section(take, document.about_models(ensemble)) + measured.section(take.answer_json)
         assert shown.count("higher than") == 5 and "<h2>Measured</h2>" in shown
-    assert "No model has answered both" in views.beside(mute, sound)
+        assert ("nothing over time" in course.section(take)) == (take is sound)
+    assert "No model has answered both" in beside.section(mute, sound)
     whole = take_of([20] * 50 + [200] * 50, ensemble)
-    shown = views.beside(mute, whole)
+    shown = beside.section(mute, whole)
     assert "By dan, which answered both takes" in shown and shown.index("Measured") < shown.index("Guessed")
     for trait in SHOWN:  # the same pictures, by the same model: the sound of one of them is no difference
         value = mute.answer_json["models"]["dan"][trait]
-        assert f"{value:.3f} → {value:.3f}" in shown and whole.answer_json["fused"][trait] != value
+        assert f"{value:.2f} → {value:.2f}" in shown and whole.answer_json["fused"][trait] != value
     assert whole.moves(["dan"]) == pytest.approx(mute.moves(), abs=1e-9)
+
+
+def test_the_player_has_the_frames_of_a_clip_for_a_browser_that_cannot_play_it(ensemble):
+    take = take_of([20] * 50 + [200] * 50, ensemble)
+    assert around.player(take, "address").count("<img") == len(take.answer_json["strip"]) == STRIP
+    assert takes.middle(take) == take.answer_json["strip"][STRIP // 2]["time"] and takes.middle(None) is None
+    heard = around.player(take_of([20] * 50, ensemble, options=("-vn",)), "address")
+    assert "<audio" in heard and "<video" not in heard and "<img" not in heard
 
 
 def test_a_clip_longer_than_the_page_takes_is_refused(ensemble):
@@ -112,24 +123,25 @@ def test_a_file_s_name_has_nothing_of_the_visitor_s_but_a_suffix_of_sound_or_vid
 
 def test_a_page_of_the_drawn_sample_says_so_first(ensemble, folder):
     words = "dan: trained on drawn clips with made-up labels: its numbers say nothing about anybody"
-    about, take = document.about_models(ensemble), take_of([90] * 50, ensemble)
+    about = document.about_models(ensemble)
     for drawn in ("", words):
         about["drawn_sample"] = drawn
-        page = layout.build(ensemble, about, visitors.Visitors(folder / "visitors", 1), LIMITS)
+        page = layout.build(ensemble, about, visitors.Visitors(folder / "visitors", 1), LIMITS, draw=None)
         head = next(part for part in page.blocks.values() if part.elem_id == "reminder").value
         assert head.startswith(f'<p class="drawn">{words}</p>') == bool(drawn)
-        shown = views.traits(take, about)
-        assert ("drawn clips" in shown.partition("<h2>")[0]) == bool(drawn)
+        nothing = next(part for part in page.blocks.values() if part.elem_id == "answer").value
+        assert "<b>dan</b> looks at the pictures" in nothing and "<b>audio</b> listens to the sound" in nothing
 
 
 def test_what_speaks_against_a_model_is_on_the_page(ensemble, monkeypatch):
     monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
-    shown = views.traits(take_of([90] * 50, ensemble), document.about_models(ensemble))
-    assert "<li>dan beat no baseline when it was scored on validation (60 clips)</li>" in shown
+    shown = answer.section(take_of([90] * 50, ensemble), document.about_models(ensemble))
+    caution = "<li>dan beat no baseline when it was scored on validation (60 clips)</li>"
+    assert 0 < shown.index(caution) < shown.index("Extraversion")  # before the numbers
 
 
 def test_what_a_visitor_names_is_text_on_the_page(ensemble):
     take = take_of([90] * 50, ensemble)
     take.name = "<script>alert(1)</script>"
-    shown = views.traits(take, document.about_models(ensemble)) + views.beside(take, take)
+    shown = answer.section(take, document.about_models(ensemble)) + beside.section(take, take)
     assert "<script" not in shown and "&lt;script&gt;" in shown
