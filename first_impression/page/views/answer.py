@@ -22,7 +22,7 @@ def section(take, about):
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="traits"><h2>{of_take(take)}: {counted(len(of_names), "guess", "guesses")}</h2>{warned}'
+        f'<section class="traits"><h2>{of_take(take)}: guesses</h2>{warned}'
         f'<p class="note">Guessed, from 0 to 1. The line is the mean of the models, the marks are theirs{grey}.</p>'
         f'<ul class="legend">{models}</ul>{rows}'
         f'<p class="note">{counted(answer["frames"], "frame")} looked at, {answer["sound_seconds"]:.1f} s listened '
