@@ -1,7 +1,8 @@
 """A page that shows the first impression that a clip makes: record yourself or choose a clip, look, retry, compare.
 
 Reads   runs/<NAME>/final.keras, else sample/runs
-Writes  a temporary folder, with a folder for each visitor that goes when the visitor goes
+Writes  a temporary folder, with a folder for each visitor that goes when the visitor goes; into KEEP, takes of visitors
+        who choose that
 Run     ./run_app.sh, or python app.py where requirements-app.txt is installed
 """
 
@@ -44,6 +45,9 @@ TAKES = 6  # that stay, of each visitor; the oldest one goes
 VISITORS = 20  # at a time
 KEEP_MINUTES = 10.0  # that clips of programs stay, and visitors whose browsers are not connected any more
 
+# What stays
+KEEP = ""  # folder for the takes that visitors choose to keep, on a page for this machine alone; empty: none can be
+
 RULES = {
     "MIXED_PRECISION": number_format.RULE,
     "PORT": rules.whole(0, 65535),
@@ -60,6 +64,7 @@ RULES = {
 
 def main(settings):
     require_gradio()
+    refuse_keeping(settings)
     runs = find_runs(
         published_folder(settings.RUNS) if settings.RUNS else runs_here(),
         settings.MODELS,
@@ -74,7 +79,8 @@ def main(settings):
         print(*document.first_lines(about), sep="\n")
         with contextlib.suppress(signals.Stopped):
             serve(settings, ensemble, about, folder)
-    print("\nThe page is closed, and its clips are deleted.")
+    but = f", but for takes that were kept in {settings.KEEP}" if settings.KEEP else ""
+    print(f"\nThe page is closed, and its clips are deleted{but}.")
 
 
 def runs_here():
@@ -92,6 +98,19 @@ def require_gradio():
         raise UserError("Gradio is not installed: use ./run_app.sh, or pip install -r requirements-app.txt")
 
 
+def refuse_keeping(settings):
+    """Raises `UserError` where takes cannot be kept, or where others would have a hand in what is."""
+    from first_impression.page import guards
+
+    if settings.KEEP and not guards.is_loopback(settings.HOST):
+        raise UserError(
+            f"KEEP = {settings.KEEP!r} with HOST = {settings.HOST}: whoever reaches the page could see and delete what "
+            "is kept; leave out one of the two"
+        )
+    if settings.KEEP and os.path.exists(settings.KEEP) and not os.path.isdir(settings.KEEP):
+        raise UserError(f"KEEP = {settings.KEEP!r} is no folder: name another one")
+
+
 def keep_inside(folder):
     """Send everything that Gradio writes into `folder`, and nothing to other machines."""
     tempfile.tempdir = str(folder)
@@ -103,7 +122,7 @@ def keep_inside(folder):
 
 def serve(settings, ensemble, about, folder):
     """Open the page, and keep it open until a signal ends the script."""
-    from first_impression.page import guards, layout
+    from first_impression.page import guards, kept, layout
 
     here = guards.is_loopback(settings.HOST)
     people = visitors.Visitors(folder / "visitors", settings.VISITORS)
@@ -117,7 +136,8 @@ def serve(settings, ensemble, about, folder):
     )
     draw = functools.partial(example.draw, longest=settings.LONGEST)
     where = "this machine" if here else "the machine that runs this page"
-    page = layout.build(ensemble, about, people, limits, draw, where)
+    folder = kept.Folder(settings.KEEP) if settings.KEEP else None
+    page = layout.build(ensemble, about, people, limits, draw, where, folder)
     address = layout.open_page(page, settings.HOST, settings.PORT, people, limits)
     if not here:
         print(

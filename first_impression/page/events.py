@@ -11,6 +11,7 @@ import gradio as gr
 from first_impression.common.errors import BadClipError, UserError
 from first_impression.page import takes
 from first_impression.page.views import answer, around, beside, course, measured, moment
+from first_impression.page.views import kept as kept_view
 
 LONGEST_NAME = 100  # characters of a clip's name that are shown
 PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
@@ -47,9 +48,9 @@ class Events:
     `layout.build`.
     """
 
-    def __init__(self, parts, empty, ensemble, about, visitors, limits, draw):
+    def __init__(self, parts, empty, ensemble, about, visitors, limits, draw, kept=None):
         self.parts, self.empty, self.ensemble, self.about = parts, empty, ensemble, about
-        self.visitors, self.limits, self.draw = visitors, limits, draw
+        self.visitors, self.limits, self.draw, self.kept = visitors, limits, draw, kept
         self.pace = Pace()
 
     def on_clip(self, number, against, event: gr.EventData, request: gr.Request, progress=PROGRESS):
@@ -100,6 +101,7 @@ class Events:
             visitor.remove(number)
             raise
         visitor.count = number
+        visitor.answered.append(number)
         for oldest in sorted(visitor.takes)[: -self.limits.takes]:
             visitor.remove(oldest)
         return number
@@ -144,6 +146,38 @@ class Events:
         with self.served(request) as visitor:
             at = takes.middle(visitor.takes.get(number))
         return self.explained(number, shown, at, request)
+
+    def on_answered(self, keep, request: gr.Request):
+        """Keep what was just answered if that is the visitor's choice by now, and forget that it was."""
+        with self.served(request) as visitor:
+            numbers, visitor.answered = visitor.answered, []
+            if not keep:
+                return gr.skip()
+            try:
+                for take in filter(None, map(visitor.takes.get, numbers)):
+                    self.kept.keep(take, self.about)
+            except UserError as reason:
+                return {self.parts.alert: around.alert(str(reason))}
+        return {self.parts.kept: self.show_kept()}
+
+    def show_kept(self):
+        try:
+            return kept_view.section(self.kept.path, *self.kept.read())
+        except UserError as reason:
+            return around.alert(str(reason))
+
+    def on_delete(self, event: gr.EventData):
+        return self.delete(str(event.name))
+
+    def on_delete_all(self):
+        return self.delete()
+
+    def delete(self, *name):
+        try:
+            self.kept.delete(*name)
+        except UserError as reason:
+            return around.alert(str(reason)) + self.show_kept()
+        return self.show_kept()
 
     def on_moment(self, number, shown, request: gr.Request, event: gr.EventData):
         return self.explained(number, shown, float(event.time), request)

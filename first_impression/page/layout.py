@@ -9,6 +9,7 @@ from first_impression.common.errors import UserError, short_message
 from first_impression.page import guards
 from first_impression.page.events import Events
 from first_impression.page.views import around, empty
+from first_impression.page.views import kept as kept_view
 from first_impression.page.views.words import title
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
@@ -32,7 +33,7 @@ RECORDER = """
 <p class="buttons"><button type="button" class="record" data-part="record">Record</button>
 <label class="choose">Choose a clip<input type="file" data-part="file" accept="video/*,audio/*"></label></p>
 <p class="note">A recording ends by itself after ${seconds} s. It stays on ${where}, and is deleted when you close the
-page.</p>
+page${unless}.</p>
 <p class="words" data-part="words" role="status"></p>
 """
 
@@ -55,7 +56,7 @@ class Parts:
     `nothing` is the answer before the first take; the rest is as of `build`.
     """
 
-    def __init__(self, about, nothing, where, limits):
+    def __init__(self, about, nothing, where, limits, kept):
         head = f"{around.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
         gr.HTML(head, elem_id="reminder", js_on_load=None)
         with gr.Row(elem_id="columns"):
@@ -66,9 +67,15 @@ class Parts:
                     elem_id="recorder",
                     prompt=PROMPT,
                     where=where,
+                    unless=", unless you keep it" if kept else "",
                     seconds=limits.record_seconds,
                     most_bytes=limits.most_bytes,
                 )
+                if kept:
+                    words = kept_view.offer(kept.path)
+                    self.keep = gr.Checkbox(
+                        label="Keep my takes on this machine", info=words, container=False, elem_id="keep"
+                    )
                 self.alert = gr.HTML(elem_id="alert", js_on_load=None)
                 self.player = gr.HTML(elem_id="player", js_on_load=_read("player.js"))
                 self.which = gr.Radio(choices=[], label="Take to look at", visible=False, elem_id="which")
@@ -87,6 +94,8 @@ class Parts:
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.measured = gr.HTML(elem_id="measured", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
+        if kept:
+            self.kept = gr.HTML(elem_id="kept", js_on_load=_read("kept.js"))
 
     @property
     def of_a_take(self):
@@ -95,26 +104,30 @@ class Parts:
         return [*texts, self.downloads], [self.trait, self.example]
 
 
-def build(ensemble, about, visitors, limits, draw, where="this machine"):
+def build(ensemble, about, visitors, limits, draw, where="this machine", kept=None):
     """The page, ready to be launched: `gr.Blocks`.
 
     `ensemble` is the `models.Ensemble` to ask, `about` is as of `document.about_models`, `visitors` are the
     `visitors.Visitors`. `draw(path)` writes the clip that shows what an answer looks like. `where` is what to call the
-    machine that has the clips.
+    machine that has the clips. `kept` is the `kept.Folder` that takes can be kept in, None for none.
     """
     nothing = empty.section(about, where, limits)
     with gr.Blocks(title="First impression", analytics_enabled=False) as page:
-        parts = Parts(about, nothing, where, limits)
-        _connect(page, parts, Events(parts, nothing, ensemble, about, visitors, limits, draw))
+        parts = Parts(about, nothing, where, limits, kept)
+        events = Events(parts, nothing, ensemble, about, visitors, limits, draw, kept)
+        given = _connect(parts, events)
+        if kept:
+            _connect_kept(page, parts, events, given)
     return page
 
 
-def _connect(page, parts, events):
+def _connect(parts, events):
+    """Connect the parts with the handlers; returns the events after which a clip has been answered."""
     takes, of_moment = [parts.which, parts.other], [parts.which, parts.trait]
     asked, explained = {**DEVICE, **SHOW_ONLY}, [parts.moment, parts.asked, parts.trait]
     texts, controls = parts.of_a_take
     of_a_take, clear = [*texts, *controls], CLEAR % (len(texts), len(controls))
-    shown = [*of_a_take, parts.asked]
+    shown, given = [*of_a_take, parts.asked], []
 
     def show_rest(event):
         middle = event.then(events.on_middle, of_moment, explained, show_progress_on=[parts.moment], **asked)
@@ -125,11 +138,22 @@ def _connect(page, parts, events):
         answered = new(answer, takes, [*takes, *shown], show_progress_on=[parts.waiting], **asked)
         answered.then(None, js=LOOK, **SHOW_ONLY)
         show_rest(answered)
+        given.append(answered)
     for choice in takes:
         show_rest(choice.input(events.on_choice, takes, shown, show_progress="hidden", **SHOW_ONLY))
     parts.course.select(events.on_moment, of_moment, explained, show_progress_on=[parts.moment], **asked)
     parts.trait.input(events.on_trait, [*of_moment, parts.asked], parts.moment, **asked)
     gr.api(events.answer_file, api_name="answer", **DEVICE)
+    return given
+
+
+def _connect_kept(page, parts, events, given):
+    quiet = {"show_progress": "hidden", **SHOW_ONLY}
+    page.load(events.show_kept, None, parts.kept, **quiet)
+    for answered in given:
+        answered.then(events.on_answered, parts.keep, [parts.alert, parts.kept], **quiet)
+    parts.kept.delete(events.on_delete, None, parts.kept, **quiet)
+    parts.kept.clear(events.on_delete_all, None, parts.kept, **quiet)
 
 
 def _read(name):

@@ -76,6 +76,7 @@ class Visitor:
     takes: dict = field(default_factory=dict)  # number -> Take
     files: dict = field(default_factory=dict)  # number -> paths of the upload and of the take's clip, the same file
     count: int = 0  # of the takes so far, including those removed
+    answered: list = field(default_factory=list)  # numbers of takes of which the page has not said whether to keep them
     served: int = 0  # questions of theirs that are being answered
     seen: float = 0.0  # when the last question was answered, by time.monotonic
     left: bool = False

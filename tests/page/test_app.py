@@ -180,6 +180,17 @@ def test_without_runs_it_says_how_to_get_some():
     refused(run_alone("app.py"), "neither runs/ nor sample/runs/ has a trained run", "run_pipeline.sh")
 
 
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.7", "a-name.local"])
+def test_takes_are_not_kept_on_a_page_that_others_reach(host):
+    refused(run("app.py", "--HOST", host, "--KEEP=kept"), "whoever reaches the page could see and delete")
+    assert not Path("kept").exists()
+
+
+def test_a_folder_to_keep_takes_in_that_is_a_file_is_told():
+    Path("kept").write_text("mine")
+    refused(run("app.py", "--KEEP=kept"), "KEEP = 'kept' is no folder")
+
+
 def test_a_port_that_is_taken_is_told(page):
     taken = page.address.rpartition(":")[2]
     refused(run("app.py", "--PORT", taken, "--RUNS", page.temporary.parent / "runs"), f"port {taken}")

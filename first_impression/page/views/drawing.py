@@ -104,6 +104,34 @@ def histogram(shares):
     return _drawing(100, f'<g class="labels">{bars}</g>')
 
 
+def over_takes(values, within, colour, least, bounds):
+    """A dot for each value, None for a take without, evenly apart, and a line through them: (SVG, low end, high end).
+
+    `within` are standard deviations within the takes, or None, drawn as bars. The axis spans `least` or more, but ends
+    at the `bounds` (low, high), each a number or None.
+    """
+    places = [
+        (PIXEL * (number + 0.5) / len(values), value, moves or 0.0)
+        for number, (value, moves) in enumerate(zip(values, within, strict=True))
+        if value is not None
+    ]
+    ends = [value + sign * moves for _, value, moves in places for sign in (-1, 1)]
+    middle, half = (max(ends) + min(ends)) / 2, max(least, 1.2 * (max(ends) - min(ends))) / 2
+    low = middle - half if bounds[0] is None else max(middle - half, bounds[0])
+    high = middle + half if bounds[1] is None else min(middle + half, bounds[1])
+
+    def up(value):
+        return f"{100 * (high - value) / (high - low):.1f}"
+
+    points = " ".join(f"{x:.1f},{up(value)}" for x, value, _ in places)
+    bars = "".join(
+        f'<path d="M{x:.1f},{up(value - moves)}V{up(value + moves)}" class="within"/>' for x, value, moves in places
+    )
+    dots = "".join(f'<path d="M{x:.1f},{up(value)}h0" class="dot"/>' for x, value, _ in places)
+    marks = f'<g stroke="{colour}">{bars}<polyline points="{points}" class="first"/>{dots}</g>'
+    return _drawing(100, marks), low, high
+
+
 def _drawing(height, content):
     """An SVG that fills its place; for screen readers, words elsewhere say the same."""
     return (
