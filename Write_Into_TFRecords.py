@@ -19,13 +19,18 @@ from first_impression.common.errors import UserError, counted, damage_as_user_er
 from first_impression.common.files import listed
 from first_impression.data import record_writer, steps
 from first_impression.data.chalearn import FRAME_SIZE, IMAGES
+from first_impression.data.targets import of_settings, scale_rule, targets_rule
 
+TARGETS = ""  # what to learn, as columns of the labels are named: "extraversion, interview"; "": ChaLearn's five traits
+SCALE = "0..1"  # from the lowest to the highest of the labels in the tables; "1..7", for example
 SEED = 0  # of the order of the frames in the file
 IMAGE_ENCODING = "jpeg"  # "jpeg": the bytes as on disk; "raw": pixels as the original has them, 20 times as large
 NUM_SHARDS = 1  # 1: one file; more: train_full.tfrecords-00000-of-00016 and so on
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 
 RULES = {
+    "TARGETS": targets_rule,
+    "SCALE": scale_rule,
     "SEED": rules.whole(0),
     "IMAGE_ENCODING": rules.one_of("jpeg", "raw"),
     "NUM_SHARDS": rules.whole(1, 99999),
@@ -38,9 +43,10 @@ _REMAKE = "move its folder away and run Video_to_Image.py again"
 def main(settings):
     if settings.SHARD and settings.NUM_SHARDS > 1:
         raise UserError("NUM_SHARDS and SHARD do not go together: SHARD 3/16 writes the third of 16 files by itself")
-    examples = steps.labelled_examples(IMAGES, clips_with_frames, settings.SHARD)
+    targets = of_settings(settings.TARGETS, settings.SCALE)
+    examples = steps.labelled_examples(IMAGES, clips_with_frames, settings.SHARD, targets)
     for split, clips in examples.items():
-        write_split(split, clips, settings)
+        write_split(split, clips, settings, targets)
     steps.warn_of_stale_records(examples, IMAGES, lambda split: split.image_records)
 
 
@@ -54,7 +60,7 @@ def frames_of(clip_folder):
     return sorted(listed(clip_folder, "frame*.jpg"), key=lambda path: int(re.sub(r"\D", "", path.stem) or 0))
 
 
-def write_split(split, clips, settings):
+def write_split(split, clips, settings, targets):
     examples = [clip._replace(source=frame) for clip in clips for frame in frames_of(clip.source)]
     if without := {clip.clip for clip in clips} - {frame.clip for frame in examples}:
         count = counted(len(without), "clip")
@@ -66,7 +72,7 @@ def write_split(split, clips, settings):
     made_with["sources"] = {clip.clip: clip.checksum for clip in clips}
     for number, path in enumerate(paths):
         part = examples[number :: len(paths)]
-        record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with)
+        record_writer.write(path, split.key, "image", part, lambda frames: map(read, frames), made_with, targets)
 
 
 def jpeg(frame):

@@ -16,6 +16,7 @@ from pathlib import Path
 from first_impression.common import rules, script, signals
 from first_impression.common.errors import UserError
 from first_impression.data import media
+from first_impression.data.targets import INTERVIEW
 from first_impression.inference import document, models
 from first_impression.page import visitors
 from first_impression.sample import example
@@ -67,7 +68,7 @@ def main(settings):
     media.require_ffmpeg()
     with visitors.workplace() as folder:
         keep_inside(folder)
-        ensemble = models.load(runs)
+        ensemble = models.load(runs, models.shared_targets(runs, hidden=(INTERVIEW,)))
         models.warm_up(ensemble.models, (settings.FRAMES_PER_CLIP, settings.API_FRAMES_PER_CLIP))
         about = document.about_models(ensemble)
         print(*document.first_lines(about), sep="\n")

@@ -5,6 +5,7 @@ Writes  Annotations/annotation_<split>.pkl, where these are still in ChaLearn's 
 Run     python check_data.py
         python check_data.py --DEAL_SPLITS True
 
+It also lists what the annotations have labels of, for TARGETS and SCALE of steps 3 and 4.
 Ends with status 1 where something is missing, and lists everything that is. Without VGG-16's weights sound alone can be
 trained: they are missing for PAPER only, and it says which files can stand there. The second form
 first writes a column "split" into an Annotations/annotations.csv that has none, and keeps the file as it was beside it,

@@ -18,12 +18,15 @@ from any source, without TensorFlow, and writes into the folder OUT alone.
 """
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.data import annotations, chalearn, label_table
+from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation import comparison, fusion, groups, metrics, results, summary, unseen
+from first_impression.evaluation.display import in_words
 from first_impression.inference.record_answers import ask_runs
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
@@ -67,31 +70,37 @@ def main(settings):
     ending = split.name + epochs_ending(settings.EPOCHS)
     annotation = Path(settings.ANNOTATION or split.annotation)
     training = Path(settings.TRAINING_ANNOTATION or chalearn.TRAINING.annotation)
-    reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED)
     people = groups.read(settings.GROUPS) if settings.GROUPS else {}
     out = Path(settings.OUT)
     if settings.PREDICTIONS:
         if settings.MODELS or settings.EPOCHS:
             raise UserError("MODELS and EPOCHS choose among runs, PREDICTIONS names files: leave out one or the other")
-        answered = read_files(settings.PREDICTIONS.split(","), out / f"predictions_{ending}.csv", reference.labels)
+        answered = read_files(settings.PREDICTIONS.split(","), out / f"predictions_{ending}.csv", annotation)
+        of_models = {path: model.targets for path, model in answered.items()}
         models = {path: path for path in answered}
         folders = {fusion.NAME: out} if len(answered) > 1 else dict.fromkeys(answered, out)
     else:
         place = published_folder(settings.RUNS)
         runs = find_runs(place, settings.MODELS, settings.EPOCHS, settings.MIXED_PRECISION)
-        models = {run.name: run.model or run.name for run in runs}
+        models, of_models = {run.name: run.model or run.name for run in runs}, {run.name: run.targets for run in runs}
         published = isinstance(runs[0], PublishedRun)  # such a folder stays as it is
         folders = {name: (out if published else place) / name for name in (*models, fusion.NAME)}
         out = out if published else folders[fusion.NAME]
     if out == Path(settings.OUT):
         results.refuse_other_result(out / f"scores_{ending}.json", models, annotation)
     weights = fusion.weights_of(models, settings.FUSE, settings.FUSION_WEIGHTS)
-    if not settings.PREDICTIONS:
+    shared = fusion.shared_targets(of_models)
+    every = replace(shared, names=tuple(dict.fromkeys(name for of_one in of_models.values() for name in of_one.names)))
+    reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED, every)
+    if settings.PREDICTIONS:
+        remark_on_files(answered, reference)
+    else:
         answered = ask_runs(runs, split, annotation, reference, settings.EPOCHS, settings.BATCH_SIZE)
 
     report = {"split": split.name, "epochs": settings.EPOCHS, "annotation": str(annotation)}
     report |= {"resamples": settings.RESAMPLES, "seed": settings.SEED, "fusion_weights": weights}
-    report |= results.collect(answered, weights, reference, people, fuse_shared=bool(settings.PREDICTIONS))
+    report |= {"scale": [shared.low, shared.high]}
+    report |= results.collect(answered, weights, reference, people, shared, fuse_shared=bool(settings.PREDICTIONS))
     summary.print_report(report)
     results.write(out, folders, ending, answered, reference, report)
     if not settings.PREDICTIONS and not published and split is chalearn.VALIDATION:
@@ -111,11 +120,11 @@ def split_to_score(name, annotation):
     return found or chalearn.VALIDATION
 
 
-def read_files(paths, output, labels):
-    """The answers in the CSV files `paths`: {path: `Answered`}. Prints which clips have several rows.
+def read_files(paths, output, annotation):
+    """The answers in the CSV files `paths` to what the `annotation` has labels of: {path: `Answered`}.
 
-    `labels`, {clip: [5]}, tell where neuroticism seems to be the other way round.
-    Raises `UserError` for a path that is there twice, or that is the `output` of this command.
+    Prints which clips have several rows. Raises `UserError` for a path that is there twice, or that is the `output` of
+    this command, and for a file that answers nothing of the annotation's.
     """
     answered = {}
     for path in map(str.strip, paths):
@@ -123,13 +132,38 @@ def read_files(paths, output, labels):
             raise UserError(f"PREDICTIONS names {path} twice")
         if os.path.realpath(path) == os.path.realpath(output):
             raise UserError(f"PREDICTIONS names {path}, which this command would replace: choose another OUT")
-        table = label_table.read(path)
+        targets = targets_of_file(path, annotation)
+        table = label_table.read(path, targets.unit)
         if table.doubled:
             rows = counted(len(table.doubled), "repeated row")
             print(f"{path}: {rows}, the first row of a clip counts: {name_some(table.doubled)}")
-        remarks = results.remarks_on_file(path, table.values, labels)
-        answered[path] = results.Answered(table.values, {path: files.md5(path)}, remarks=remarks)
+        answered[path] = results.Answered(table.values, {path: files.md5(path)}, targets)
     return answered
+
+
+def targets_of_file(path, annotation):
+    """What of the targets of the `annotation` a CSV file has columns for, on the scale that its columns name.
+
+    Prints which of the five traits are missing in a file that has others of them. Raises `UserError` where it has none.
+    """
+    if not annotation.exists():
+        return FIVE  # `comparison.read_reference` says that it is missing
+    known = annotations.numbers_in(annotation)
+    known = [*(name for name in FIVE.names if name in known), *(name for name in known if name not in FIVE.names)]
+    names = label_table.names_in(path, known)
+    if not names:
+        raise UserError(f"{path} has no column for what {annotation} has labels of: {', '.join(known)}")
+    missing = [name for name in FIVE.names if name in known and name not in names]
+    if missing and not set(names).isdisjoint(FIVE.names):
+        print(f"{path} has no column for {', '.join(map(in_words, missing))}: it is scored by the others alone")
+    return Targets(tuple(names), *label_table.scale_in(path))
+
+
+def remark_on_files(answered, reference):
+    """Note with each of {path: `Answered`} what to bear in mind with it."""
+    for path, model in answered.items():
+        labels = reference.of(model.targets.names).labels
+        model.remarks += results.remarks_on_file(path, model.answers, labels, model.targets.names)
 
 
 def epochs_ending(epochs):

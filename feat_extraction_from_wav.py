@@ -18,18 +18,28 @@ from first_impression.common.errors import counted, name_some
 from first_impression.common.files import listed
 from first_impression.data import audio, record_writer, steps
 from first_impression.data.chalearn import CLIP_SECONDS, VOICES
+from first_impression.data.targets import of_settings, scale_rule, targets_rule
 
+TARGETS = ""  # what to learn, as columns of the labels are named: "extraversion, interview"; "": ChaLearn's five traits
+SCALE = "0..1"  # from the lowest to the highest of the labels in the tables; "1..7", for example
 SEED = 0  # of the order of the clips in the file
 SHARD = ""  # "3/16": only the third of 16 shards of the clips, to run 16 of these side by side; "": all
 WORKERS = 0  # clips at a time; 0: one per core
 
-RULES = {"SEED": rules.whole(0), "SHARD": rules.shard, "WORKERS": rules.whole(0, 10000)}
+RULES = {
+    "TARGETS": targets_rule,
+    "SCALE": scale_rule,
+    "SEED": rules.whole(0),
+    "SHARD": rules.shard,
+    "WORKERS": rules.whole(0, 10000),
+}
 
 
 def main(settings):
-    examples = steps.labelled_examples(VOICES, clips_with_sound, settings.SHARD)
+    targets = of_settings(settings.TARGETS, settings.SCALE)
+    examples = steps.labelled_examples(VOICES, clips_with_sound, settings.SHARD, targets)
     for split, clips in examples.items():
-        write_split(split, clips, settings)
+        write_split(split, clips, settings, targets)
     steps.warn_of_stale_records(examples, VOICES, lambda split: split.audio_records)
 
 
@@ -38,7 +48,7 @@ def clips_with_sound(folder):
     return [wav.stem for wav in listed(folder, "[!.]*.wav")]
 
 
-def write_split(split, clips, settings):
+def write_split(split, clips, settings, targets):
     (path,) = record_writer.paths_to_write(split.audio_records, 1, settings.SHARD)
     parts = {clip.clip: audio.parts_of(clip.source) for clip in clips}
     examples = [clip._replace(source=part) for clip in clips for part in parts[clip.clip]]
@@ -52,7 +62,7 @@ def write_split(split, clips, settings):
             yield features
 
     made_with = {"shard": settings.SHARD, "sources": {clip.clip: clip.checksum for clip in clips}}
-    record_writer.write(path, split.key, "audio", examples, payloads, made_with)
+    record_writer.write(path, split.key, "audio", examples, payloads, made_with, targets)
     if cut or repeated:
         cut_clips = counted(len(cut), "clip")
         print(f"  {cut_clips} cut to {audio.WINDOWS} windows, {len(repeated)} shorter ones repeated from their start")

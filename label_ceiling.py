@@ -13,6 +13,7 @@ those labels', whatever votes and fit they come from, if several clips are of on
 Half a minute for 200,000 votes on six targets, with 2 cores.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,15 @@ import numpy as np
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted
 from first_impression.data import annotations, judgements
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import of_settings, scale_rule
 from first_impression.evaluation import ceiling, reliability
 from first_impression.evaluation.bootstrap import FEW_SOURCES
+from first_impression.evaluation.display import in_words
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.results import without_nan
 
 LABELS = ""  # annotation files of the labels made from these judgements, with commas between; "": none
+SCALE = "0..1"  # on which LABELS are given, and ratings: "1..7" and the like
 OUT = "label_ceiling.json"  # the file to write
 
 RIDGE = 0.5  # strength of the ridge of the Bradley-Terry fits
@@ -36,6 +39,7 @@ RESAMPLES = 1000  # of the bootstrap
 SEED = 0  # of the splits and the bootstrap
 
 RULES = {
+    "SCALE": scale_rule,
     "RIDGE": rules.more_than(0),
     "SPLITS": rules.whole(1, 1000),
     "OVER": rules.one_of("clips", "raters"),
@@ -49,7 +53,7 @@ def main(settings):
     of_target = of_votes if isinstance(judged, judgements.Votes) else of_ratings
     if of_target is of_votes and settings.OVER == "raters":
         raise UserError("OVER = 'raters' is for ratings: votes come without their raters")
-    labels, speakers = read_labels(settings.LABELS)
+    labels, speakers = read_labels(settings.LABELS, judged.answers, of_settings("", settings.SCALE))
     if labels and not labels.keys() & set(judged.clips):
         raise UserError(f"{settings.LABELS}: none of these clips was judged; are these the labels of these judgements?")
     sources, found = np.array(sources_of(judged.clips, speakers)), {}
@@ -63,13 +67,19 @@ def main(settings):
     print(f"\nceilings: {settings.OUT}")
 
 
-def read_labels(paths):
-    """({clip: {trait: label}}, {clip: source}) of these annotation files, of which ChaLearn's have a split each."""
+def read_labels(paths, judged, targets):
+    """({clip: {target: label}}, {clip: source}) of these annotation files, of which ChaLearn's have a split each.
+
+    The labels are of what was `judged`, as far as a file has it, on the scale of the `targets`.
+    """
     labels, sources = {}, {}
     for path in filter(None, map(str.strip, paths.split(","))):
         sources |= annotations.read_sources(path)
-        for clip, values in annotations.read_annotation(path).items():
-            labels[clip] = dict(zip(TRAITS, values.astype(float), strict=True))
+        names = tuple(target for target in judged if target in annotations.numbers_in(path))
+        if not names:
+            raise UserError(f"{path} has no labels of what was judged: {', '.join(judged)}")
+        for clip, values in annotations.read_annotation(path, targets=replace(targets, names=names)).items():
+            labels[clip] = dict(zip(names, values.astype(float), strict=True))
     return labels, sources
 
 
@@ -120,8 +130,9 @@ def of_ratings(ratings, target, labels, sources, settings):
     known = np.isfinite(values)
     about = {"labels": "the mean ratings of clips", "clips": len(np.unique(ratings.clip[known]))}
     about |= {"judgements": int(known.sum()), "raters": len(np.unique(ratings.rater[known]))}
-    if not np.isfinite(labels).any() and 0 <= values[known].min() and values[known].max() <= 1:
-        sums, counts = (np.bincount(ratings.clip[known], weights, len(labels)) for weights in (values[known], None))
+    unit = of_settings("", settings.SCALE).to_unit(values[known])
+    if not np.isfinite(labels).any() and 0 <= unit.min() and unit.max() <= 1:
+        sums, counts = (np.bincount(ratings.clip[known], weights, len(labels)) for weights in (unit, None))
         labels = np.divide(sums, counts, out=np.full(len(labels), np.nan), where=counts > 0)
     return entry_of(found, labels, about)
 
@@ -149,7 +160,7 @@ def line_of(target, entry):
     """What is printed of an entry."""
     low, high = entry["interval"]
     scores = ", ".join(f"{score} {best['value']:.4f}" for score, best in entry["ceilings"].items() if best)
-    text = f"{target}: reliability {entry['reliability']:.3f}, 95 % {low:.3f}..{high:.3f}; at best {scores}"
+    text = f"{in_words(target)}: reliability {entry['reliability']:.3f}, 95 % {low:.3f}..{high:.3f}; at best {scores}"
     if "fit" in entry:
         fit = entry["fit"]
         text += f"\n  a fit of these votes: reliability {fit['reliability']:.3f}, correlation with the labels "

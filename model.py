@@ -1,7 +1,8 @@
 """The four models of the paper, and the loaders of their first weights.
 
 "Deep Bimodal Regression for Apparent Personality Analysis" (Zhang, Zhang, Wei, Wu; ECCV 2016 workshops): the
-Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound.
+Descriptor Aggregation Networks DAN and DAN+, a ResNet, and a linear regressor on sound. The numbers of parameters are
+those for its five traits.
 They use built-in Keras layers only, so that `keras.models.load_model` opens a saved model without this file.
 """
 
@@ -15,7 +16,8 @@ from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.common.files import md5
 from first_impression.data import keras_weights, vggface
 from first_impression.data.audio import FEATURES
-from first_impression.data.chalearn import FRAME_SIZE, TRAITS
+from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data.targets import FIVE
 
 RESNET_MEAN_COLOUR = keras_weights.MEAN_COLOURS[keras_weights.KERAS]  # what keras.applications.resnet50 subtracts
 RESNET_MD5 = "4d473c1dd8becc155b73f8504c6f6626"  # of Keras's file without the top, as keras.applications.resnet has it
@@ -27,13 +29,22 @@ INITIALIZERS = {"truncated_normal": keras.initializers.TruncatedNormal, "normal"
 DESCRIBED = {"dan": ["pool5"], "dan_plus": ["pool5", "conv5_2"]}
 
 
-def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None):
+def build_model(
+    name,
+    image_size=FRAME_SIZE,
+    head_init="truncated_normal",
+    head_stddev=0.1,
+    head_bias=1.0,
+    seed=None,
+    targets=FIVE,
+):
     """DAN ("dan", 14,719,813 parameters) or DAN+ ("dan_plus", 14,724,933), with random weights.
 
-    From RGB images [batch, image_size, image_size, 3] with values 0..255 (float or uint8) to the five traits
-    [batch, 5] in (0, 1). Each described map's mean and maximum over its places, 512 values each, are L2-normalised and
-    feed one dense layer. Its weights are drawn with `seed` from a normal distribution of `head_stddev`, or one cut at
-    twice that; its biases start at `head_bias`. The convolutions follow Keras's dtype policy, all else is float32.
+    From RGB images [batch, image_size, image_size, 3] with values 0..255 (float or uint8) to the `targets`
+    [batch, targets] in (0, 1), whose names the model's name has. Each described map's mean and maximum over its places,
+    512 values each, are L2-normalised and feed one dense layer. Its weights are drawn with `seed` from a normal
+    distribution of `head_stddev`, or one cut at twice that; its biases start at `head_bias`. The convolutions follow
+    Keras's dtype policy, all else is float32.
     """
     images = keras.Input((image_size, image_size, 3), name="images")
     x = _minus_mean(vggface.MEAN_COLOUR)(images)
@@ -49,21 +60,24 @@ def build_model(name, image_size=FRAME_SIZE, head_init="truncated_normal", head_
             pooled = pool(name=f"{source}_{pooling}", dtype="float32")(maps[source])
             normalise = layers.UnitNormalization(name=f"{source}_{pooling}_l2", dtype="float32")
             descriptors.append(normalise(pooled))
-    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
-    return keras.Model(images, traits(layers.Concatenate(name="descriptors")(descriptors)), name=name)
+    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias, targets)
+    answers = traits(layers.Concatenate(name="descriptors")(descriptors))
+    return keras.Model(images, answers, name=targets.model_name(name))
 
 
-def build_resnet(image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None):
-    """ResNet-50 and the same head on its pooled features: 23,597,957 parameters; images and traits as `build_model`."""
+def build_resnet(
+    image_size=FRAME_SIZE, head_init="truncated_normal", head_stddev=0.1, head_bias=1.0, seed=None, targets=FIVE
+):
+    """ResNet-50 and the same head on its pooled features: 23,597,957 parameters; inputs, outputs as `build_model`."""
     images = keras.Input((image_size, image_size, 3), name="images")
     centred = _minus_mean(RESNET_MEAN_COLOUR)(images)
     body = keras.applications.ResNet50(include_top=False, weights=None, input_tensor=centred, pooling="avg")
-    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias)
-    return keras.Model(images, traits(body.output), name="resnet")
+    traits = _head(INITIALIZERS[head_init](stddev=head_stddev, seed=seed), head_bias, targets)
+    return keras.Model(images, traits(body.output), name=targets.model_name("resnet"))
 
 
-def build_audio(mean, stddev, seed=None):
-    """The linear regressor on sound: float32 [batch, 79534] log energies to traits [batch, 5]; 397,675 parameters.
+def build_audio(mean, stddev, seed=None, targets=FIVE):
+    """The linear regressor on sound: float32 [batch, 79534] log energies to [batch, targets]; 397,675 parameters.
 
     `mean` and `stddev` are those of all energies of the training set, two numbers. The first weights are uniform
     within 1 over the square root of the number of features, small enough not to saturate the sigmoid.
@@ -71,8 +85,8 @@ def build_audio(mean, stddev, seed=None):
     energies = keras.Input((FEATURES,), name="energies")
     rescaling = layers.Rescaling(1 / stddev, offset=-mean / stddev, name="standardised", dtype="float32")
     reach = FEATURES**-0.5
-    traits = _head(keras.initializers.RandomUniform(-reach, reach, seed=seed), 0.0)
-    return keras.Model(energies, traits(rescaling(energies)), name="audio")
+    traits = _head(keras.initializers.RandomUniform(-reach, reach, seed=seed), 0.0, targets)
+    return keras.Model(energies, traits(rescaling(energies)), name=targets.model_name("audio"))
 
 
 def _minus_mean(colour):
@@ -85,9 +99,9 @@ def subtract_image(model, mean):
     model.get_layer("minus_mean").offset = -np.asarray(mean, np.float64).round(MEAN_DECIMALS)
 
 
-def _head(kernel_initializer, bias):
+def _head(kernel_initializer, bias, targets):
     start = {"kernel_initializer": kernel_initializer, "bias_initializer": keras.initializers.Constant(bias)}
-    return layers.Dense(len(TRAITS), activation="sigmoid", **start, dtype="float32", name="traits")
+    return layers.Dense(len(targets.names), activation="sigmoid", **start, dtype="float32", name="traits")
 
 
 def load_vggface(model, path):

@@ -64,6 +64,8 @@ def cautions(split, report, runs):
     if expected and not (annotation.exists() and files.md5(annotation) == expected):
         found.append(f"{annotation} is not ChaLearn's annotation file of this split")
     found += [f"{name} was not scored" for name in (*names, fusion.NAME) if name not in report["models"]]
+    models = report["models"].items()
+    found += [f"{name} does not answer the five traits" for name, of in models if not published.answers_the_five(of)]
     counts = {name: model["groups"][ALL]["clips"] for name, model in report["models"].items()}
     for count in sorted({*counts.values()} - {published.CLIPS}):
         scored = ", ".join(name for name in counts if counts[name] == count)

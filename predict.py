@@ -1,15 +1,16 @@
-"""Step 7: the five traits of any video, from the trained runs.
+"""Step 7: what the trained runs answer to any video: the five traits, or their own targets.
 
 Reads   the videos or sound files on the command line, or those in the folders there
         runs/<NAME>/final.keras, or the epochs named
-Writes  predictions/<clip's path>.png: frames, traits, traits over time, loudness
+Writes  predictions/<clip's path>.png: frames, answers, answers over time, loudness
         with --JSON out.json everything that is known of the answers (docs/answers.md), with --CSV out.csv
-        ChaLearn's columns, with --TIMES_CSV times.csv the answers over time
+        ChaLearn's columns or the targets' own, with --TIMES_CSV times.csv the answers over time
 Run     python predict.py clip.mp4
 
-Several runs are fused by the plain mean of their answers. A clip without sound is answered by the visual models
-alone, one without pictures by the audio model alone. A clip longer than the training clips is split into windows of
-their length; its answer is the mean over these. A clip whose name starts with a dash is given as ./-clip.mp4.
+Several runs are fused by the plain mean of their answers to the targets that all of them have. A clip without sound is
+answered by the visual models alone, one without pictures by the audio model alone. A clip longer than the training
+clips is split into windows of their length; its answer is the mean over these. A clip whose name starts with a dash is
+given as ./-clip.mp4.
 """
 
 import functools
@@ -77,7 +78,8 @@ def main(settings):
     if not clips:
         raise UserError(complaint(unusable, len(unusable)))
     runs = find_runs(published_folder(settings.RUNS), settings.MODELS, settings.EPOCHS, settings.MIXED_PRECISION)
-    own_answers = pool.read(settings.POOL, runs) if settings.POOL else None
+    targets = models.shared_targets(runs)
+    own_answers = pool.read(settings.POOL, runs, targets) if settings.POOL else None
     media.require_ffmpeg()
     part = settings.FRAMES_PER_CLIP, settings.START, settings.SECONDS, settings.WINDOW, settings.FACES
     answers, paths = {}, iter(clips.values())
@@ -88,7 +90,7 @@ def main(settings):
             return path and reader.submit(open_clip, path, *part)
 
         coming = open_next()  # a clip is decoded while TensorFlow starts, or while the one before it is answered
-        ensemble = models.load(runs, own_answers)
+        ensemble = models.load(runs, targets, own_answers)
         about = document.about_models(ensemble, settings.EVIDENCE)
         heading = f"{counted(len(clips), 'clip')}, {counted(len(runs), 'model')}: {', '.join(run.name for run in runs)}"
         print(*document.first_lines(about, heading), sep="\n")

@@ -19,6 +19,7 @@ from first_impression.common.files import listed, locked
 from first_impression.data import annotations, removal
 from first_impression.data.chalearn import SPLITS, name_of_video
 from first_impression.data.clips import NoClips, find_clips
+from first_impression.data.targets import NONE
 from first_impression.evaluation.metrics import sources_of
 
 MISSING = False  # True: remove all clips whose video is gone from DATA
@@ -83,7 +84,8 @@ def still_held(names, clips, runs, pictures):
         if clip.name in names:
             yield f"{clip.place} is still there: remove it, or step 1 takes it again"
     for split in SPLITS:
-        if split.annotation.exists() and (kept := annotations.read_annotation(split.annotation).keys() & names):
+        labels = annotations.read_annotation(split.annotation, targets=NONE) if split.annotation.exists() else {}
+        if kept := labels.keys() & names:
             yield f"{split.annotation} still has the labels of {name_some(kept)}"
     for table in [*Path(runs).rglob("training_labels.csv"), *Path(runs).rglob("predictions_*.csv")]:
         if kept := clips_in(table) & names:

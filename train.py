@@ -30,15 +30,13 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
-
 from first_impression.common import files, parallel, rules, script, signals
 from first_impression.common.errors import UserError, lack_of_memory_as_user_error, name_some
 from first_impression.common.settings import refuse_other_constants
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
 from first_impression.data.clip_log import warn_of_missing
-from first_impression.evaluation import folds, metrics, predictions, summary
+from first_impression.evaluation import folds, metrics, summary
 from first_impression.training import number_format
 from first_impression.training.runs import EARLIER
 
@@ -60,7 +58,7 @@ MOMENTUM = 0.0  # of sgd
 DAMPENING = 0.0  # of sgd: the gradient's share of the velocity is 1 minus this, except at the very first update
 NEW_MOMENTUM_EACH_EPOCH = False  # of sgd; True: the velocity starts at 0 in every epoch, as in MatConvNet
 WEIGHT_DECAY = 0.0  # times each weight, added to its gradient
-LOSS = "squared"  # "squared": mean squared error; "euclidean": distance of the five traits, not squared; see LOSSES
+LOSS = "squared"  # "squared": mean squared error; "euclidean": distance over all targets, not squared; see LOSSES
 FLIP = False  # True: one coin flip per batch mirrors all its images
 BATCH_SIZE = 25  # frames, or for audio clips, per step
 N_EPOCHS = 2  # passes over the training records; raise it to train a finished run further
@@ -125,6 +123,7 @@ def main(settings):
     load_tensorflow()
     import keras
 
+    from first_impression.training import cross_validation
     from first_impression.training.devices import Devices
 
     devices, fold, answers, constant = Devices(settings.DETERMINISTIC, settings.XLA), settings.FOLD, {}, {}
@@ -132,17 +131,12 @@ def main(settings):
         raise UserError(f"XLA = True compiles the step of a single device, and {devices.replicas} share the work here")
     for settings.FOLD in folds.named(fold):
         keras.backend.clear_session(free_memory=False)  # so that layers and optimizers have the names of a single run
-        clips, predicted, label_mean = train_run(devices, settings)
+        training, clips, predicted = train_run(devices, settings)
         if fold:
             answers |= dict(zip(*metrics.by_clip(clips, predicted), strict=True))
-            constant |= dict.fromkeys(clips.tolist(), label_mean)
+            constant |= dict.fromkeys(clips.tolist(), training.label_mean)
     if fold.startswith(folds.ALL) and devices.writes:
-        ending, tables = f"{fold.partition('/')[2]}-folds.csv", []
-        for name, table in (("predictions", answers), ("constant", constant)):
-            tables.append(str(run_folder(settings).with_name(f"{name}_{ending}")))
-            predictions.write_csv(Path(tables[-1]), table)
-        print(f"{tables[0]}: {len(answers)} clips, each answered by the model that saw none of its source")
-        print(f"  beside the constant guess: evaluate.py --SPLIT training --PREDICTIONS {','.join(tables)}")
+        cross_validation.write_tables(run_folder(settings).parent, fold, answers, constant, training.targets)
 
 
 def refuse_idle(settings):
@@ -163,14 +157,14 @@ def refuse_idle(settings):
 
 
 def train_run(devices, settings):
-    """Train one run to its end: (clips [n], predicted [n, 5], mean training label [5]).
+    """Train one run to its end: (the training records, the validation records' clips [n], predicted [n, targets]).
 
-    The first two are of the validation records; what is predicted is None for a run without a FOLD that was trained.
+    What is predicted is None for a run without a FOLD that was trained before.
     """
     import keras
 
     from first_impression.data import record_reader
-    from first_impression.training import history, run_writer
+    from first_impression.training import head, history, run_writer
     from first_impression.training.step import TrainingStep
 
     training, validation = open_records(settings)
@@ -191,7 +185,7 @@ def train_run(devices, settings):
 
         def predict():
             if head_only:
-                return answers_of_head(devices, model, validation, "descriptors, validation")
+                return head.answers_of_model(devices, model, validation, "descriptors, validation")
             return devices.predict(model, validation, validation.unit, "validation")
 
         predicted, epochs = None, 1 if head_only else settings.N_EPOCHS
@@ -200,7 +194,10 @@ def train_run(devices, settings):
             if settings.NEW_MOMENTUM_EACH_EPOCH and state.step == 0:
                 optimizer.forget_momentum()
             if head_only:
-                fit_head(devices, model, training, settings, state)
+                loss, state.about["head"] = head.fit_model(
+                    devices, model, training, annotations.training_sources(), settings.SEED
+                )
+                state.step, state.loss_sum, state.losses = 1, loss * training.size, [[1, loss]]
             else:
                 train_epoch(devices, step, training, settings, state, writer.save_checkpoint)
             predicted = predict()
@@ -208,8 +205,8 @@ def train_run(devices, settings):
             loss = state.loss_sum / training.size
             title = "head fitted" if head_only else f"epoch {state.epoch + 1}/{epochs}"
             print(f"{title}: training loss {loss:.4f}, validation accuracy")
-            print(summary.table({history.NAMES[by]: values for by, values in scores.items()}))
-            state.end_epoch(history.row(state.epoch + 1, loss, scores))
+            print(summary.table({history.NAMES[by]: values for by, values in scores.items()}, training.targets))
+            state.end_epoch(history.row(state.epoch + 1, loss, scores, training.targets))
             writer.end_epoch(settings.KEEP_EPOCHS and not head_only, made_from(state))
 
         writer.finish(made_from(state))
@@ -217,30 +214,31 @@ def train_run(devices, settings):
         print(f"{folder}: trained, {'its head in closed form' if head_only else epochs}")
         if settings.FOLD and predicted is None:
             predicted = predict()
-        return clips, predicted, training.label_mean
+        return training, clips, predicted
 
 
 def open_records(settings):
     """The `RecordSet`s to train and to validate on: those of the two splits, or with a FOLD two parts of the first.
 
-    Raises `UserError` as `open_split` does, where the two share clips, and where records that need names have none.
+    Raises `UserError` as `open_split` does, where the two share clips or are of different targets, and where records
+    that need names have none.
     """
     from first_impression.data import record_reader
+    from first_impression.training import cross_validation
 
     kind = "audio" if settings.MODEL == "audio" else "image"
     training = record_reader.open_split(chalearn.TRAINING, kind, settings.TRAIN_RECORDS)
     if not training.labels and (settings.FOLD or settings.TRAIN == "head"):
         raise UserError(f"{training.files[0]} does not name its clips: run this project's own step again")
     if settings.FOLD:
-        number, count = map(int, settings.FOLD.split("/"))
-        fold_of = folds.deal(training.labels, count, sources_here(), settings.SEED)
-        names = record_reader.read_names(training)[0]
-        held_out = {clip for clip, fold in fold_of.items() if fold == number - 1}
-        validation = record_reader.restricted(training, names, held_out)
-        training = record_reader.restricted(training, names, training.labels.keys() - held_out)
+        sources = annotations.training_sources()
+        training, validation = cross_validation.parts(training, settings.FOLD, sources, settings.SEED)
     else:
         validation = record_reader.open_split(chalearn.VALIDATION, kind, settings.VAL_RECORDS)
         annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
+        if training.targets != validation.targets:
+            both = f"{training.files[0]} is of {training.targets.in_words}; {validation.files[0]} of"
+            raise UserError(f"{both} {validation.targets.in_words}: run their step with one TARGETS and SCALE")
     for name, records in (
         ("training", training),
         (f"fold {settings.FOLD}" if settings.FOLD else "validation", validation),
@@ -251,47 +249,18 @@ def open_records(settings):
     return training, validation
 
 
-def sources_here():
-    """{clip: its source} of the training clips, as a column of their annotation says; else {}."""
-    annotation = chalearn.TRAINING.annotation
-    return annotations.read_sources(annotation) if annotation.exists() else {}
-
-
-def fit_head(devices, model, training, settings, state):
-    """Fit the dense layer of `model` in closed form on the training records; the loss is its squared error."""
-    from first_impression.data import record_reader
-    from first_impression.training import descriptors, head
-
-    inputs = descriptors.compute(devices, model, training, "descriptors, training")
-    names, true = record_reader.read_names(training)
-    fitted, state.about["head"] = head.fit(inputs, names, training.labels, sources_here(), settings.SEED)
-    model.get_layer("traits").set_weights(fitted)
-    chosen = state.about["head"]
-    print(f"ridge of strength {chosen['strength']}, chosen among {len(chosen['curve'])} by {chosen['folds']} folds")
-    loss = float(np.square(fitted.answer(inputs) - true).mean())
-    state.step, state.loss_sum, state.losses = 1, loss * training.size, [[1, loss]]
-
-
-def answers_of_head(devices, model, records, title):
-    """What `model` answers to the records, float32 [n, 5], by their descriptors."""
-    from first_impression.training import descriptors, head
-
-    fitted = head.Head(*model.get_layer("traits").get_weights())
-    return fitted.answer(descriptors.compute(devices, model, records, title))
-
-
-# What is minimised: the loss of each example [n], of its predicted and true traits [n, 5]
+# What is minimised: the loss of each example [n], of what is predicted and true of it [n, targets]
 
 
 def squared_error(predicted, true):
-    """The mean over the five traits of the squared error."""
+    """The mean over the targets of the squared error."""
     import tensorflow as tf
 
     return tf.reduce_mean(tf.square(predicted - true), axis=1)
 
 
 def euclidean_distance(predicted, true):
-    """The distance of the five traits, not squared."""
+    """The distance over all targets, not squared."""
     import tensorflow as tf
 
     return tf.sqrt(tf.reduce_sum(tf.square(predicted - true), axis=1) + 1e-12)  # the root has no slope at 0
@@ -303,8 +272,8 @@ LOSSES = {"squared": squared_error, "euclidean": euclidean_distance}
 def train_step(model, optimizer, loss_fn, batch, weight_decay=0.0, reg_penalty=0.0):
     """Take one step of gradient descent on a batch; returns its loss, a scalar, and the gradients, a list.
 
-    The batch is (inputs, labels [n, 5], indices [n], weights [n]). The weights add up to 1, so that the loss is a mean;
-    of several devices each gets a part of the batch, and the optimizer adds up their gradients.
+    The batch is (inputs, labels [n, targets], indices [n], weights [n]). The weights add up to 1, so that the loss is a
+    mean; of several devices each gets a part of the batch, and the optimizer adds up their gradients.
     """
     import tensorflow as tf
 
@@ -421,7 +390,7 @@ def begin_or_resume(folder, settings, training, validation):
         refuse_other_constants(folder, earlier, constants_of(settings), FREE_TO_CHANGE)
         print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
     state.about |= {"recipe": settings.recipe, "constants": constants_of(settings)}
-    state.about["dataset"] = dataset.dataset_of(training.labels)
+    state.about |= {"dataset": dataset.dataset_of(training.labels)} | training.targets.as_json
     return model, optimizer, state
 
 
@@ -437,13 +406,14 @@ def new_model(settings, training):
         mean, stddev = batching.mean_and_stddev(training)
         words = f"random; energies have mean {mean:.4f}, standard deviation {stddev:.4f}"
         start = {"words": words, "file": "", "md5": "", "published": None, "pretrained": ""}
-        return build_audio(mean, stddev, settings.SEED), start
+        return build_audio(mean, stddev, settings.SEED, training.targets), start
     head = {"head_init": settings.HEAD_INIT, "head_stddev": settings.HEAD_STDDEV, "head_bias": settings.HEAD_BIAS}
+    head |= {"seed": settings.SEED, "targets": training.targets}
     if settings.MODEL == "resnet":
-        model = build_resnet(**head, seed=settings.SEED)
+        model = build_resnet(**head)
         start = load_resnet(model, settings.RESNET_WEIGHTS)
     else:
-        model = build_model(settings.MODEL, **head, seed=settings.SEED)
+        model = build_model(settings.MODEL, **head)
         start = load_vggface(model, settings.WEIGHTS)
     if settings.MEAN == "training":
         mean = batching.average_image(training)

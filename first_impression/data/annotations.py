@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files
-from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
+from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some, short_message
 from first_impression.common.file_kinds import refuse_other_kinds
 from first_impression.data import label_table
 from first_impression.data.chalearn import (
@@ -19,46 +19,83 @@ from first_impression.data.chalearn import (
     ANNOTATION_MD5,
     SPLIT_NAMED,
     SPLITS,
-    TRAITS,
+    TRAINING,
     in_shard,
     name_of_video,
 )
+from first_impression.data.targets import FIVE, NONE, named
 
 
-def read_annotation(path, split=""):
-    """Read an annotation: {clip name without suffix: float32 array [5] in [0, 1], in the order of TRAITS}.
+def read_annotation(path, split="", targets=FIVE):
+    """Read the labels of the `targets` from an annotation: {clip name without suffix: float32 array [targets]}.
 
-    It is ChaLearn's pickle, or a CSV file (label_table.py) of which, where it has a column for the split, the rows of
-    the split of this name count; "": all. The pickle was written by Python 2: a dict of traits, each a dict from clip
-    name to a number. Only what such a file needs is unpickled; anything else in it is refused before it runs.
-    Raises `UserError` for a missing, foreign or damaged file, a missing trait, or a label outside [0, 1].
+    They are on the scale of the `targets` in the file, and are mapped to [0, 1]. With `NONE` it is read for the names
+    of the clips alone. It is ChaLearn's pickle, or a CSV file (label_table.py) of which, where it has a column for the
+    split, the rows of the split of this name count; "": all.
+    Raises `UserError` for a missing, foreign or damaged file, a missing target, or a label that is not on the scale.
     """
     path = Path(path)
     if not path.exists():
         remedy = f"put ChaLearn's annotation files into {path.parent.absolute()}; check_data.py unpacks them from zips"
         raise UserError(f"{path} is missing: {remedy}")
     if path.suffix.lower() == ".csv":
-        return _labels_of_table(path, split)
+        return _labels_of_table(path, split, targets)
+    by_target = _unpickled(path)
+    missing = [name for name in targets.names if not by_target.get(name)]
+    if missing:
+        there = f", only for {', '.join(map(str, by_target))}" if any(by_target.values()) else ""
+        raise UserError(f"{path} has no labels for {', '.join(missing)}{there}: fetch it again, or set TARGETS")
+    clips = dict.fromkeys(clip for name in targets.names or by_target for clip in by_target[name])
+    values = [[by_target[name].get(clip) for name in targets.names] for clip in clips]
+    for clip, of_clip in zip(clips, values, strict=True):
+        for name, value in zip(targets.names, of_clip, strict=True):
+            _refuse_label(path, clip, name, value, targets)
+    labels = targets.to_unit(np.array(values, np.float64).reshape(len(clips), len(targets.names)))
+    return dict(zip(map(name_of_video, clips), labels.astype(np.float32), strict=True))
+
+
+def numbers_in(path):
+    """{name: float64 [clips or rows of a table], nan where there is none} of all that an annotation has labels of."""
+    if Path(path).suffix.lower() == ".csv":
+        return label_table.numbers_in(path)
+    by_target = _unpickled(Path(path))
+    clips = dict.fromkeys(clip for values in by_target.values() for clip in values)
+    labels = {name: [values.get(clip) for clip in clips] for name, values in by_target.items()}
+    return {
+        name: np.array([value if isinstance(value, numbers.Real) else math.nan for value in values], np.float64)
+        for name, values in labels.items()
+    }
+
+
+def _unpickled(path):
+    """{name of a target: {file of a clip: label}} of ChaLearn's pickle, written by Python 2, with any labels.
+
+    Only what such a file needs is unpickled; anything else in it is refused before it runs.
+    """
     refuse_other_kinds(path)
     with damage_as_user_error(f"{path} is not a readable pickle", "fetch it again"):
-        traits = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
-    if not isinstance(traits, dict) or not all(isinstance(values, dict) for values in traits.values()):
+        found = _AnnotationUnpickler(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+    if not isinstance(found, dict) or not all(isinstance(values, dict) for values in found.values()):
         raise UserError(f"{path} is not an annotation: a dict of traits, each a dict of clips, was expected")
-    missing = [trait for trait in TRAITS if not traits.get(trait)]
-    if missing:
-        raise UserError(f"{path} has no labels for {', '.join(missing)}: fetch it again")
-    labels = {}
-    for name in dict.fromkeys(name for trait in TRAITS for name in traits[trait]):
-        values = [traits[trait].get(name) for trait in TRAITS]
-        if not all(isinstance(value, numbers.Real) and math.isfinite(value) and 0 <= value <= 1 for value in values):
-            raise UserError(f"{path}: the labels of clip {name!r} are {values}, not five numbers from 0 to 1")
-        labels[name_of_video(name)] = np.array(values, np.float32)
-    return labels
+    by_target = {named(str(key)): values for key, values in found.items()}
+    if len(by_target) < len(found):
+        raise UserError(f"{path} has two targets of one name, of {name_some(map(str, found))}: leave one of them")
+    return by_target
 
 
-def _labels_of_table(path, split):
-    table = label_table.read(path, average=True)
-    if table.doubled:
+def _refuse_label(path, clip, name, value, targets):
+    if value is None:
+        remedy = "give one, take the clip out, or leave the target out of TARGETS"
+        raise UserError(f"{path}: the labels of clip {clip!r} lack {name}: {remedy}")
+    fits = isinstance(value, numbers.Real) and math.isfinite(value) and targets.low <= value <= targets.high
+    if not fits:
+        what = f"{path}: the labels of clip {clip!r} have {name} = {short_message(repr(value))}"
+        raise UserError(f"{what}, not a number from {targets.low:g} to {targets.high:g}: mend it, or set SCALE")
+
+
+def _labels_of_table(path, split, targets):
+    table = label_table.read(path, targets, average=True)
+    if table.doubled and targets.names:
         _tell_of_averages(path, len(set(table.doubled)), name_some(dict.fromkeys(table.doubled)))
     if split and not table.splits and path.name == ALL_SPLITS:
         raise UserError(
@@ -76,7 +113,13 @@ def _tell_of_averages(path, count, names):
 
 def read_sources(path):
     """{clip: the video or speaker that it is of}, as a CSV annotation's column says; {} for any other file."""
-    return label_table.read(path).sources if Path(path).suffix.lower() == ".csv" else {}
+    return label_table.read(path, NONE).sources if Path(path).suffix.lower() == ".csv" else {}
+
+
+def training_sources():
+    """{clip: its source} of the training clips, as a column of their annotation here says; else {}."""
+    annotation = TRAINING.annotation
+    return read_sources(annotation) if annotation.exists() else {}
 
 
 def split_of(path):
@@ -98,7 +141,7 @@ def splits_of_clips():
     found = {}
     for split in SPLITS:
         if split.annotation.exists():
-            for clip in read_annotation(split.annotation, split.name):
+            for clip in read_annotation(split.annotation, split.name, NONE):
                 found[clip] = None if clip in found else split
     return {clip: split for clip, split in found.items() if split}
 
@@ -118,16 +161,16 @@ def pair(labels, found, folder, shard=""):
     return sorted(labelled & found)
 
 
-def refuse_other_labels(labels, annotation, file):
+def refuse_other_labels(labels, annotation, file, targets=FIVE):
     """Raises `UserError` where labels that `file` holds differ from those of the annotation, if that is here.
 
-    `labels` is {clip: [5]}; clips that the annotation does not know are passed over.
+    `labels` is {clip: [targets]}; clips that the annotation does not know are passed over.
     """
-    annotated = read_annotation(annotation) if annotation.exists() else {}
+    annotated = read_annotation(annotation, targets=targets) if annotation.exists() else {}
     other = [clip for clip in labels.keys() & annotated if not np.allclose(labels[clip], annotated[clip], atol=1e-6)]
     if other:
         permuted = all(np.allclose(np.sort(labels[clip]), np.sort(annotated[clip]), atol=1e-6) for clip in other)
-        order = ", perhaps in another order of the traits" if permuted else ""
+        order = ", perhaps in another order of the targets" if permuted else ""
         difference = f"{file} has other labels than {annotation}{order}, for {name_some(other)}"
         raise UserError(f"{difference}: run its step again, or bring back the labels that it was made with")
 

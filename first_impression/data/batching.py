@@ -5,18 +5,19 @@ import os
 import numpy as np
 import tensorflow as tf
 
+from first_impression.common import parallel
 from first_impression.common.errors import UserError, name_some
-from first_impression.common.parallel import progress
 from first_impression.data import record_reader
 from first_impression.data.chalearn import FRAME_SIZE
 
 # Records are shuffled, still encoded, within this much memory (20,000 frames of 10 kB; 630 sounds), on top of the
 # order in the file, which step 3 has shuffled already
 SHUFFLE_BYTES = 200e6
+AHEAD = 2  # batches that wait, parsed, while the device is busy
 
 
 def batches(record_set, batch_size, shuffle_seed=None, skip=0, context=None, pad=True, flip=False):
-    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, 5], indices int64 [n], weights float32 [n]).
+    """A `tf.data.Dataset` over one pass: (inputs, labels float32 [n, targets], indices int64 [n], weights float32 [n]).
 
     Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound; an index is the record's number in
     the files, one after the other. Without a seed the order is that of the file, several files taking turns; with one
@@ -51,7 +52,7 @@ def batches(record_set, batch_size, shuffle_seed=None, skip=0, context=None, pad
     else:
         parts = _all_files_stream(record_set, files, batch_size, shuffle_seed, skip, context, pad)
     # Whole batches are parsed side by side: a quarter faster than records, whose pixels would be copied together
-    return parts.enumerate().map(parse, tf.data.AUTOTUNE, deterministic=True).prefetch(tf.data.AUTOTUNE)
+    return parts.enumerate().map(parse, parallel.usable_cores(), deterministic=True).prefetch(AHEAD)
 
 
 def _files_can_be_split(record_set, files, batch_size, context):
@@ -117,7 +118,7 @@ def average_image(record_set):
     """The mean of all images, float64 [224, 224, 3], RGB, 0..255, from one pass, under a bar where it takes long."""
     total = np.zeros((FRAME_SIZE, FRAME_SIZE, 3), np.int64)
     parts = record_reader.translate_read_errors(batches(record_set, 64, pad=False), record_set)
-    with progress(record_set.size, "average image", record_set.unit, delay=2) as bar:
+    with parallel.progress(record_set.size, "average image", record_set.unit, delay=2) as bar:
         for inputs, *_ in parts:
             total += inputs.numpy().sum(axis=0, dtype=np.int64)
             bar.update(len(inputs))

@@ -8,6 +8,7 @@ from first_impression.common.errors import UserError, counted
 from first_impression.common.files import whole_file
 from first_impression.data import csv_rows, label_table
 from first_impression.data.chalearn import ALL_SPLITS, ANNOTATIONS, TRAINING, VALIDATION
+from first_impression.data.targets import NONE
 
 SHARE = 0.2  # of the clips, to validation
 
@@ -20,7 +21,7 @@ def deal_splits(sources_of):
     Raises `UserError` where the table has splits, cannot be read, or has the clips of one speaker only.
     """
     path = ANNOTATIONS / ALL_SPLITS
-    table = label_table.read(path)
+    table = label_table.read(path, NONE)
     if table.splits:
         raise UserError(f"{path} has a column for the split: take it out to have the clips dealt anew")
     clips = list(table.values)

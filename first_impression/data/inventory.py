@@ -5,10 +5,13 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed
 from first_impression.data import annotations, audio, chalearn, delivered, vggface
 from first_impression.data.archives import PASSWORD_VARIABLE, is_encrypted
+from first_impression.data.targets import FIVE, NONE
 
 # Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
 FRAME_BYTES = 10_000  # a JPEG file of 224 x 224 pixels, and its record
@@ -49,17 +52,33 @@ def describe_clips(clips):
         names = {clip.name for clip in clips if clip.split is split}
         line = f"{split.name}: {counted(len(names), 'clip') if names else 'no clips'}"
         if names and split.annotation.exists():
-            labels = annotations.read_annotation(split.annotation, split.name)
+            labels = annotations.read_annotation(split.annotation, split.name, NONE)
             line += f", {len(names & labels.keys()):,} of them with labels in {split.annotation}"
             if without := labels.keys() - names:
                 line += f", which also has labels for {counted(len(without), 'clip')} that are not here"
                 line += f": {name_some(without)}"
         lines.append(line)
+    annotated = dict.fromkeys(split.annotation for split in chalearn.SPLITS if split.annotation.exists())
+    lines += map(describe_labels, annotated)
     packed = [clip for clip in clips if clip.archive]
     if waiting := len(packed) - len(_present([clip.video for clip in packed])):
         zips = counted(len({clip.archive for clip in packed}), "zip")
         lines.append(f"of the clips in {zips}, {waiting:,} are not yet unpacked; steps 1 and 2 do that")
     return lines
+
+
+def describe_labels(annotation):
+    """A line on what an annotation has labels of, with the values of what is not from 0 to 1, and how many lack it."""
+    found, words, usable = annotations.numbers_in(annotation), [], set()
+    for name, labels in found.items():
+        known = labels[np.isfinite(labels)]
+        inside = len(known) and 0 <= known.min() and known.max() <= 1
+        notes = [] if inside or not len(known) else [f"from {known.min():g} to {known.max():g}"]
+        notes += [f"not for all: {len(known):,} of {len(labels):,}"] if len(known) < len(labels) else []
+        words.append(f"{name} ({'; '.join(notes)})" if notes else name)
+        usable |= set() if notes else {name}
+    remedy = "" if usable.issuperset(FIVE.names) else "; TARGETS and SCALE of steps 3 and 4 say what to learn of these"
+    return f"{annotation} has labels of {', '.join(words) or 'nothing'}{remedy}"
 
 
 def describe_weights(wanted):

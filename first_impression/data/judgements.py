@@ -9,6 +9,7 @@ import pandas as pd
 
 from first_impression.common.errors import UserError, damage_as_user_error, name_some
 from first_impression.data.chalearn import name_of_video
+from first_impression.data.targets import named
 
 LEFT, RIGHT = "LEFT", "RIGHT"
 # ChaLearn's questions ("Who is more ..?"), as its organisers assign them to the traits. Who looks comfortable is
@@ -98,8 +99,8 @@ def _ratings(where, table, columns):
 
 
 def target_of(column):
-    """The target that a column is about: a trait for ChaLearn's questions, else the column's own name."""
-    return TRAITS_OF_QUESTIONS.get(re.sub("[^a-z0-9]", "", column.lower()), column)
+    """The target that a column is about: a trait for ChaLearn's questions, else one of the column's own name."""
+    return TRAITS_OF_QUESTIONS.get(re.sub("[^a-z0-9]", "", column.lower())) or named(column) or column
 
 
 def _names(where, column):

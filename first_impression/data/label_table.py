@@ -1,4 +1,4 @@
-"""CSV files with five traits per clip, whoever made them: labels, or a model's answers."""
+"""CSV files with the targets of clips, whoever made them: labels, or a model's answers."""
 
 import functools
 import math
@@ -11,6 +11,7 @@ import numpy as np
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.chalearn import TRAITS, name_of_video
+from first_impression.data.targets import FIVE, INTERVIEW, named, plain, scale_rule, targets_rule
 
 CLIP = "VideoName"
 # ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
@@ -21,7 +22,6 @@ COLUMNS = {
     "ValueNeurotisicm": "neuroticism",
     "ValueOpenness": "openness",
 }
-STABILITY = "emotionalstability"  # another name for what the dataset calls neuroticism
 # Names of columns, in small letters and without anything between the words
 CLIP_NAMES = ("videoname", "video", "clip", "clipname", "file", "filename", "name")
 RARE_CLIP_NAMES = ("path", "filepath", "videopath", "sampleid", "videoid", "clipid")  # where there is none of those
@@ -29,6 +29,7 @@ SOURCE_NAMES = ("source", "speaker")  # of which video, or of which person, a cl
 SPLIT_NAMES = ("split", "set", "subset")
 SPLIT_WORDS = dict.fromkeys(("val", "valid", "validation", "dev"), "validation")
 SPLIT_WORDS |= {"train": "training", "training": "training", "test": "test"}
+MOST_NAMED = 20  # columns in a message
 WORDS_FOR_SPLITS = "training (or train), validation (or val, valid, dev), test"
 SCALES = ((1, 5), (1, 7), (0, 10), (0, 100))  # on which people are rated
 
@@ -55,27 +56,29 @@ def _folder_and_file(text):
 class Table(NamedTuple):
     """What a CSV file says of its clips, by their names without suffix."""
 
-    values: dict  # clip -> float64 [5], from 0 to 1, in the order of TRAITS
+    values: dict  # clip -> float64 [targets], from 0 to 1
     doubled: list  # clips that stand more than once, once for each further row
     sources: dict  # clip -> of which video or speaker it is; empty where no column says so
     splits: dict  # clip -> name of its split; empty where no column says so
 
 
-def read(path, average=False):
-    """Read a CSV file: `Table`. Columns are found by name, in any order and case.
+def read(path, targets=FIVE, average=False):
+    """Read what a CSV file says of the `targets`: `Table`. Columns are found by name, in any order and case.
 
-    Of a clip that stands more than once the first row counts, or with `average` the mean of its rows. How a column
-    named neuroticism is read, and which columns are used for nothing, is printed, once per file.
+    The values, which are on the scale of the `targets`, are mapped to [0, 1]. Of a clip that stands more than once the
+    first row counts, or with `average` the mean of its rows. How a column named neuroticism is read, and which columns
+    are used for nothing, is printed, once per file.
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
-    length than the header, a value that is not a number from 0 to 1, an unknown split, a clip of two sources or splits
+    length than the header, a value that is no number on the scale, an unknown split, a clip of two sources or splits
     or of none, and for two clips of one name in different folders.
     """
     header, rows = csv_rows.read(path)
-    at = columns_of(path, header)
-    numbers = np.array([[_number(row[at[trait]]) for trait in TRAITS] for _, row in rows]).reshape(-1, len(TRAITS))
-    _refuse_values(path, rows, at, numbers)
+    at = columns_of(path, header, targets.names, rows)
+    numbers = [[_number(row[at[name]]) for name in targets.names] for _, row in rows]
+    numbers = np.array(numbers, np.float64).reshape(len(rows), len(targets.names))
+    _refuse_values(path, rows, at, numbers, targets)
     found, folders, sources, splits = {}, {}, {}, {}
-    for (number, row), traits in zip(rows, numbers, strict=True):
+    for (number, row), values in zip(rows, targets.to_unit(numbers), strict=True):
         folder, file = _folder_and_file(row[at["clip"]])
         clip = name_of_video(file)
         if folders.setdefault(clip, folder) != folder:
@@ -89,33 +92,41 @@ def read(path, average=False):
                     allowed = f", one of {WORDS_FOR_SPLITS}" if kind == "split" else ""
                     cell = row[at[kind]][:80]
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
-        found.setdefault(clip, []).append(traits)
+        found.setdefault(clip, []).append(values)
     doubled = [clip for clip, values in found.items() for _ in values[1:]]
-    _warn_of_columns(Path(path), header[at["neuroticism"]], tuple(_unused(header, at)))
+    if "neuroticism" in at:
+        _warn_of_neuroticism(Path(path), header[at["neuroticism"]])
+    if targets.names:
+        _warn_of_columns(Path(path), tuple(_unused(header, at)))
     values = {clip: np.mean(values, axis=0) if average else values[0] for clip, values in found.items()}
     return Table(values, doubled, sources, splits)
 
 
-def _refuse_values(path, rows, at, numbers):
-    """Raises `UserError` for the first of the `numbers` [rows, 5] that is none from 0 to 1."""
-    for place in np.argwhere(~((numbers >= 0) & (numbers <= 1)))[:1]:
-        (number, row), trait = rows[place[0]], TRAITS[place[1]]
-        cell = row[at[trait]][:40]
-        where = f"{path}, row {number}, {trait} of {clip_of(row[at['clip']])[:80]!r}"
+def _refuse_values(path, rows, at, numbers, targets):
+    """Raises `UserError` for the first of the `numbers` [rows, targets] that is none on the scale of the `targets`."""
+    for place in np.argwhere(~((numbers >= targets.low) & (numbers <= targets.high)))[:1]:
+        (number, row), name = rows[place[0]], targets.names[place[1]]
+        cell = row[at[name]][:40]
+        where = f"{path}, row {number}, {name} of {clip_of(row[at['clip']])[:80]!r}"
+        what = f"{where}: {cell!r} is not a number from {targets.low:g} to {targets.high:g}"
         if not cell.strip():
-            raise UserError(f"{where}: {cell!r} is not a number from 0 to 1: give one, or take the row out")
+            raise UserError(f"{what}: give one, or take the row out")
         if re.fullmatch(r"\s*-?\d*,\d+\s*", cell):
-            raise UserError(f"{where}: {cell!r} is not a number from 0 to 1: decimals take a point, not a comma")
-        raise UserError(f"{where}: {cell!r} is not a number from 0 to 1{_scaling(numbers)}")
+            raise UserError(f"{what}: decimals take a point, not a comma")
+        raise UserError(f"{what}{_scaling(numbers)}")
 
 
 @functools.cache
-def _warn_of_columns(path, neuroticism, unused):
-    if _plain(neuroticism) not in (STABILITY, "neurotisicm", "nonneuroticism"):
+def _warn_of_neuroticism(path, column):
+    if plain(column) not in ("emotionalstability", "neurotisicm", "nonneuroticism"):
         print(
-            f"{path}: the column {neuroticism} is read as in ChaLearn's files, where a high value means emotionally "
-            "stable. If yours means neurotic, give 1 minus it in a column named emotional_stability"
+            f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally "
+            "stable. If yours means neurotic, turn its scale around in a column named emotional_stability"
         )
+
+
+@functools.cache
+def _warn_of_columns(path, unused):
     if unused:
         print(f"{path}: columns that are used for nothing: {name_some(unused)}")
 
@@ -123,32 +134,89 @@ def _warn_of_columns(path, neuroticism, unused):
 def _unused(header, at):
     """The names of the columns that are none of those in `at`; ChaLearn's interview, which is no trait, aside."""
     names = [column.strip()[:40] for place, column in enumerate(header) if place not in at.values()]
-    return sorted(name for name in names if name and _plain(name) != "interview")
+    return sorted(name for name in names if name and named(name) != INTERVIEW and on_scale(name)[0] not in at)
 
 
-def columns_of(path, header):
-    """{"clip", each trait, and "source" and "split" if there are any: the number of its column}."""
-    plain = [_plain(column) for column in header]
-    usual = {"clip": CLIP_NAMES, "source": SOURCE_NAMES, "split": SPLIT_NAMES}
-    usual |= {trait: (trait, _plain(column)) for column, trait in COLUMNS.items()}
-    usual["neuroticism"] += (STABILITY, "nonneuroticism")
-    usual["openness"] += ("opennesstoexperience",)
-    # As in others' files of predictions: pred_O, predicted_openness; looked for where the usual names are missing
-    rare = {trait: [f"pred{end}{word}" for end in ("", "icted") for word in (trait, trait[0])] for trait in TRAITS}
-    rare["clip"] = RARE_CLIP_NAMES
-    at = {}
-    for name, known in usual.items():
-        at[name] = [place for place, column in enumerate(plain) if column in known]
-        at[name] = at[name] or [place for place, column in enumerate(plain) if column in rare.get(name, ())]
-    missing = [name for name in ("clip", *TRAITS) if not at[name]]
+def columns_of(path, header, targets=(), rows=()):
+    """{"clip", each name of `targets`, and "source" and "split" if there are any: the number of its column}.
+
+    Of columns with several names for one, the first counts if they are alike in all of the `rows`.
+    """
+    at = _places(header, targets)
+    missing = [name for name in ("clip", *targets) if not at[name]]
     if missing:
-        expected = f"{','.join([CLIP, *COLUMNS])}, or clip and the traits by name"
-        raise UserError(f"{path} has no column for {', '.join(missing)}: its columns should be {expected}")
+        expected = f"should be {','.join([CLIP, *COLUMNS])}, or clip and the traits by name"
+        if not set(missing) <= {"clip", *TRAITS}:
+            expected = f"are {', '.join(column.strip()[:40] for column in header[:MOST_NAMED])}"
+        raise UserError(f"{path} has no column for {', '.join(missing)}: its columns {expected}")
     for name, places in at.items():
-        if len(places) > 1:
+        if len(places) > 1 and not _says_the_same(header, rows, places):
             columns = " and ".join(header[place][:40] for place in places[:5])
             raise UserError(f"{path} has several columns for {name}, {columns}: leave the one that counts")
     return {name: places[0] for name, places in at.items() if places}
+
+
+def _says_the_same(header, rows, places):
+    """Whether columns have each another name and the same cells, as emotional_stability beside ValueNeurotisicm."""
+    names = {plain(header[place]) for place in places}
+    return bool(rows) and len(names) == len(places) and all(len({row[at] for at in places}) == 1 for _, row in rows)
+
+
+def names_in(path, wanted):
+    """Those of the `wanted` targets that a CSV file has columns for: a list."""
+    header, _ = csv_rows.read(path)
+    at = _places(header, wanted)
+    return [name for name in wanted if at[name]]
+
+
+def scale_in(path):
+    """The scale (low, high) that a CSV file of answers gives them on as well, see `scaled`; (0.0, 1.0) without one."""
+    header, _ = csv_rows.read(path)
+    return next((ends for name, ends in map(on_scale, header) if ends), (0.0, 1.0))
+
+
+def scaled(name, low, high):
+    """The column of answers to a target on the labels' own scale, beside those from 0 to 1: "warmth 1..7"."""
+    return f"{name} {low:g}..{high:g}"
+
+
+def on_scale(column):
+    """(name of the target, (low, high)) of a column as `scaled` names it; (itself, None) of another one."""
+    name, _, ends = column.strip().rpartition(" ")
+    if not name or scale_rule(ends):
+        return column, None
+    low, _, high = ends.partition("..")
+    return named(name), (float(low), float(high))
+
+
+def _places(header, targets=()):
+    """{"clip", "source", "split" and each name of `targets`: the numbers of its columns}."""
+    words = [plain(column) for column in header]
+    at = {
+        name: [place for place, word in enumerate(words) if word in known]
+        for name, known in (("clip", CLIP_NAMES), ("source", SOURCE_NAMES), ("split", SPLIT_NAMES))
+    }
+    at["clip"] = at["clip"] or [place for place, word in enumerate(words) if word in RARE_CLIP_NAMES]
+    for name in targets:
+        # As in others' files of predictions: pred_O, predicted_openness; looked for where the usual names are missing
+        ends = (plain(name), name[0]) if name in TRAITS else (plain(name),)
+        rare = [f"pred{middle}{end}" for middle in ("", "icted") for end in ends]
+        at[name] = [place for place, column in enumerate(header) if plain(named(column)) == plain(name)]
+        at[name] = at[name] or [place for place, word in enumerate(words) if word in rare]
+    return at
+
+
+def numbers_in(path):
+    """{name: float64 [rows], nan for an empty cell} of the columns that may be a target's: that hold numbers alone."""
+    header, rows = csv_rows.read(path)
+    taken, found = columns_of(path, header).values(), {}
+    for place, column in enumerate(header):
+        cells = [row[place].strip() for _, row in rows]
+        numbers = np.array([_number(cell) for cell in cells])
+        are_numbers = np.isfinite(numbers).any() and not any(np.isnan(numbers) & (np.array(cells) != ""))
+        if place not in taken and are_numbers and targets_rule(named(column)) is None:
+            found[named(column)] = numbers
+    return found
 
 
 def _scaling(values):
@@ -157,13 +225,9 @@ def _scaling(values):
     for low, high in SCALES if np.mean(values > 1) > 0.5 else ():
         if low <= least and most <= high:
             above = f"(x - {low})" if low else "x"
-            return f". Ratings from {low} to {high} become {above} / {high - low}"
+            ratings = f"Ratings from {low} to {high} become {above} / {high - low}"
+            return f'. {ratings}; for labels, steps 3 and 4 do that with SCALE = "{low}..{high}"'
     return ""
-
-
-def _plain(column):
-    """A column's name in small letters, without the word "Value" before it and without anything between words."""
-    return re.sub(r"[^a-z0-9]", "", column.lower()).removeprefix("value")
 
 
 def _number(cell):

@@ -14,8 +14,9 @@ from first_impression.common.checksums import stat_key
 from first_impression.common.errors import UserError, name_some, short_message
 from first_impression.data import annotations
 from first_impression.data.audio import FEATURES
-from first_impression.data.chalearn import FRAME_SIZE, TRAITS
-from first_impression.data.records import checksum_with_progress, files_here, read_table, shard_paths
+from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data.records import checksum_with_progress, files_here, read_table, shard_paths, table_path
+from first_impression.data.targets import FIVE, Targets, of_json
 
 MAKERS = {"image": "Write_Into_TFRecords.py", "audio": "feat_extraction_from_wav.py"}  # by kind of records
 RAW_BYTES = FRAME_SIZE * FRAME_SIZE * 3
@@ -24,6 +25,17 @@ _BYTES = tf.io.FixedLenFeature([], tf.string)
 MACHINE_FAULTS = (tf.errors.PermissionDeniedError, tf.errors.ResourceExhaustedError)  # not of the files
 # Another worker has ended, see Devices.worker_failures
 WORKER_FAULTS = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError)
+
+
+def serialized(files):
+    """The serialized records in these files, a `tf.data.Dataset`; what is made of it has no tuning thread either.
+
+    TensorFlow would tune the pipeline in a thread that sleeps for up to a minute at a time, as long as the pass has
+    lasted so far. Where a pass ends just as that thread goes to sleep, it is not woken, and everything waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return tf.data.TFRecordDataset(files).with_options(options)
 
 
 @dataclass(frozen=True)
@@ -35,10 +47,11 @@ class RecordSet:
     key: str
     kind: str  # "image" or "audio"
     encoding: str  # of the inputs, a key of DECODERS
-    labels: dict  # clip name -> float32 [5]; empty where the records carry no names
-    label_mean: np.ndarray  # float [5], over clips; over records where they carry no names
+    labels: dict  # clip name -> float32 [targets]; empty where the records carry no names
+    label_mean: np.ndarray  # float [targets], over clips; over records where they carry no names
     checksums: list  # of the files, see checksums.checksum
     stats: list  # of the files, see checksums.stat_key
+    targets: Targets = FIVE  # that the labels are of
     whole: "RecordSet | None" = None  # the set that this is a part of, see `restricted`
     rows: np.ndarray | None = None  # of a part: which records of the whole it has, bool [records of the whole]
 
@@ -55,11 +68,12 @@ class RecordSet:
     def fingerprint(self):
         """A text that is another one for other records, or for records dealt to files in another way."""
         chosen = "" if self.rows is None else f" {sorted(self.labels)}"
+        chosen += f" {self.targets.as_json}" if self.targets != FIVE else ""
         return hashlib.sha256(f"{self.kind} {self.checksums}{chosen}".encode(errors="surrogateescape")).hexdigest()
 
     def stream(self, file):
         """The serialized records in the file of this number, a `tf.data.Dataset`."""
-        records = tf.data.TFRecordDataset(self.files[file])
+        records = serialized(self.files[file])
         if self.rows is None:
             return records
         first = sum(self.whole.counts[:file])
@@ -83,10 +97,11 @@ def open_records(path, key, kind):
     files = [file for file in files if file.stat().st_size]
     if not files:
         raise UserError(f"{path} and its shards hold no records: if these clips have no labels yet, give an annotation")
-    encodings = {_check_first(file, key, kind) for file in files}
+    targets = _targets_of(path, tables, files)
+    encodings = {_check_first(file, key, kind, targets) for file in files}
     if len(encodings) > 1:
         raise UserError(f"{path}-*: these shards hold {' and '.join(sorted(encodings))}: keep those of one kind")
-    tables = [tables[file] or _read_through(file, key, kind) for file in files]
+    tables = [tables[file] or _read_through(file, key, kind, targets) for file in files]
     counts, checksums = [[table[entry] for table in tables] for entry in ("records", "checksum")]
     labels = {clip: np.float32(label) for table in tables for clip, label in table["labels"].items()}
     if labels:
@@ -94,7 +109,7 @@ def open_records(path, key, kind):
     else:
         label_mean = sum(table["label_sum"] for table in tables) / sum(counts)
     stats, files = [stats[file] for file in files], [str(file) for file in files]
-    return RecordSet(files, counts, key, kind, encodings.pop(), labels, label_mean, checksums, stats)
+    return RecordSet(files, counts, key, kind, encodings.pop(), labels, label_mean, checksums, stats, targets)
 
 
 def open_split(split, kind, path="", annotation=None):
@@ -104,7 +119,8 @@ def open_split(split, kind, path="", annotation=None):
     for the split's own. Raises `UserError` as `open_records` does, and where they have other labels than that file.
     """
     records = open_records(path or getattr(split, f"{kind}_records"), split.key, kind)
-    annotations.refuse_other_labels(records.labels, annotation or split.annotation, records.files[0])
+    annotation = annotation or split.annotation
+    annotations.refuse_other_labels(records.labels, annotation, records.files[0], records.targets)
     return records
 
 
@@ -124,10 +140,23 @@ def _files(path, kind):
     return files
 
 
-def _check_first(file, key, kind):
-    """The encoding of the inputs, by the file's first record, which has to be of this split and kind."""
+def _targets_of(path, tables, files):
+    """The targets of the labels in record files, as their tables of contents say, be those of other records or not.
+
+    Raises `UserError` where these differ.
+    """
+    of_files = {file: of_json(tables[file] or read_table(file, of_any_file=True)) for file in files}
+    found = list(dict.fromkeys(of_files.values()))
+    if len(found) > 1:
+        several = "; ".join(targets.in_words for targets in found[:2])
+        raise UserError(f"{path}-*: these shards are of different targets ({several}): run their step again for all")
+    return found[0]
+
+
+def _check_first(file, key, kind, targets):
+    """The encoding of the inputs, by the file's first record, which has to be of this split, kind and `targets`."""
     with _damage_as_user_error(f"{file} does not hold TFRecords, or its start is damaged"):
-        record = next(iter(tf.data.TFRecordDataset(str(file)).as_numpy_iterator()), b"")
+        record = next(iter(serialized(str(file)).as_numpy_iterator()), b"")
         example = tf.train.Example.FromString(record)
     features = sorted(example.features.feature)
     if f"{key}/{kind}" not in features or f"{key}/label" not in features:
@@ -140,16 +169,20 @@ def _check_first(file, key, kind):
         encoding = "raw" if len(inputs[0]) == RAW_BYTES else "jpeg"
     else:
         encoding = "float64" if len(inputs[0]) == FEATURES * 8 else "float32"
+    size = sum(map(len, example.features.feature[f"{key}/label"].bytes_list.value))
+    if size != 4 * len(targets.names):
+        remedy = f"bring back {table_path(file)}, which names them, or run {MAKERS[kind]} again"
+        raise UserError(f"{file} has labels of {size / 4:g} numbers, not of {targets.in_words}: {remedy}")
     with _damage_as_user_error(f"{file}: its first record cannot be decoded"):
         DECODERS[encoding](tf.constant(inputs))
     return encoding
 
 
-def _read_through(file, key, kind):
+def _read_through(file, key, kind, targets):
     """What a table of contents would hold, from the records themselves; and the sum of their labels."""
-    labels, label_sum, records = {}, np.zeros(len(TRAITS)), 0
+    labels, label_sum, records = {}, np.zeros(len(targets.names)), 0
     with _damage_as_user_error(f"{file} is damaged, or not of this kind", "; run its step again"):
-        for names, decoded in _without_inputs([str(file)], key):
+        for names, decoded in _without_inputs([str(file)], key, targets):
             labels.update((name, label) for name, label in zip(names, decoded, strict=True) if name)
             label_sum += decoded.sum(axis=0, dtype=np.float64)
             records += len(names)
@@ -161,18 +194,18 @@ def _read_through(file, key, kind):
     return {"records": records, "labels": labels, "label_sum": label_sum, "checksum": checksum_with_progress(file)}
 
 
-def _without_inputs(files, key):
-    """The clips' names (list of str, "" where there is none) and labels (float32 [n, 5]) of many records at a time."""
+def _without_inputs(files, key, targets):
+    """The clips' names (list of str, "" where there is none) and labels (float32 [n, targets]), many at a time."""
     spec = {f"{key}/label": _BYTES, f"{key}/video": tf.io.FixedLenFeature([], tf.string, default_value="")}
-    for batch in tf.data.TFRecordDataset(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
+    for batch in serialized(files).batch(1024).map(lambda batch: tf.io.parse_example(batch, spec)):
         names = [name.decode(errors="replace") for name in batch[f"{key}/video"].numpy()]
-        yield names, _decode_label(batch[f"{key}/label"]).numpy()
+        yield names, _decode_label(batch[f"{key}/label"], targets).numpy()
 
 
 def read_names(record_set):
-    """The clips' names (str [n], "" where there is none) and labels (float32 [n, 5]), by index."""
+    """The clips' names (str [n], "" where there is none) and labels (float32 [n, targets]), by index."""
     whole = record_set.whole or record_set
-    parts = translate_read_errors(_without_inputs(whole.files, whole.key), whole)
+    parts = translate_read_errors(_without_inputs(whole.files, whole.key, whole.targets), whole)
     names, labels = map(np.concatenate, zip(*parts, strict=True))
     return (names[record_set.rows], labels[record_set.rows]) if record_set.whole else (names, labels)
 
@@ -220,13 +253,14 @@ def _damage_as_user_error(verdict, remedy=""):
 
 
 def decode(record_set, records):
-    """(inputs [n, ..], labels float32 [n, 5]) of serialized records of the set, a string tensor [n].
+    """(inputs [n, ..], labels float32 [n, targets]) of serialized records of the set, a string tensor [n].
 
     Inputs are uint8 [n, 224, 224, 3] RGB for images, float32 [n, 79534] for sound.
     """
     key, kind = record_set.key, record_set.kind
     values = tf.io.parse_example(records, dict.fromkeys((f"{key}/{kind}", f"{key}/label"), _BYTES))
-    return DECODERS[record_set.encoding](values[f"{key}/{kind}"]), _decode_label(values[f"{key}/label"])
+    inputs = DECODERS[record_set.encoding](values[f"{key}/{kind}"])
+    return inputs, _decode_label(values[f"{key}/label"], record_set.targets)
 
 
 def _decode_jpegs(jpegs):
@@ -244,6 +278,6 @@ DECODERS = {  # from byte strings [n] to inputs
 }
 
 
-def _decode_label(data):
+def _decode_label(data, targets):
     labels = tf.io.decode_raw(data, tf.float32)
-    return tf.ensure_shape(labels, labels.shape[:-1] + [len(TRAITS)])
+    return tf.ensure_shape(labels, labels.shape[:-1] + [len(targets.names)])

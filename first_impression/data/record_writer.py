@@ -14,13 +14,14 @@ from first_impression.common.files import whole_file, write_json
 from first_impression.common.parallel import progress
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.records import checksum_with_progress, files_here, read_table, shard_paths, table_path
+from first_impression.data.targets import FIVE
 
 
 class Example(NamedTuple):
     """What becomes one record, or the records of a clip's frames."""
 
     clip: str
-    label: np.ndarray  # float32 [5]
+    label: np.ndarray  # float32 [targets]
     source: Path  # a frame, a WAV file, or the folder of a clip's frames
     checksum: str = ""  # of what step 1 or 2 has made
 
@@ -38,8 +39,8 @@ def paths_to_write(path, count, shard):
     return paths[number - 1 : number] if shard else paths
 
 
-def write(path, key, kind, examples, payloads, made_with):
-    """Write `examples`, in their order, into one record file with its table of contents, and say so.
+def write(path, key, kind, examples, payloads, made_with, targets=FIVE):
+    """Write `examples`, with labels of the `targets`, into one record file with its table of contents, and say so.
 
     `payloads(sources)` yields the bytes of each example's source; `made_with` is a dict of whatever else decides
     about them, the "sources", their checksums, above all, with "shard" where the examples are those of a shard.
@@ -47,7 +48,7 @@ def write(path, key, kind, examples, payloads, made_with):
     Raises `UserError` where the file cannot be written.
     """
     start = time.monotonic()
-    fingerprint = _fingerprint(key, kind, examples, made_with)
+    fingerprint = _fingerprint(key, kind, examples, made_with | targets.as_json)
     if read_table(path).get("made_from") == fingerprint:
         print(f"{path}: {len(examples)} records, were there")
         return
@@ -65,7 +66,7 @@ def write(path, key, kind, examples, payloads, made_with):
     except tf.errors.OpError as error:
         raise UserError(f"{path} could not be written ({error.message}): mend that, and run this again") from None
     table = {"made_from": fingerprint, "stat": stat, "checksum": checksum, "records": len(examples)}
-    table["shard"] = made_with.get("shard", "")
+    table |= {"shard": made_with.get("shard", "")} | targets.as_json
     table["labels"] = {example.clip: example.label.tolist() for example in examples}
     write_json(table_path(path), table)
     counts = f"{len(examples)} records of {len(table['labels'])} clips"

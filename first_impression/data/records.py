@@ -5,11 +5,12 @@ original's habit, kept so that each reads the other's files.
 
     <key>/image   JPEG of one frame as it is on disk; or raw RGB, 224 x 224 x 3 uint8, as the original writes
     <key>/audio   79,534 x float32, little-endian, see audio.py; the reader takes the original's float64 too
-    <key>/label   5 x float32, little-endian, in the order of chalearn.TRAITS
+    <key>/label   float32, little-endian, one per target, in [0, 1]; 5 in the original's, in the order of TRAITS
     <key>/video   clip name; the original's records have none
 
 Beside `x.tfrecords` lies `x.tfrecords.json`, its table of contents, which saves reading the records to know how many
-there are and of which clips. Records without it are read through instead.
+there are, of which clips and of which targets (targets.py). Records without it are read through instead, as of
+ChaLearn's five.
 """
 
 import json
@@ -20,7 +21,7 @@ import numpy as np
 from first_impression.common.checksums import checksum, stat_key
 from first_impression.common.files import listed, where_allowed, write_json
 from first_impression.common.parallel import progress
-from first_impression.data.chalearn import TRAITS
+from first_impression.data import targets
 
 
 def shard_paths(path, count):
@@ -67,8 +68,8 @@ def checksum_with_progress(path):
 def _read_json(path):
     try:
         table = json.loads(path.read_text(encoding="utf-8"))
-        labels = np.array(list(table["labels"].values()), np.float32)
-        sound = not len(labels) or labels.shape == (len(labels), len(TRAITS))  # a shard may be empty
+        labels, names = np.array(list(table["labels"].values()), np.float32), targets.of_json(table).names
+        sound = not len(labels) or labels.shape == (len(labels), len(names))  # a shard may be empty
         fits = isinstance(table["records"], int) and table.keys() >= {"made_from", "stat", "checksum"}
         return table if fits and sound and np.isfinite(labels).all() else {}
     except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError):

@@ -14,6 +14,7 @@ from first_impression.data import annotations, chalearn, records
 from first_impression.data.clip_log import MAKERS, ClipLog, warn_of_missing
 from first_impression.data.clips import unzip
 from first_impression.data.record_writer import Example
+from first_impression.data.targets import FIVE
 
 _MOST_NAMED = 5  # clips in a summary; unusable.csv lists all that are unusable
 _ENOUGH_MEMORY = 4 * 10**9  # bytes, for ffmpeg to decode any video that is taken
@@ -129,12 +130,13 @@ def _report_unusable(unusable, count, table):
         )
 
 
-def labelled_examples(folder, find, shard=""):
+def labelled_examples(folder, find, shard="", targets=FIVE):
     """What there is to pack into records: {split: [`Example`]}, an example per clip, sorted by name.
 
     `find(path)` gives the names of the clips that have an output in a split's subfolder of `folder`, ImageData/ or
-    VoiceData/. Clips that have only a label or only an output are named in a printed line, and so are clips that are
-    gone from their source. A shard without clips of a split has that split all the same: its file is empty.
+    VoiceData/; labels are those of the `targets`. Clips that have only a label or only an output are named in a printed
+    line, and so are clips that are gone from their source. A shard without clips of a split has that split all the
+    same: its file is empty.
     Raises `UserError` where there is nothing to pack, where something is not as step 1 or 2 made it, where two splits
     share clips, and as `read_annotation` and `pair` do.
     """
@@ -147,7 +149,7 @@ def labelled_examples(folder, find, shard=""):
     log = ClipLog(folder, shard)
     log.refuse_unended()
     splits = [split for split in splits if found[split] or shard]
-    labels = {split: annotations.read_annotation(split.annotation, split.name) for split in splits}
+    labels = {split: annotations.read_annotation(split.annotation, split.name, targets) for split in splits}
     for earlier, later in itertools.combinations(splits, 2):
         annotations.refuse_shared(labels[earlier], labels[later], f"{earlier.annotation} and {later.annotation}")
     paired = {split: annotations.pair(labels[split], found[split], folder / split.folder, shard) for split in splits}

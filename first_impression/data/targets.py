@@ -1,12 +1,33 @@
 """What a model answers: the names of its outputs, and the scale on which their labels were given.
 
 Labels, answers and weights are in [0, 1], in the order of the names; `to_unit` and `from_unit` change between that and
-the labels' own scale. The names travel with the labels into records, runs, models and manifests, and are read there.
+the labels' own scale. The names travel with the labels into records, runs, models and manifests, and are read there:
+as `as_json` has them, which says nothing of ChaLearn's five, so that what says nothing is of these.
+
+TARGETS and SCALE of steps 3 and 4 name them. A name is written in small letters with underscores, however a table or
+the setting spells it; what ChaLearn's "neuroticism" is called elsewhere is that here, high for a stable person.
 """
 
-from dataclasses import dataclass
+import math
+import re
+from dataclasses import dataclass, replace
 
 from first_impression.data.chalearn import TRAITS
+
+INTERVIEW = "interview"  # ChaLearn's sixth question: whether one would invite this person to a job interview
+MOST = 100  # targets
+NOT_FOR_HIRING = (
+    "Interview is a guess whether strangers would have invited this person to a job interview, for research on the "
+    "dataset. It must not be used for hiring, nor for any other decision about a person."
+)
+_NAME = re.compile("[a-z][a-z0-9_]{0,39}")
+_NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
+_SCALE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*")
+_RESERVED = ("clip", "mean", "model", "source", "split", "time", "trait", "value")  # other columns of our tables
+# Other words, as `plain` has them, for names
+_WORDS = {trait: trait for trait in (*TRAITS, INTERVIEW)}
+_WORDS |= dict.fromkeys(("emotionalstability", "neurotisicm", "nonneuroticism"), "neuroticism")
+_WORDS |= {"opennesstoexperience": "openness"}
 
 
 @dataclass(frozen=True)
@@ -30,5 +51,98 @@ class Targets:
         """Whether the labels were given on another scale than 0 to 1."""
         return (self.low, self.high) != (0.0, 1.0)
 
+    @property
+    def unit(self):
+        """The same names for values in [0, 1], as in this project's own tables."""
+        return replace(self, low=0.0, high=1.0)
+
+    @property
+    def as_json(self):
+        """What says of a file that it is of these targets, a dict: nothing for ChaLearn's five."""
+        return {} if self == FIVE else {"targets": list(self.names), "scale": [self.low, self.high]}
+
+    def model_name(self, network):
+        """The name of a model that answers them, which Keras keeps in its file: "dan.warmth.competence.1.0..7.0".
+
+        That of ChaLearn's five is the network's.
+        """
+        return network if self == FIVE else f"{network}.{'.'.join(self.names)}.{self.low!r}..{self.high!r}"
+
+    @property
+    def in_words(self):
+        """ "warmth, competence, from 1 to 7"; the scale only where it is not 0 to 1."""
+        scale = f", from {self.low:g} to {self.high:g}" if self.has_own_scale else ""
+        return f"{', '.join(self.names)}{scale}"
+
 
 FIVE = Targets()  # ChaLearn's five traits, in the annotations' order
+NONE = Targets(())  # of who reads which clips there are, whatever their labels
+
+
+def of_json(about):
+    """The `Targets` that a dict says it is of, as `as_json` has written them; `FIVE` where it says nothing.
+
+    Raises `ValueError` for anything else.
+    """
+    if "targets" not in about:
+        return FIVE
+    names, scale = about["targets"], about.get("scale")
+    fits = isinstance(names, list) and all(isinstance(name, str) and _NAME.fullmatch(name) for name in names)
+    if not fits or _complaint(names):
+        raise ValueError("its targets have no usable names")
+    if not (isinstance(scale, list) and len(scale) == 2 and all(type(end) in (int, float) for end in scale)):
+        raise ValueError("its targets have no scale")
+    low, high = map(float, scale)
+    if not (low < high and math.isfinite(low) and math.isfinite(high)):
+        raise ValueError(f"its targets have the scale {low} to {high}")
+    return Targets(tuple(names), low, high)
+
+
+def of_model(name):
+    """The `Targets` of a model of this name, as `model_name` gives it; `FIVE` of others. Raises as `of_json` does."""
+    found = re.fullmatch(r"[^.]*\.((?:[a-z][a-z0-9_]*\.)+)(-?[0-9][-0-9.e]*)\.\.(-?[0-9][-0-9.e]*)", name)
+    if not found:
+        return FIVE
+    names, *scale = found.groups()
+    return of_json({"targets": names[:-1].split("."), "scale": list(map(float, scale))})
+
+
+def of_settings(names, scale):
+    """The `Targets` of TARGETS and SCALE, texts that `targets_rule` and `scale_rule` take."""
+    low, high = map(float, _SCALE.fullmatch(scale).groups())
+    return Targets(tuple(map(named, names.split(","))) if names else TRAITS, low, high)
+
+
+def named(word):
+    """The name of the target that a word means: "Emotional Stability" is ChaLearn's "neuroticism"."""
+    return _WORDS.get(plain(word)) or re.sub(r"[\W_]+", "_", word.lower()).strip("_")
+
+
+def plain(word):
+    """A word in small letters, without "Value" before it, ChaLearn's habit, and without anything between its parts."""
+    return re.sub(r"^value(?=.)", "", re.sub(r"[^a-z0-9]", "", word.lower()))
+
+
+def targets_rule(value):
+    """A rule for TARGETS: "", ChaLearn's five traits, or names with commas between."""
+    return _complaint([named(word) for word in value.split(",")]) if value else None
+
+
+def _complaint(names):
+    """What is wrong with a list of names; None where nothing is."""
+    if bad := [name for name in names if not _NAME.fullmatch(name)]:
+        what = "must be names with commas between, of letters from a to z, digits and underscores, 40 at most"
+        return f"{what}, the first a letter, not {bad[0][:60]!r}"
+    if taken := [name for name in names if name in _RESERVED]:
+        return f"{taken[0]} has another meaning in tables here: rename that column"
+    words = [plain(name) for name in names]
+    if twice := [name for name in names if words.count(plain(name)) > 1]:
+        return f"names {twice[0]} twice"
+    return f"names {len(names)} targets, {MOST} at most" if not 0 < len(names) <= MOST else None
+
+
+def scale_rule(value):
+    """A rule for SCALE: the ends of the scale of the labels, "1..7"."""
+    ends = _SCALE.fullmatch(value)
+    fits = ends and float(ends[1]) < float(ends[2])
+    return None if fits else 'must be two numbers with ".." between, the lower one first: 0..1, or 1..7'

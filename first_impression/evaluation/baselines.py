@@ -9,12 +9,12 @@ CONSTANT, LOOKUP = "constant guess", "same-source lookup"
 
 
 def constant_guess(clips, training_labels):
-    """Answer the mean training label for each of `clips`: float64 [clips, 5]. `training_labels`: {clip: [5]}."""
+    """Answer the mean training label for each of `clips`: float64 [clips, k]. `training_labels`: {clip: [k]}."""
     return np.tile(np.mean(list(training_labels.values()), axis=0, dtype=np.float64), (len(clips), 1))
 
 
 def same_source_lookup(clips, training_labels, sources=None):
-    """Answer the mean label of the other training clips of the same source, else of all others: float64 [clips, 5].
+    """Answer the mean label of the other training clips of the same source, else of all others: float64 [clips, k].
 
     nan where there is no other. `sources` is {clip: source} for clips whose names do not give it.
     """
@@ -35,7 +35,7 @@ def same_source_lookup(clips, training_labels, sources=None):
 def other_training(trained_on, training_labels):
     """How the training clips of a run differ from those that the baselines know, in words; "" where they do not.
 
-    Both are {clip: [5]}; the first is empty where the run's are not known.
+    Both are {clip: [k]}; the first is empty where the run's are not known.
     """
     if not trained_on:
         return "which clips it was trained on is not known; the baselines may know others"

@@ -14,9 +14,9 @@ BINS = 10  # of clips, by their answer, in the picture
 
 
 def line(means, middle):
-    """The regression of labels on answers, {"slope" and "intercept": [..., 5]}; nan where all answers are equal.
+    """The regression of labels on answers, {"slope" and "intercept": [..., k]}; nan where all answers are equal.
 
-    `means` [..., 7, 5] are those of `metrics.terms`, `middle` [5] is the mean label that these have subtracted.
+    `means` [..., 7, k] are those of `metrics.terms`, `middle` [k] is the mean label that these have subtracted.
     """
     _, _, p, t, pp, _, pt = np.moveaxis(means, -2, 0)
     variance = pp - p**2

@@ -11,8 +11,8 @@ import numpy as np
 
 from first_impression.common import files
 from first_impression.common.errors import damage_as_user_error
-from first_impression.data.chalearn import TRAITS
-from first_impression.evaluation.metrics import COLUMNS, with_mean
+from first_impression.evaluation.display import in_words
+from first_impression.evaluation.metrics import columns_of, with_mean
 
 FILE = "label_ceiling.json"  # of label_ceiling.py, beside the annotation that it is about
 # Reliability of ChaLearn's labels: (value, low, high), an interval over sources. Found by
@@ -25,6 +25,7 @@ CHALEARN = {
     "agreeableness": (0.564, 0.537, 0.593),
     "conscientiousness": (0.762, 0.746, 0.777),
     "openness": (0.628, 0.605, 0.650),
+    "interview": (0.737, 0.719, 0.757),
 }
 # MD5 of ChaLearn's annotation files of the training, validation and test clips
 ANNOTATIONS = (
@@ -61,38 +62,36 @@ def with_interval(reliability, spread=None):
     }
 
 
-def reliabilities(annotation):
-    """The reliability of the labels in the file `annotation`, {trait: (value, low, high)}; {} where it is not known.
+def reliabilities(annotation, names):
+    """The reliability of the labels in the file `annotation`, {target: (value, low, high)}, of those that are known.
 
-    It is read from label_ceiling.json beside the file, if that has all five traits, or it is known, for ChaLearn's
-    own files. Raises `UserError` for a damaged label_ceiling.json.
+    It is read from label_ceiling.json beside the file, if there is one, or it is known, for ChaLearn's own files. Which
+    of the targets of these `names` are missing in the former is printed. Raises `UserError` for a damaged one.
     """
     beside = Path(annotation).with_name(FILE)
-    if beside.exists():
-        with damage_as_user_error(f"{beside} is damaged or not label_ceiling.py's", "run label_ceiling.py again"):
-            found = json.loads(beside.read_text(encoding="utf-8"))
-            found = {target: (about["reliability"], *about["interval"]) for target, about in found.items()}
-            found = {trait: tuple(map(float, found[trait])) for trait in TRAITS if trait in found}
-        if len(found) == len(TRAITS):
-            return found
-        missing = ", ".join(trait for trait in TRAITS if trait not in found)
+    if not beside.exists():
+        known = Path(annotation).exists() and files.md5(annotation) in ANNOTATIONS
+        return CHALEARN if known else {}
+    with damage_as_user_error(f"{beside} is damaged or not label_ceiling.py's", "run label_ceiling.py again"):
+        found = json.loads(beside.read_text(encoding="utf-8"))
+        found = {target: (about["reliability"], *about["interval"]) for target, about in found.items()}
+        found = {name: tuple(map(float, found[name])) for name in names if name in found}
+    if missing := ", ".join(in_words(name) for name in names if name not in found):
         print(f"{beside} does not have {missing}: scores come without the ceiling")
-        return {}
-    known = Path(annotation).exists() and files.md5(annotation) in ANNOTATIONS
-    return CHALEARN if known else {}
+    return found
 
 
-def beside_scores(reliability, labels, scores, differences):
+def beside_scores(reliability, labels, names, scores, differences):
     """The ceiling of a group of clips, and how far a model is on the way to it from the constant guess.
 
-    `reliability` is {trait: (value, low, high)}, `labels` are the group's [clips, 5], `scores` those of the
-    constant guess and `differences` those of the model less these, both as in docs/scores.md. Returns {"scores":
-    SCORES, "share": SCORES}; the shares of what the constant guess has no score in are left out. The mean of five
-    traits has the mean of their bounds for an interval, and a share has the widest that the bounds
+    `reliability` is {target: (value, low, high)}, `labels` are the group's [clips, k] of these `names`, `scores` those
+    of the constant guess and `differences` those of the model less these, both as in docs/scores.md. Returns {"scores":
+    SCORES, "share": SCORES}; the shares of what the constant guess has no score in are left out. The mean of several
+    targets has the mean of their bounds for an interval, and a share has the widest that the bounds
     of the difference and of the ceiling allow: both are wider than they need be.
     """
-    bounds = np.transpose([reliability[trait] for trait in TRAITS])  # [3, 5]
-    best = {score: _columns(values) for score, values in ceilings(bounds, np.std(labels, axis=0)).items()}
+    bounds = np.transpose([reliability[name] for name in names])  # [3, k]
+    best = {score: _columns(values, names) for score, values in ceilings(bounds, np.std(labels, axis=0)).items()}
     share = {
         score: {column: _share(gained, best[score][column], of_guess[column]) for column, gained in columns.items()}
         for score, columns in differences.items()
@@ -111,7 +110,7 @@ def _share(gained, best, of_guess):
     return {"value": gained["value"] / way["value"], "low": low, "high": high}
 
 
-def _columns(bounds):
-    """{"mean" and each trait: {"value", "low", "high"}} of these three, [3, 5] in the order of TRAITS."""
-    found = zip(COLUMNS, with_mean(bounds).T.tolist(), strict=True)
+def _columns(bounds, names):
+    """{"mean" and each target: {"value", "low", "high"}} of these three, [3, k] in the order of `names`."""
+    found = zip(columns_of(names), with_mean(bounds, names).T.tolist(), strict=True)
     return {column: dict(zip(("value", "low", "high"), values, strict=True)) for column, values in found}

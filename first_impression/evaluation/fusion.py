@@ -1,8 +1,11 @@
 """Late fusion: which models are fused, and the weighted mean of their answers to a clip."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from first_impression.common.errors import UserError
+from first_impression.evaluation.display import in_words, shown
 
 NAME = "fusion"  # of the fused answers, among the names of the models
 
@@ -51,7 +54,7 @@ def _members_of(models, named):
 
 
 def fuse(predictions, weights):
-    """The weighted mean of several models' `predictions`, each {clip: [5]}, with a weight each: {clip: float64 [5]}.
+    """The weighted mean of several models' `predictions`, each {clip: [k]}, with a weight each: {clip: float64 [k]}.
 
     A clip that a model does not know (one without sound, say) is the mean of the others.
     """
@@ -62,3 +65,32 @@ def fuse(predictions, weights):
             rows.append(values)
             parts.append(weight)
     return {clip: np.average(rows, axis=0, weights=parts) for clip, (rows, parts) in known.items() if sum(parts) > 0}
+
+
+def shared_targets(of_models):
+    """The targets that all models have, in the order of the first one's: `Targets`. `of_models` is {name: `Targets`}.
+
+    Where some have more, it is printed what is left out of what the models do together. Raises `UserError` where they
+    share none, and where their labels were given on different scales.
+    """
+    first = next(iter(of_models.values()))
+    together = f"{', '.join(of_models)} cannot be fused or compared"
+    if len({_scale(targets) for targets in of_models.values()}) > 1:
+        scales = ", ".join(f"those of {name} from {_scale(targets)}" for name, targets in of_models.items())
+        raise UserError(f"{together}, since their labels are on different scales ({scales}): take them one by one")
+    names = tuple(name for name in first.names if all(name in targets.names for targets in of_models.values()))
+    if not names:
+        answers = "; ".join(f"{name} answers {_listed(targets.names)}" for name, targets in of_models.items())
+        raise UserError(f"{together}, since they share no target ({answers}): take them one by one")
+    more = {name: [one for one in targets.names if one not in names] for name, targets in of_models.items()}
+    if left_out := [f"{_listed(others)} (of {name})" for name, others in more.items() if others]:
+        print(f"together: {_listed(names)}, which all of {', '.join(of_models)} have; without {', '.join(left_out)}")
+    return replace(first, names=names)
+
+
+def _listed(names):
+    return ", ".join(map(in_words, shown(names)))
+
+
+def _scale(targets):
+    return f"{targets.low:g} to {targets.high:g}"

@@ -1,7 +1,7 @@
 """For whom the answers are wrong: groups of clips, such as age groups, beside the other clips.
 
-A model can be right on average and place all of one group too low. Of every group and trait: how near the answers come,
-how far the group is from the others in labels and in answers, and the difference of the two.
+A model can be right on average and place all of one group too low. Of every group and target: how near the answers
+come, how far the group is from the others in labels and in answers, and the difference of the two.
 """
 
 from pathlib import Path
@@ -12,7 +12,8 @@ from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.label_table import CLIP_NAMES, clip_of
 from first_impression.evaluation import bootstrap
-from first_impression.evaluation.metrics import COLUMNS, sources_of, with_mean
+from first_impression.evaluation.display import in_words
+from first_impression.evaluation.metrics import columns_of, sources_of, with_mean
 
 CONFIDENCE = 95  # per cent, that all intervals of one kind hold at once
 MOST = 50  # groups in a column: more are hardly groups
@@ -45,10 +46,10 @@ def read(path):
 
 
 def score(answers, groups, reference):
-    """The "people" of docs/scores.md, {column: {group: {..}}}, of answers {clip: [5]}.
+    """The "people" of docs/scores.md, {column: {group: {..}}}, of answers {clip: [k]} to the `reference`'s targets.
 
     `groups` is what `read` gives. Clips without a label, an answer or a group count nowhere; a column in which fewer
-    than two groups are left is left out. All intervals of one kind, over groups, traits and columns, hold at once.
+    than two groups are left is left out. All intervals of one kind, over groups, targets and columns, hold at once.
     """
     clips = sorted(clip for clip in answers if clip in reference.labels)
     sources = np.array(sources_of(clips, reference.sources))
@@ -57,10 +58,11 @@ def score(answers, groups, reference):
     if not names:
         return {}
     terms = np.concatenate([np.ones((len(clips), 1)), np.abs(predicted - true), predicted, true], axis=1)
-    # [clips, groups and what is known of their columns, 16]
+    # [clips, groups and what is known of their columns, 1 + 3 k]
     terms = np.concatenate([members, known], axis=1)[:, :, None] * terms[:, None, :]
-    found = _statistics(terms.mean(axis=0))
-    resampled = _statistics(bootstrap.resampled_means(terms, sources, reference.resamples, reference.seed))
+    targets = reference.targets.names
+    found = _statistics(terms.mean(axis=0), targets)
+    resampled = _statistics(bootstrap.resampled_means(terms, sources, reference.resamples, reference.seed), targets)
     counts = [len(np.unique(sources[member])) for member in members.T]
     # Under so many sources a group's resamples say too little of its spread
     enough = np.array(counts) >= bootstrap.FEW_SOURCES
@@ -73,7 +75,7 @@ def score(answers, groups, reference):
     result = {}
     for number, (column, group) in enumerate(names):
         about = {"clips": int(members[:, number].sum()), "sources": counts[number]}
-        about |= {kind: _columns(*(side[number] for side in sides)) for kind, sides in estimates.items()}
+        about |= {kind: _columns(targets, *(side[number] for side in sides)) for kind, sides in estimates.items()}
         result.setdefault(column, {})[group] = about
     return result
 
@@ -91,18 +93,18 @@ def _members(clips, groups):
     return names, np.array(members).T, np.array(known).T
 
 
-def _statistics(means):
-    """{kind: [..., groups, 6]} of the means of the terms [..., 2 groups, 16]."""
+def _statistics(means, names):
+    """{kind: [..., groups, k + 1]} of the means of the terms [..., 2 groups, 1 + 3 k]."""
     own, everyone = np.split(means, 2, axis=-2)
     with np.errstate(invalid="ignore", divide="ignore"):
         of_group = own[..., 1:] / own[..., :1]
         others = (everyone - own)[..., 1:] / (everyone - own)[..., :1]
     error, predicted, true = np.split(of_group, 3, axis=-1)
     _, others_predicted, others_true = np.split(others, 3, axis=-1)
-    label_gap, answer_gap = with_mean(true - others_true), with_mean(predicted - others_predicted)
+    label_gap, answer_gap = with_mean(true - others_true, names), with_mean(predicted - others_predicted, names)
     return {
-        "accuracy": with_mean(1 - error),
-        "error": with_mean(predicted - true),
+        "accuracy": with_mean(1 - error, names),
+        "error": with_mean(predicted - true, names),
         "label_gap": label_gap,
         "answer_gap": answer_gap,
         "gap_difference": answer_gap - label_gap,
@@ -110,7 +112,7 @@ def _statistics(means):
 
 
 def _reach(values, resampled, enough):
-    """How far the bounds are from values [groups, 6] that are [n, groups, 6] on resamples: ([groups, 6], c).
+    """How far the bounds are from values [groups, k + 1], [n, groups, k + 1] on resamples: ([groups, k + 1], c).
 
     It is c standard deviations of the resamples, where c is what the largest deviation among all values, counted in
     these, exceeds in 5 % of the resamples only (the studentised maximum: Westfall and Young, Resampling-Based Multiple
@@ -126,7 +128,7 @@ def _reach(values, resampled, enough):
 
 
 def _ratio(above, below, resampled_above, resampled_below, c, enough):
-    """(above / below, low, high), each [groups, 6]; nan where `below` is within c standard deviations of 0.
+    """(above / below, low, high), each [groups, k + 1]; nan where `below` is within c standard deviations of 0.
 
     The bounds are Fieller's (Journal of the Royal Statistical Society B 16, 1954): those ratios x for which
     above - x below is within c standard deviations of 0.
@@ -142,9 +144,9 @@ def _ratio(above, below, resampled_above, resampled_below, c, enough):
     return tuple(np.where(enough[:, None] & (square > 0), side, np.nan) for side in sides)
 
 
-def _columns(values, low, high):
-    """{"mean" and each trait: {"value", "low", "high"}} of [6] each."""
-    bounds = zip(COLUMNS, np.transpose([values, low, high]).tolist(), strict=True)
+def _columns(names, values, low, high):
+    """{"mean" and each target: {"value", "low", "high"}} of [k + 1] each."""
+    bounds = zip(columns_of(names), np.transpose([values, low, high]).tolist(), strict=True)
     return {column: dict(zip(("value", "low", "high"), found, strict=True)) for column, found in bounds}
 
 
@@ -153,10 +155,10 @@ def verdicts(by_group):
     found = []
     for column, of_column in by_group.items():
         for group, about in of_column.items():
-            for trait, gap in about["gap_difference"].items():
+            for target, gap in about["gap_difference"].items():
                 if gap["low"] > 0 or gap["high"] < 0:
                     where = "higher" if gap["value"] > 0 else "lower"
                     bounds = f"{gap['low']:+.4f}..{gap['high']:+.4f}"
-                    text = f"placed {where} than by the labels in {trait}, {gap['value']:+.4f} ({bounds})"
+                    text = f"placed {where} than by the labels in {in_words(target)}, {gap['value']:+.4f} ({bounds})"
                     found.append(f"{column} {group}: {text}")
     return found

@@ -1,6 +1,7 @@
-"""Scores: how close predicted traits are to the labels. docs/scores.md explains each of them.
+"""Scores: how close predicted targets are to the labels. docs/scores.md explains each of them.
 
-Everywhere `predicted` and `true` are [clips or frames, 5] in [0, 1], in the order of TRAITS, and a score is [5].
+Everywhere `predicted` and `true` are [clips or frames, k] in [0, 1], in the order of the names of k targets, and a
+score is [k].
 """
 
 import re
@@ -8,11 +9,13 @@ import re
 import numpy as np
 import pandas as pd
 
-from first_impression.evaluation.traits import ROWS, SHOWN
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.display import rows, shown
 
 # Networks answer in float32, whose steps near 0.5 are 6e-8: a smaller spread than 1e-7 is rounding, and counts as none
 LEAST_VARIANCE = 1e-14
-COLUMNS = ("mean", *SHOWN)  # of every table of scores
+MEAN = "mean"  # the first column of every table of scores
+ERROR = "absolute error"  # the score that accuracy is 1 minus of, in the unit of the labels' own scale
 
 
 def accuracy(predicted, true):
@@ -21,7 +24,7 @@ def accuracy(predicted, true):
 
 
 def terms(predicted, true):
-    """What all scores are made of, per clip: float64 [clips, 7, 5], |p - t|, (p - t)^2, p, t, p^2, t^2 and pt.
+    """What all scores are made of, per clip: float64 [clips, 7, k], |p - t|, (p - t)^2, p, t, p^2, t^2 and pt.
 
     From the third on p and t are both less the mean of the labels: that changes no variance, and leaves more digits.
     """
@@ -31,24 +34,26 @@ def terms(predicted, true):
     return np.stack([np.abs(error), error**2, p, t, p**2, t**2, p * t], axis=1)
 
 
-def scores(means):
-    """Every score, {name: [..., 5]}, of the means of `terms` over clips [..., 7, 5].
+def scores(means, targets=FIVE):
+    """Every score, {name: [..., k]}, of the means of `terms` over clips [..., 7, k].
 
-    R2 is nan where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
+    Where the labels of the `targets` have a scale of their own, the last one is `ERROR`, in its unit. R2 is nan
+    where all labels are equal, Pearson where either side is constant, the CCC where both are one constant.
     """
     absolute, squared, p, t, pp, tt, pt = np.moveaxis(means, -2, 0)
     variance, variance_true, covariance = _no_rounding(pp - p**2), _no_rounding(tt - t**2), pt - p * t
-    return {
+    found = {
         "accuracy": 1 - absolute,
         "R2": 1 - _ratio(squared, variance_true),
         "Pearson": _ratio(covariance, np.sqrt(variance * variance_true)),
         "CCC": _ratio(2 * covariance, _no_rounding(variance + variance_true + (p - t) ** 2)),
         "MSE": squared,
     }
+    return found | ({ERROR: absolute * (targets.high - targets.low)} if targets.has_own_scale else {})
 
 
 def all_scores(predicted, true):
-    """Every score of these predictions, {name: [5]}."""
+    """Every score of these predictions, {name: [k]}."""
     return scores(terms(predicted, true).mean(axis=0))
 
 
@@ -76,12 +81,31 @@ def sources_of(clips, sources=None):
     return [(sources or {}).get(clip, source(clip)) for clip in clips]
 
 
-def with_mean(values):
-    """Values [..., 5] in the order of TRAITS as [..., 6] in that of COLUMNS."""
+def columns_of(names):
+    """The columns of every table of scores of targets of these names."""
+    return (MEAN, *shown(names))
+
+
+def averaged(names):
+    """Those of these targets that the "mean" is of: the challenge's five where all of them are here, else all."""
+    return FIVE.names if set(FIVE.names) <= set(names) else names
+
+
+def with_mean(values, names):
+    """Values [..., k] in the order of `names` as [..., k + 1] in that of `columns_of`."""
     values = np.asarray(values)
-    return np.concatenate([values.mean(axis=-1, keepdims=True), values[..., list(ROWS)]], axis=-1)
+    of_mean = values[..., [names.index(name) for name in averaged(names)]]
+    return np.concatenate([of_mean.mean(axis=-1, keepdims=True), values[..., rows(names)]], axis=-1)
 
 
-def by_column(values):
-    """Values [5] in the order of TRAITS as {"mean" and each trait: number}, in that of COLUMNS."""
-    return dict(zip(COLUMNS, with_mean(values).tolist(), strict=True))
+def by_column(values, names):
+    """Values [k] in the order of `names` as {"mean" and each target: number}, in that of `columns_of`."""
+    return dict(zip(columns_of(names), with_mean(values, names).tolist(), strict=True))
+
+
+def picked(answers, names, wanted):
+    """Answers or labels {clip: [k]} in the order of `names` as those of the `wanted` targets alone, in their order."""
+    if names == wanted:
+        return answers
+    at = [names.index(name) for name in wanted]
+    return {clip: np.asarray(values)[at] for clip, values in answers.items()}

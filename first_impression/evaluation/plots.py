@@ -9,17 +9,23 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402, after the choice of a backend without a screen
 
 from first_impression.common.files import whole_file  # noqa: E402
+from first_impression.data.targets import FIVE  # noqa: E402
 from first_impression.evaluation.baselines import CONSTANT, LOOKUP  # noqa: E402
 from first_impression.evaluation.calibration import bins, line  # noqa: E402
 from first_impression.evaluation.comparison import ALL, UNSEEN  # noqa: E402
-from first_impression.evaluation.metrics import all_scores, terms  # noqa: E402
-from first_impression.evaluation.traits import COLOURS, ROWS, SHOWN  # noqa: E402
+from first_impression.evaluation.display import colours, in_words, shown  # noqa: E402
+from first_impression.evaluation.metrics import MEAN, all_scores, averaged, terms  # noqa: E402
+
+MOST_CURVES = 12  # beside their mean
+MOST_PANELS = 6  # in a row
+MOST_LETTERS = 20  # of a name beside a number above a panel
 
 
-def draw_curves(path, losses, history, title):
+def draw_curves(path, losses, history, title, targets=FIVE):
     """Write a picture of the training loss over steps beside the validation accuracy over epochs.
 
-    `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv.
+    `losses` is a list of (step, mean loss of the epoch so far), `history` a list of dicts as in history.csv. More than
+    `MOST_CURVES` targets show their mean alone.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), layout="constrained")
     left.plot(*zip(*losses, strict=True), linewidth=1)
@@ -27,9 +33,12 @@ def draw_curves(path, losses, history, title):
     left.set_ylim(bottom=0)
     by = "clip" if "clip_mean" in history[-1] else "frame"
     epochs = [row["epoch"] for row in history]
-    for trait, colour in COLOURS.items():
-        right.plot(epochs, [row[f"{by}_{trait}"] for row in history], ".-", color=colour, linewidth=1, label=trait)
-    right.plot(epochs, [row[f"{by}_mean"] for row in history], "o-k", linewidth=2, label="mean of the five")
+    names = targets.names
+    for name, colour in colours(names).items() if len(names) <= MOST_CURVES else ():
+        values = [row[f"{by}_{name}"] for row in history]
+        right.plot(epochs, values, ".-", color=colour, linewidth=1, label=in_words(name))
+    mean = "mean of the five" if averaged(names) == FIVE.names else "mean"
+    right.plot(epochs, [row[f"{by}_{MEAN}"] for row in history], "o-k", linewidth=2, label=mean)
     right.axhline(history[-1]["constant_mean"], color="grey", linestyle="--", label="constant guess, mean")
     right.set(xlabel="epoch", ylabel="mean accuracy (1 - mean absolute error)", title=f"Validation, by {by}")
     right.set_xticks(epochs if len(epochs) <= 20 else epochs[:: len(epochs) // 10])
@@ -40,51 +49,74 @@ def draw_curves(path, losses, history, title):
         tmp.write_bytes(_png(figure, title))
 
 
-def scatter(predicted, true, title):
-    """A PNG, as bytes: predicted against true, a panel per trait with its CCC. Both [clips, 5] in [0, 1]."""
-    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
+def scatter(predicted, true, targets, title):
+    """A PNG, as bytes: predicted against true, a panel per target with its CCC. Both [clips, k] in [0, 1]."""
     agreement = all_scores(predicted, true)["CCC"]
-    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
+    figure, panels = _panels(targets.names, height=3.6)
+    for name, (axes, column, colour) in panels.items():
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
-        look = {"s": max(2, 40 / len(true) ** 0.3), "alpha": 0.5, "linewidths": 0, "color": COLOURS[trait]}
+        look = {"s": max(2, 40 / len(true) ** 0.3), "alpha": 0.5, "linewidths": 0, "color": colour}
         axes.scatter(true[:, column], predicted[:, column], **look)
-        axes.set(title=f"{trait}, CCC {agreement[column]:.4f}", xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
+        what = _heading(name, f"CCC {agreement[column]:.4f}")
+        axes.set(title=what, xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("predicted")
-    return _png(figure, title)
+    return _png(figure, title, "predicted")
 
 
-def errors(predicted, true, title):
-    """A PNG, as bytes: how often which error occurs, a panel per trait. Both [clips, 5] in [0, 1]."""
+def errors(predicted, true, targets, title):
+    """A PNG, as bytes: how often which error occurs, a panel per target. Both [clips, k] in [0, 1]."""
     difference = predicted - true
     reach = max(0.05, float(np.abs(difference).max()))
-    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.2), layout="constrained", sharex=True, sharey=True)
-    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
-        axes.hist(difference[:, column], bins=np.linspace(-reach, reach, 31), color=COLOURS[trait])
+    figure, panels = _panels(targets.names, height=3.2)
+    for name, (axes, column, colour) in panels.items():
+        mean = difference[:, column].mean()
+        axes.hist(difference[:, column], bins=np.linspace(-reach, reach, 31), color=colour)
         axes.axvline(0, color="grey", linewidth=1)
-        axes.axvline(difference[:, column].mean(), color="black", linestyle="--", linewidth=1)
-        axes.set(title=f"{trait}, mean {difference[:, column].mean():+.4f}", xlabel="predicted - true")
-    panels[0].set_ylabel("clips")
-    return _png(figure, title)
+        axes.axvline(mean, color="black", linestyle="--", linewidth=1)
+        unit = f"\n{mean * (targets.high - targets.low):+.2f} on its scale" if targets.has_own_scale else ""
+        axes.set(title=_heading(name, f"mean {mean:+.4f}{unit}"), xlabel="predicted - true")
+    return _png(figure, title, "clips")
 
 
-def calibration(predicted, true, sources, title):
-    """A PNG, as bytes: mean labels of clips in bins by their answer, a panel per trait. Both [clips, 5] in [0, 1]."""
-    figure, panels = plt.subplots(1, len(SHOWN), figsize=(15, 3.6), layout="constrained", sharex=True, sharey=True)
+def calibration(predicted, true, targets, sources, title):
+    """A PNG, as bytes: mean labels of clips in bins by their answer, a panel per target. Both [clips, k] in [0, 1]."""
     lines = line(terms(predicted, true).mean(axis=0), true.mean(axis=0))
-    for column, axes, trait in zip(ROWS, panels, SHOWN, strict=True):
+    figure, panels = _panels(targets.names, height=3.6)
+    for name, (axes, column, colour) in panels.items():
         answers, labels, low, high = bins(predicted[:, column], true[:, column], sources)
         slope, intercept = lines["slope"][column], lines["intercept"][column]
         ends = np.array([predicted[:, column].min(), predicted[:, column].max()])
         axes.axline((0.5, 0.5), slope=1, color="grey", linewidth=1)
         axes.plot(ends, intercept + slope * ends, color="black", linestyle="--", linewidth=1)
         if np.isfinite(low).all():
-            axes.vlines(answers, low, high, color=COLOURS[trait], linewidth=2, alpha=0.5)
-        axes.plot(answers, labels, "o", color=COLOURS[trait], markersize=4)
-        axes.set(title=f"{trait}, slope {slope:.2f}", xlabel="predicted", aspect="equal")
+            axes.vlines(answers, low, high, color=colour, linewidth=2, alpha=0.5)
+        axes.plot(answers, labels, "o", color=colour, markersize=4)
+        axes.set(title=_heading(name, f"slope {slope:.2f}"), xlabel="predicted", aspect="equal")
         axes.grid(alpha=0.3)
-    panels[0].set_ylabel("mean true, with 95 %")
-    return _png(figure, title)
+    return _png(figure, title, "mean true, with 95 %")
+
+
+def _heading(name, number):
+    """A panel's title, in two lines where one is too long for it."""
+    words = in_words(name)
+    return f"{words}{', ' if len(words) < MOST_LETTERS else chr(10)}{number}"
+
+
+def _panels(names, height):
+    """(a figure, {name: (axes, its column in arrays, colour)}): a panel per target, up to `MOST_PANELS` in a row."""
+    across = min(len(names), MOST_PANELS)
+    down = -(-len(names) // across)
+    size = (max(3 * across, 6), height * down)
+    figure, grid = plt.subplots(
+        down, across, figsize=size, layout="constrained", sharex=True, sharey=True, squeeze=False
+    )
+    for spare in grid.flat[len(names) :]:
+        spare.set_axis_off()
+    of_names = colours(names)
+    panels = {
+        name: (axes, names.index(name), of_names[name]) for name, axes in zip(shown(names), grid.flat, strict=False)
+    }
+    return figure, panels
 
 
 def side_by_side(models, title):
@@ -115,7 +147,9 @@ def side_by_side(models, title):
     return _png(figure, title)
 
 
-def _png(figure, title):
+def _png(figure, title, beside_the_first=""):
+    if beside_the_first:
+        figure.axes[0].set_ylabel(beside_the_first)
     figure.suptitle(title, fontsize="small", wrap=True, parse_math=False)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)

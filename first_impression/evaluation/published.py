@@ -3,13 +3,13 @@
 from first_impression.data.chalearn import ANNOTATION_MD5, TRAITS
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL
-from first_impression.evaluation.metrics import COLUMNS
+from first_impression.evaluation.metrics import columns_of
 from first_impression.evaluation.summary import grid, row_of, with_interval
 
+COLUMNS = columns_of(TRAITS)
 # Accuracies by clip, in the order of TRAITS
 PAPER_FUSED = dict(zip(TRAITS, (0.9133, 0.9100, 0.9126, 0.9166, 0.9123), strict=True))
 PAPER_AUDIO = dict(zip(TRAITS, (0.8878, 0.8876, 0.9022, 0.8785, 0.8939), strict=True))
-
 
 # {(our run of the same model, or the fusion of all four; split): ({"mean" and each trait: accuracy}, its source)}
 AUDIO_SOURCE = "computed from the authors' answers, audio/utils/y_test.csv of tzzcl/ChaLearn-APA-Code"
@@ -27,25 +27,36 @@ def table(split, report, models):
 
     `report` is the dict of docs/scores.md for this split, `models` are the names of runs, scored or not.
     """
-    rows = []
+    rows, comparable = [], {name: model for name, model in report["models"].items() if answers_the_five(model)}
     for name in (*models, fusion.NAME):
-        scored = report["models"].get(name)
+        scored = comparable.get(name)
         known, _ = PUBLISHED.get((name, split), (None, ""))
-        accuracy = scored["groups"][ALL]["scores"]["accuracy"] if scored else None
-        rows.append(row_of(name, accuracy) if scored else (name, ["-"] * len(COLUMNS)))
+        accuracy = scored and _of_five(scored["groups"][ALL]["scores"])
+        rows.append(row_of(name, accuracy) if scored else (name, dict.fromkeys(COLUMNS, "-")))
         if known:
-            rows.append(("  published", [f"{known[column]:.4f}" for column in COLUMNS]))
+            rows.append(("  published", {column: f"{known[column]:.4f}" for column in COLUMNS}))
         if known and scored:
             rows += _difference("published", {column: _less(accuracy[column], known[column]) for column in COLUMNS})
         if scored:
             for baseline, against in scored["groups"][ALL]["baselines"].items():
-                rows += _difference(f"the {baseline}", against["differences"]["accuracy"])
-    widest = max(report["models"].values(), key=lambda model: model["groups"][ALL]["clips"])
-    for baseline, against in widest["groups"][ALL]["baselines"].items():
-        rows.append(row_of(baseline, against["scores"]["accuracy"]))
-    if ceiling := widest["groups"][ALL].get("ceiling"):
-        rows.append(row_of("ceiling", ceiling["scores"]["accuracy"]))
+                rows += _difference(f"the {baseline}", _of_five(against["differences"]))
+    if comparable:
+        widest = max(comparable.values(), key=lambda model: model["groups"][ALL]["clips"])
+        for baseline, against in widest["groups"][ALL]["baselines"].items():
+            rows.append(row_of(baseline, _of_five(against["scores"])))
+        if ceiling := widest["groups"][ALL].get("ceiling"):
+            rows.append(row_of("ceiling", _of_five(ceiling["scores"])))
     return grid(rows)
+
+
+def answers_the_five(model):
+    """Whether a model of a report, as docs/scores.md has it, was scored by all of the challenge's five traits."""
+    return set(TRAITS) <= model["groups"][ALL]["scores"]["accuracy"].keys()
+
+
+def _of_five(scores):
+    """The accuracy of the five and their mean, without that of other targets."""
+    return {column: scores["accuracy"][column] for column in COLUMNS}
 
 
 def _less(estimate, number):

@@ -20,10 +20,10 @@ class Ranking:
     what: str  # these values in words: "the model's answers to 2,000 validation clips"
     clips: int
     sources: int  # of these clips
-    quantiles: np.ndarray  # of the values, float64 [QUANTILES, 5]
+    quantiles: np.ndarray  # of the values, float64 [QUANTILES, k]
 
     def rank(self, answer):
-        """The share of the values below an `answer` [5], {"percent", "low", "high"}: whole per cent, int [5].
+        """The share of the values below an `answer` [k], {"percent", "low", "high"}: whole per cent, int [k].
 
         Rounded down; "low" and "high" bound its 95 % interval.
         """
@@ -32,7 +32,7 @@ class Ranking:
         return {"percent": percent, "low": np.floor(100 * low).astype(int), "high": np.ceil(100 * high).astype(int)}
 
     def histogram(self, bins):
-        """The share of the values in each of so many parts of the scale from 0 to 1: per cent, int [bins, 5]."""
+        """The share of the values in each of so many parts of the scale from 0 to 1: per cent, int [bins, k]."""
         below = [self._below(edge) for edge in np.linspace(0, 1, bins + 1)[1:-1]]
         return np.diff(below, axis=0, prepend=0, append=100)
 
@@ -41,7 +41,7 @@ class Ranking:
 
 
 def quantiles_of(values):
-    """The quantiles of `values` [n, 5] at 0 %, 1 % .. 100 %: float64 [QUANTILES, 5], each one of the values.
+    """The quantiles of `values` [n, k] at 0 %, 1 % .. 100 %: float64 [QUANTILES, k], each one of the values.
 
     k % of the values, or more, are not above the k-th: so the number of quantiles below a value is its rank.
     """

@@ -4,11 +4,13 @@ import math
 import textwrap
 
 from first_impression.common.errors import counted
+from first_impression.data.targets import FIVE
 from first_impression.evaluation.baselines import CONSTANT
 from first_impression.evaluation.bootstrap import FEW_SOURCES
 from first_impression.evaluation.comparison import ALL, UNSEEN
+from first_impression.evaluation.display import in_words
 from first_impression.evaluation.groups import verdicts
-from first_impression.evaluation.metrics import COLUMNS, with_mean
+from first_impression.evaluation.metrics import MEAN, by_column
 
 # What is printed of a group of people
 PEOPLE = {
@@ -20,11 +22,20 @@ PEOPLE = {
     "amplification": ("amplification", ""),
 }
 LINE = 120  # characters, the longest line of a table
+LONGEST_NAME = 17  # characters of a column's name in one line, those of conscientiousness
+LEAST_MARGIN = 24  # characters, for the labels of rows
 SEED_SCORES = ("accuracy", "Pearson", "CCC")
 
 
 def print_report(report):
     """Print every score of every model, then the models side by side."""
+    low, high = report["scale"]
+    if (low, high) != (0, 1):
+        print(
+            f"\nLabels were given from {low:g} to {high:g}: absolute errors are in this unit, all else is from 0 to 1"
+        )
+    if any(_has_more_than_five(model) for model in report["models"].values()):
+        print('\n"mean" is that of the five traits, the challenge\'s measure, without the other targets')
     for name, model in report["models"].items():
         print_model(name, model)
         _print_people(name, model["people"])
@@ -40,7 +51,7 @@ def print_model(name, model):
         _print_text(f"{name}, {group}: {counted(scored['clips'], 'clip')} of {sources}{unseen}")
         rows = [row for score, columns in scored["scores"].items() for row in with_interval(score, columns)]
         if group == ALL and model["by_frame"]:
-            rows.append(("accuracy by frame", [f"{value:.4f}" for value in model["by_frame"].values()]))
+            rows.append(("accuracy by frame", _rounded(model["by_frame"])))
         for baseline, beside in scored["baselines"].items():
             rows.append(row_of(f"accuracy of the {baseline}", beside["scores"]["accuracy"]))
             rows += with_interval("  difference to it", beside["differences"]["accuracy"], sign="+")
@@ -79,6 +90,11 @@ def _print_people(name, people):
 def _different_groups(model):
     """The groups of a model's scores, without the clips of unseen sources where those are all of its clips."""
     return {group: scored for group, scored in model["groups"].items() if group == ALL or not _is_all_unseen(model)}
+
+
+def _has_more_than_five(model):
+    columns = model["groups"][ALL]["scores"]["accuracy"].keys()
+    return set(FIVE.names) < columns - {MEAN}
 
 
 def _is_all_unseen(model):
@@ -171,40 +187,69 @@ def _print_seeds(split, alike):
         print(f"\n{split}, {group}: {len(alike['runs'])} runs that differ in SEED only, {runs}")
         rows = []
         for score in SEED_SCORES:
-            rows.append((f"{score}, mean", [f"{value:.4f}" for value in scores[score]["mean"].values()]))
-            rows.append(("  standard deviation", [f"{value:.4f}" for value in scores[score]["stddev"].values()]))
+            rows.append((f"{score}, mean", _rounded(scores[score]["mean"])))
+            rows.append(("  standard deviation", _rounded(scores[score]["stddev"])))
         print(grid(rows))
 
 
 def row_of(title, columns, sign=""):
     """A row of a table: the values of {column: {"value", ..}}."""
-    return title, [f"{column['value']:{sign}.4f}" for column in columns.values()]
+    return title, _rounded({name: column["value"] for name, column in columns.items()}, sign)
 
 
 def with_interval(title, columns, sign="", indent=""):
     """Three rows of a table: the values of {column: {"value", "low", "high"}}, and the bounds, set in by `indent`."""
-    bounds = [[f"{column[end]:{sign}.4f}" for column in columns.values()] for end in ("low", "high")]
+    bounds = [_rounded({name: column[end] for name, column in columns.items()}, sign) for end in ("low", "high")]
     return [row_of(title, columns, sign), (f"{indent}  95 %, from", bounds[0]), (f"{indent}        to", bounds[1])]
 
 
-def table(rows):
-    """Scores as text: `rows` is {label: [5] values, in the order of TRAITS}; their mean comes first."""
-    return grid([(label, [f"{value:.4f}" for value in with_mean(values)]) for label, values in rows.items()])
+def _rounded(numbers, sign=""):
+    return {name: f"{number:{sign}.4f}" for name, number in numbers.items()}
+
+
+def table(rows, targets=FIVE):
+    """Scores as text: `rows` is {label: [k] values, in the order of the `targets`}; their mean comes first."""
+    return grid([(label, _rounded(by_column(values, targets.names))) for label, values in rows.items()])
 
 
 def grid(rows):
-    """Text in the columns of `metrics.COLUMNS`, in lines of `LINE` characters at most.
+    """Text in columns, in lines of `LINE` characters at most; what does not fit beside it follows below.
 
-    `rows` is a list of (label, six words). A label that is too long, as a file's path may be, has a line of its own.
+    `rows` is a list of (label, {column: word}), all of the same columns. A label that is too long, as a file's path may
+    be, has a line of its own, and the name of a column several.
     """
-    rows = [("", COLUMNS), *rows]
-    widths = [max(8, *map(len, column)) for column in zip(*(words for _, words in rows), strict=True)]
-    margin = min(max(len(label) for label, _ in rows) + 2, LINE - sum(width + 2 for width in widths))
+    heads = {column: textwrap.wrap(in_words(column), LONGEST_NAME) for column in rows[0][1]}
+    widths = {
+        column: max(8, *map(len, head), *(len(words[column]) for _, words in rows)) for column, head in heads.items()
+    }
+    longest, lines = max(len(label) for label, _ in rows) + 2, []
+    for columns in _side_by_side(widths):
+        margin = min(longest, LINE - sum(widths[column] + 2 for column in columns))
+        lines += _block(rows, {column: heads[column] for column in columns}, widths, margin)
+    return "\n".join(lines)
+
+
+def _side_by_side(widths):
+    """The columns of these `widths`, {column: characters}, in lists of as many as there is room for in a line."""
+    lists, room = [], 0
+    for column, width in widths.items():
+        if (room := room - width - 2) < 0:
+            lists.append([])
+            room = LINE - LEAST_MARGIN - width - 2
+        lists[-1].append(column)
+    return lists
+
+
+def _block(rows, heads, widths, margin):
+    depth = max(map(len, heads.values()))
+    above = [
+        {column: ([""] * depth + head)[number - depth] for column, head in heads.items()} for number in range(depth)
+    ]
     lines = []
-    for label, words in rows:
+    for label, words in [*(("", names) for names in above), *rows]:
         if len(label) > margin - 1:
             lines.append(label if len(label) <= LINE else f"..{label[2 - LINE :]}")
             label = ""
-        cells = "".join(f"  {word:>{width}}" for word, width in zip(words, widths, strict=True))
-        lines.append(f"{label:<{margin}}{cells}")
-    return "\n".join(lines)
+        cells = "".join(f"  {words[column]:>{widths[column]}}" for column in heads)
+        lines.append(f"{label:<{margin}}{cells}".rstrip())
+    return lines

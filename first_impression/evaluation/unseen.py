@@ -13,6 +13,7 @@ import numpy as np
 
 from first_impression.common import files
 from first_impression.data import label_table
+from first_impression.data.targets import FIVE
 
 RECORD = "predictions.json"
 VALIDATION, OUT_OF_FOLD = "validation", "out-of-fold"
@@ -30,16 +31,16 @@ def record(table, kind, models, sources):
     files.write_json(table.parent / RECORD, _recorded(table.parent) | {table.name: entry})
 
 
-def read(folder, models):
-    """The answers of these models, MD5s of files of the run in `folder`: {kind: {clip: (float64 [5], its source)}}.
+def read(folder, models, targets=FIVE):
+    """The answers of these models, MD5s of files of the run in `folder`: {kind: {clip: (float64 [k], its source)}}.
 
-    A source is a number. Raises `UserError` for a damaged record.
+    They are to the `targets`. A source is a number. Raises `UserError` for a damaged record.
     """
     found = {}
     for name, entry in _recorded(folder).items():
         table = files.below(folder, name)
         if entry["models"] == sorted(models) and table.exists() and files.md5(table) == entry["md5"]:
-            answers = label_table.read(table).values
+            answers = label_table.read(table, targets.unit).values
             pairs = zip(answers.values(), entry["sources"], strict=True)
             found[entry["clips"]] = dict(zip(answers, pairs, strict=True))
     return found

@@ -1,4 +1,4 @@
-"""What the models answer to a clip: the five traits by window, by frame, by model, and of all models together.
+"""What the models answer to a clip: the targets by window, by frame, by model, and of all models together.
 
 ensemble = models.load(find_runs(Path("runs")))
 answer = answer_clip(open_clip(Path("clip.mp4"), 100), ensemble)
@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from first_impression.common.errors import BadClipError, UserError, lack_of_memory_as_user_error
+from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation.ranking import Ranking
 from first_impression.inference import unlike
 from first_impression.inference.clip import Clip
@@ -27,14 +28,14 @@ class WindowAnswer:
     end: float
     sound_seconds: float  # how much the audio model listened to
     times: np.ndarray  # of the frames that the visual models looked at, float64 [n]
-    by_frame: dict  # visual model -> float32 [n, 5]
-    scores: dict  # model -> float64 [5]
+    by_frame: dict  # visual model -> float32 [n, k]
+    scores: dict  # model -> float64 [k]
     look: unlike.Look  # what the frames themselves look like
     band: float  # bandwidth of the sound, Hz
 
     @property
     def fused(self):
-        """The plain mean of the models: float64 [5]."""
+        """The plain mean of the models: float64 [k]."""
         return np.mean(list(self.scores.values()), axis=0)
 
 
@@ -44,25 +45,26 @@ class Answer:
 
     clip: Clip
     windows: list  # of WindowAnswer, in the order of time, of those that any model answered
-    percentile: np.ndarray | None = None  # float64 [5], per cent of the training clips with a lower label
+    percentile: np.ndarray | None = None  # float64 [k], per cent of the training clips with a lower label
     ranking: Ranking | None = None  # what the answer is ranked among
     strip: list = field(default_factory=list)  # (time, JPEG as bytes) of up to STRIP frames, spread over the clip
     evidence: dict = field(default_factory=dict)  # model -> `evidence.Evidence` of the strip's middle frame
+    targets: Targets = FIVE  # what is answered
 
     @property
     def scores(self):
-        """{model: float64 [5]}."""
+        """{model: float64 [k]}."""
         names = dict.fromkeys(name for window in self.windows for name in window.scores)
         return {name: np.mean([w.scores[name] for w in self.windows if name in w.scores], axis=0) for name in names}
 
     @property
     def fused(self):
-        """The plain mean of the models: float64 [5]."""
+        """The plain mean of the models: float64 [k]."""
         return np.mean(list(self.scores.values()), axis=0)
 
     @property
     def spread(self):
-        """The standard deviation of the windows' fused answers: float64 [5]; None where there is one window."""
+        """The standard deviation of the windows' fused answers: float64 [k]; None where there is one window."""
         return np.std([window.fused for window in self.windows], axis=0) if len(self.windows) > 1 else None
 
     @property
@@ -77,7 +79,7 @@ class Answer:
 
     @property
     def by_frame(self):
-        """What the visual models looked at: (times float64 [n], {model: float32 [n, 5]}), each frame once."""
+        """What the visual models looked at: (times float64 [n], {model: float32 [n, k]}), each frame once."""
         times, first = self._frames
         seen = [window for window in self.windows if len(window.times)]
         names = seen[0].by_frame if seen else ()
@@ -130,7 +132,7 @@ def answer_clip(clip, ensemble, batch_size=BATCH_SIZE, with_evidence=False, obse
     `observe(windows)` yields the windows as they are, and may show progress meanwhile.
     Raises `BadClipError` where no model can answer, and `UserError` where an answer is not finite.
     """
-    answer = Answer(clip, [])
+    answer = Answer(clip, [], targets=ensemble.targets)
     strip = _Strip(clip)
     with contextlib.closing(clip), lack_of_memory_as_user_error(batch_size):
         for window in observe(clip.windows):

@@ -4,18 +4,22 @@ import base64
 
 import numpy as np
 
-from first_impression.data.chalearn import TRAITS
 from first_impression.data.sound import LOUDNESS_STEP
-from first_impression.evaluation.traits import by_trait
+from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING
+from first_impression.evaluation.display import by_target, shown
 from first_impression.training import number_format
 from first_impression.training.dataset import about_drawn
 from first_impression.training.saved_models import made_by
 
-SCHEMA = 1  # raised when a field changes its meaning
+SCHEMA = 2  # raised for another release of the format: docs/answers.md says what each has added
 REMINDER = (
     "The values, 0 to 1, are strangers' first impressions as a model guesses them: no measure of the person, and no\n"
-    'basis for decisions about people. A high "neuroticism" means emotionally stable, as in the dataset.'
+    "basis for decisions about people."
 )
+STABILITY = {  # what to know of "neuroticism": in the JSON, which has the dataset's name too, and where people read
+    "json": ' A high "neuroticism" means emotionally stable, as in the dataset.',
+    "words": ' Emotional stability is what the dataset calls "neuroticism".',
+}
 AMONG_LABELS = (
     "Ranked among training labels, which lie further apart than answers, most clips seem average: the models' answers "
     "to validation clips are not known (evaluate.py asks for them, publish.py passes them on)"
@@ -28,7 +32,7 @@ def about_models(ensemble, with_evidence=False):
 
     With evidence there is one more caution for each model that has none.
     """
-    models, histograms = ensemble.models, np.zeros((len(TRAITS), BINS))
+    models, targets, histograms = ensemble.models, ensemble.targets, np.zeros((len(ensemble.targets.names), BINS))
     if ensemble.training_clips:
         histograms = np.diff(ensemble.below(np.linspace(0, 1, BINS + 1)), axis=0).T
     cautions = [model.caution for model in models if model.caution]
@@ -38,7 +42,10 @@ def about_models(ensemble, with_evidence=False):
     return {
         "drawn_sample": about_drawn([model.run for model in models]),
         "schema": SCHEMA,
-        "note": " ".join(REMINDER.split()),
+        "note": " ".join(REMINDER.split()) + STABILITY["json"] * ("neuroticism" in targets.names),
+        "not_for_hiring": NOT_FOR_HIRING * (INTERVIEW in targets.names),
+        "targets": list(shown(targets.names)),
+        "scale": [targets.low, targets.high],
         "cautions": cautions,
         "program": made_by(),
         "models": {
@@ -46,6 +53,7 @@ def about_models(ensemble, with_evidence=False):
                 "kind": model.kind,
                 "started_from": model.run.start["words"],
                 "dataset": model.run.dataset,
+                "targets": list(shown(model.run.targets.names)),
                 "caution": model.caution,
                 "numbers": number_format.format_of(model.run.networks[0]),
                 "files": {file.name: md5 for file, md5 in model.run.md5s.items()},
@@ -53,20 +61,26 @@ def about_models(ensemble, with_evidence=False):
             for model in models
         },
         "training_clips": ensemble.training_clips,
-        "training_histogram": by_trait(histograms.round(6)),
+        "training_histogram": by_target(histograms.round(6), targets.names),
     }
 
 
 def first_lines(about, heading=""):
     """What a script prints before it answers, a list of lines. `about` is as of `about_models`."""
     warning = f"WARNING: {about['drawn_sample']}" if about["drawn_sample"] else ""
-    return [line for line in (warning, heading, REMINDER, *about["cautions"]) if line]
+    reminder = REMINDER + STABILITY["words"] * ("neuroticism" in about["targets"])
+    hiring = about["not_for_hiring"].replace(". ", ".\n")  # a line for each sentence
+    return [line for line in (warning, heading, reminder, hiring, *about["cautions"]) if line]
 
 
 def as_json(answer, with_maps=True):
     """All that is known of the answer to a clip, as JSON holds it; the maps of the evidence on request."""
     clip, (times, by_frame) = answer.clip, answer.by_frame
     faces = answer.look.faces
+
+    def by_name(values):
+        return by_target(values, answer.targets.names)
+
     return {
         "file": str(clip.path),
         "picture": "",
@@ -89,11 +103,12 @@ def as_json(answer, with_maps=True):
             "channels": clip.sound.channels,
             "seconds": clip.sound.seconds_in(clip.start, clip.end),
         },
-        "fused": by_trait(answer.fused),
-        "spread": None if answer.spread is None else by_trait(answer.spread),
-        "models": {name: by_trait(values) for name, values in answer.scores.items()},
-        "percentile": None if answer.percentile is None else by_trait(answer.percentile),
-        "rank": answer.ranking and _rank(answer.ranking, answer.fused),
+        "fused": by_name(answer.fused),
+        "spread": None if answer.spread is None else by_name(answer.spread),
+        "models": {name: by_name(values) for name, values in answer.scores.items()},
+        "percentile": None if answer.percentile is None else by_name(answer.percentile),
+        "on_scale": _on_scale(answer) if answer.targets.has_own_scale else None,
+        "rank": answer.ranking and _rank(answer.ranking, answer.fused, answer.targets.names),
         "frames": len(times),
         "sound_seconds": answer.sound_seconds,
         "windows": [
@@ -102,14 +117,14 @@ def as_json(answer, with_maps=True):
                 "end": window.end,
                 "frames": len(window.times),
                 "sound_seconds": window.sound_seconds,
-                "fused": by_trait(window.fused),
-                "models": {name: by_trait(values) for name, values in window.scores.items()},
+                "fused": by_name(window.fused),
+                "models": {name: by_name(values) for name, values in window.scores.items()},
             }
             for window in answer.windows
         ],
         "by_frame": {
             "times": times.tolist(),
-            "models": {name: by_trait(values.astype(np.float64).round(10).T) for name, values in by_frame.items()},
+            "models": {name: by_name(values.astype(np.float64).round(10).T) for name, values in by_frame.items()},
         },
         "loudness": {"start": clip.start, "step": LOUDNESS_STEP, "decibels": clip.loudness.round(2).tolist()},
         "strip": [{"time": time, "jpeg": base64.b64encode(jpeg).decode()} for time, jpeg in answer.strip],
@@ -120,9 +135,19 @@ def as_json(answer, with_maps=True):
     }
 
 
-def _rank(ranking, fused):
-    found = {name: by_trait(values) for name, values in ranking.rank(fused).items()}
-    histogram = by_trait(ranking.histogram(BINS).T)
+def _on_scale(answer):
+    """The answers on the scale on which the labels were given, of which 0 and 1 are the ends."""
+
+    def by_name(values):
+        return by_target(answer.targets.from_unit(values), answer.targets.names)
+
+    ends = {"low": answer.targets.low, "high": answer.targets.high}
+    return ends | {"fused": by_name(answer.fused), "models": {name: by_name(of) for name, of in answer.scores.items()}}
+
+
+def _rank(ranking, fused, names):
+    found = {name: by_target(values, names) for name, values in ranking.rank(fused).items()}
+    histogram = by_target(ranking.histogram(BINS).T, names)
     return {"among": ranking.what, "clips": ranking.clips, "sources": ranking.sources, **found, "histogram": histogram}
 
 

@@ -1,7 +1,7 @@
 """Where in a picture DAN's answer comes from.
 
 The head is linear in descriptors that are averages and maxima over the places of a feature map, each divided by
-one number per picture. So a trait's logit is exactly the bias plus a sum over places:
+one number per picture. So a target's logit is exactly the bias plus a sum over places:
 
     average  a place's share is (weights . its features) / (places * norm of the averages)
     max      a channel's maximum, times its weight / norm of the maxima, goes to the place where it lies
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from first_impression.evaluation.traits import by_trait
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.display import by_target
 from first_impression.inference.faces import share_inside
 
 SMALLEST = 1e-12  # Keras' UnitNormalization takes no squared norm below this
@@ -22,9 +23,10 @@ class Evidence:
     """How a model's answer to one picture comes about: bias + places = logit, and the score is its sigmoid."""
 
     time: float  # of the frame, seconds of the clip
-    maps: np.ndarray  # each place's share of the logits, float64 [h, w, 5]; its sum over the places: "places"
-    bias: np.ndarray  # float64 [5]
+    maps: np.ndarray  # each place's share of the logits, float64 [h, w, k]; its sum over the places: "places"
+    bias: np.ndarray  # float64 [k]
     faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where they were not looked for
+    names: tuple = FIVE.names  # of the k targets
 
     def as_json(self, with_maps):
         """The fields that docs/answers.md describes, as JSON holds them."""
@@ -32,14 +34,14 @@ class Evidence:
         logits = self.bias + places
         fields = {
             "time": self.time,
-            "bias": by_trait(self.bias),
-            "places": by_trait(places),
-            "logit": by_trait(logits),
-            "score": by_trait(1 / (1 + np.exp(-logits))),
+            "bias": by_target(self.bias, self.names),
+            "places": by_target(places, self.names),
+            "logit": by_target(logits, self.names),
+            "score": by_target(1 / (1 + np.exp(-logits)), self.names),
             "face": self._in_faces(),
         }
         if with_maps:
-            fields |= {"grid": list(self.maps.shape[:2]), "maps": by_trait(np.moveaxis(self.maps, -1, 0))}
+            fields |= {"grid": list(self.maps.shape[:2]), "maps": by_target(np.moveaxis(self.maps, -1, 0), self.names)}
         return fields
 
     def _in_faces(self):
@@ -50,15 +52,19 @@ class Evidence:
         return {
             "boxes": self.faces.tolist(),
             "area": float(inside.mean()),
-            "inside": by_trait((self.maps * inside).sum(axis=(0, 1))),
-            "outside": by_trait((self.maps * (1 - inside)).sum(axis=(0, 1))),
+            "inside": by_target((self.maps * inside).sum(axis=(0, 1)), self.names),
+            "outside": by_target((self.maps * (1 - inside)).sum(axis=(0, 1)), self.names),
         }
 
 
-def explain(model, image, time, faces=None):
-    """The `Evidence` of the one picture in `image`, uint8 [1, size, size, 3], shown at `time` (seconds)."""
+def explain(model, image, time, faces, names, columns):
+    """The `Evidence` of the one picture in `image`, uint8 [1, size, size, 3], shown at `time` (seconds).
+
+    It is of the targets of these `names`, which lie in these `columns` of the model's answers.
+    """
     maps, bias = evidence_maps(model, image)
-    return Evidence(time, combined(maps)[0], bias, faces)
+    # `take` keeps the order of the numbers in memory, and with it that in which they are added
+    return Evidence(time, np.take(combined(maps)[0], columns, axis=-1), bias[columns], faces, names)
 
 
 def described(model):
@@ -75,7 +81,7 @@ def described(model):
 
 
 def evidence_maps(model, images):
-    """Split each picture's logits into places: ({feature map's name: float64 [n, h, w, 5]}, bias float64 [5]).
+    """Split each picture's logits into places: ({feature map's name: float64 [n, h, w, k]}, bias float64 [k]).
 
     `images` is what the model takes, [n, size, size, 3] with values 0..255. The maps summed over their places, all
     of them added, plus the bias are the logits. Where a channel has its maximum at several places, the first one
@@ -93,14 +99,14 @@ def evidence_maps(model, images):
     first = 0
     for name, pooling in parts:
         x = features[name]
-        weights = kernel[first : first + x.shape[-1]]  # [channels, 5]
+        weights = kernel[first : first + x.shape[-1]]  # [channels, k]
         first += len(weights)
         maps[name] += (_average_shares if pooling == "average" else _max_shares)(x, weights)
     return maps, bias
 
 
 def combined(maps):
-    """All maps on the finest one's grid: [n, h, w, 5]. A coarse place's share is spread evenly, so sums stay."""
+    """All maps on the finest one's grid: [n, h, w, k]. A coarse place's share is spread evenly, so sums stay."""
     finest = max(maps.values(), key=lambda values: values.shape[1])
     total = np.zeros_like(finest)
     for values in maps.values():
@@ -119,7 +125,7 @@ def _max_shares(x, weights):
     flat = x.reshape(pictures, height * width, channels)
     where, most = flat.argmax(axis=1), flat.max(axis=1)  # [n, channels]
     shares = np.zeros((pictures, height * width, weights.shape[1]))
-    parts = (most / _norm(most)[:, None])[:, :, None] * weights  # [n, channels, 5]
+    parts = (most / _norm(most)[:, None])[:, :, None] * weights  # [n, channels, k]
     np.add.at(shares, (np.arange(pictures)[:, None], where), parts)
     return shares.reshape(pictures, height, width, -1)
 

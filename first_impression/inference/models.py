@@ -1,11 +1,14 @@
 """Trained models ready to answer, and what their answers are ranked among."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from first_impression.common.errors import UserError
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data.targets import FIVE, Targets
+from first_impression.evaluation import fusion
 from first_impression.inference import evidence
 from first_impression.inference.pool import Pool
 from first_impression.training import rankings
@@ -16,10 +19,11 @@ BATCH_SIZE = 25  # frames at a time
 
 @dataclass
 class Model:
-    """The model of a trained run, or the mean of several epochs of it."""
+    """The model of a trained run, or the mean of several epochs of it, asked about some of the run's targets."""
 
     run: Run
-    infer: object  # maps inputs [n, ...] to the traits, a tensor [n, 5]
+    infer: object  # maps inputs [n, ...] to these targets, a tensor [n, k]
+    targets: Targets = FIVE
 
     @property
     def name(self):
@@ -46,7 +50,8 @@ class Model:
 
     def explain(self, image, time, faces):
         """The `evidence.Evidence` of one picture, uint8 [1, size, size, 3]; for a model that has evidence maps."""
-        return evidence.explain(self.run.networks[0], image, time, faces)
+        at = _columns(self.run, self.targets)
+        return evidence.explain(self.run.networks[0], image, time, faces, self.targets.names, at)
 
 
 @dataclass
@@ -55,12 +60,13 @@ class Ensemble:
 
     models: list  # of `Model`
     training_clips: int = 0  # 0: not known
-    quantiles: np.ndarray | None = None  # of the training labels, float64 [`manifest.QUANTILES`, 5]
+    quantiles: np.ndarray | None = None  # of the training labels, float64 [`manifest.QUANTILES`, k]
     pool: Pool | None = None  # answers to one's own clips, to rank among these instead
+    targets: Targets = FIVE  # that all models answer
     _rankings: dict = field(default_factory=dict)  # by the names of the models that have answered a clip
 
     def below(self, values):
-        """The share of the training clips whose labels are below `values` [n]: per cent, float64 [n, 5].
+        """The share of the training clips whose labels are below `values` [n]: per cent, float64 [n, k].
 
         Computed from the quantiles, exact to 1 %, so that a published model answers as the run itself does.
         """
@@ -71,7 +77,7 @@ class Ensemble:
     def ranks_among_labels(self):
         """Whether training labels are what answers are ranked among, for want of answers to unseen clips."""
         runs = [model.run for model in self.models]
-        return bool(self.training_clips) and not (self.pool or rankings.among_answers(runs))
+        return bool(self.training_clips) and not (self.pool or rankings.among_answers(runs, self.targets.names))
 
     def ranking(self, names, clip):
         """What the answer of the models of these `names` to the file `clip` is ranked among: a `Ranking`, or None.
@@ -84,26 +90,57 @@ class Ensemble:
         key = frozenset(names)
         if key not in self._rankings:
             runs = [model.run for model in self.models if model.name in key]
-            self._rankings[key] = rankings.among_answers(runs) or rankings.among_labels(runs)
+            found = rankings.among_answers(runs, self.targets.names)
+            self._rankings[key] = found or rankings.among_labels(runs, self.targets.names)
         return self._rankings[key]
 
 
-def load(runs, pool=None):
+def shared_targets(runs, hidden=()):
+    """The targets that all of the runs answer, but for the `hidden` names: `Targets`. What is left out is printed.
+
+    Raises `UserError` as `fusion.shared_targets` does, and where nothing is left.
+    """
+    shared = fusion.shared_targets({run.name: run.targets for run in runs})
+    names = tuple(name for name in shared.names if name not in hidden)
+    if not names:
+        asked = ", ".join(run.name for run in runs)
+        raise UserError(f"together, {asked} answer {', '.join(shared.names)} alone, which is not shown here")
+    return replace(shared, names=names)
+
+
+def load(runs, targets=None, pool=None):
     """The `Ensemble` of trained runs, a list of `Run`, ready to answer; with a `pool` to rank among. Takes seconds.
 
-    The training labels are those of the first run that knows them: runs that are asked together are expected to have
-    seen the same clips. Raises `UserError` as `Run.networks` does.
+    Its `targets` are those that all of them answer, unless others of theirs are given. The training labels are those of
+    the first run that knows them: runs that are asked together are expected to have seen the same clips. Raises
+    `UserError` as `Run.networks` and `shared_targets` do.
     """
+    targets = targets or shared_targets(runs)
     load_tensorflow()
     import tensorflow as tf
 
-    models = [Model(run, tf.function(run.network, reduce_retracing=True)) for run in runs]
+    models = [Model(run, tf.function(_asked(run, targets), reduce_retracing=True), targets) for run in runs]
     for run in runs:
         run.networks  # noqa: B018, loaded here: not while they are traced
     for run in runs:
         if run.training_clips:
-            return Ensemble(models, run.training_clips, run.quantiles, pool)
-    return Ensemble(models, pool=pool)
+            quantiles = run.quantiles[:, _columns(run, targets)]
+            return Ensemble(models, run.training_clips, quantiles, pool, targets)
+    return Ensemble(models, pool=pool, targets=targets)
+
+
+def _columns(run, targets):
+    """Where the targets lie among those of a run: a list of numbers."""
+    return [run.targets.names.index(name) for name in targets.names]
+
+
+def _asked(run, targets):
+    """What maps inputs [n, ...] to the run's answers to these targets."""
+    if run.targets.names == targets.names:
+        return run.network
+    import tensorflow as tf
+
+    return lambda inputs: tf.gather(run.network(inputs), _columns(run, targets), axis=1)
 
 
 def warm_up(models, counts):

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import UserError, counted, damage_as_user_error
-from first_impression.data.chalearn import TRAITS, name_of_video
+from first_impression.data.chalearn import name_of_video
+from first_impression.data.targets import FIVE
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.ranking import Ranking, quantiles_of
 
@@ -17,7 +18,7 @@ class Pool:
     """The answers of a file, to rank among."""
 
     name: str  # of the file
-    answers: dict  # {name of a clip's file: {model: float64 [5]}}
+    answers: dict  # {name of a clip's file: {model: float64 [k]}}
 
     def ranking(self, models, clip):
         """The mean answers of these `models` to all clips but the file `clip` itself: a `Ranking`; None without any."""
@@ -33,8 +34,8 @@ class Pool:
         return Ranking(words, len(found), sources, quantiles_of(list(found.values())))
 
 
-def read(path, runs):
-    """The `Pool` in the file `path`, which predict.py has written with --JSON.
+def read(path, runs, targets=FIVE):
+    """The `Pool` in the file `path`, which predict.py has written with --JSON: of the answers to these `targets`.
 
     Raises `UserError` for another file, one without clips, and for answers of other models than those of the `runs`.
     """
@@ -42,8 +43,8 @@ def read(path, runs):
         about = json.loads(Path(path).read_text(encoding="utf-8"))
         models = {name: set(model["files"].values()) for name, model in about["models"].items()}
         answers = {
-            name: {model: np.array([scores[trait] for trait in TRAITS], float) for model, scores in models_of.items()}
-            for name, models_of in ((name, clip["models"]) for name, clip in about["clips"].items())
+            name: {model: _values(scores, targets.names) for model, scores in clip["models"].items()}
+            for name, clip in about["clips"].items()
         }
         if not all(((0 <= row) & (row <= 1)).all() for rows in answers.values() for row in rows.values()):
             raise ValueError("it has answers that are not from 0 to 1")
@@ -52,3 +53,9 @@ def read(path, runs):
     if not answers:
         raise UserError(f"{path} has no clips: answer some, with --JSON")
     return Pool(Path(path).name, answers)
+
+
+def _values(scores, names):
+    if missing := [name for name in names if name not in scores]:
+        raise ValueError(f"it has no answers to {', '.join(missing)}")
+    return np.array([scores[name] for name in names], float)

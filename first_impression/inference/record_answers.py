@@ -31,7 +31,7 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
         with devices.strategy.scope():
             kind = run.kind  # loads the networks, onto these devices
         print(f"{run.name}: first weights: {run.start['words']}; {number_format.describe(run.networks[0])}")
-        remarks[run.name] = _remarks_on(run, split, epochs, reference.training_labels)
+        remarks[run.name] = _remarks_on(run, split, epochs, reference.of(run.targets.names).training_labels)
         if kind not in records:
             records[kind] = record_reader.open_split(split, kind, annotation=annotation)
             if not records[kind].labels:
@@ -48,14 +48,14 @@ def ask_runs(runs, split, annotation, reference, epochs, batch_size=0):
             predicted = devices.predict(run.network, records[run.kind], "record", run.name, batch_size)
         clips, true = names[run.kind]
         labelled = np.isin(clips, list(reference.labels))
-        by_frame = run.kind == "image" and labelled.any()
         answered[run.name] = Answered(
             answers=dict(zip(*metrics.by_clip(clips, predicted), strict=True)),
+            targets=run.targets,
             made_from={str(file): md5 for file, md5 in run.md5s.items()},
             model=run.model,
             settings=run.settings,
             numbers=number_format.format_of(run.networks[0]),
-            by_frame=metrics.by_column(metrics.accuracy(predicted[labelled], true[labelled])) if by_frame else None,
+            by_frame=_by_frame(run.targets.names, predicted[labelled], true[labelled], records[run.kind]),
             remarks=remarks[run.name],
         )
     return answered
@@ -73,3 +73,14 @@ def _remarks_on(run, split, epochs, training_labels):
     for remark in remarks:
         print(f"{run.name}: {remark}")
     return remarks
+
+
+def _by_frame(names, predicted, true, records):
+    """The accuracy by frame, {"mean" and each target: number}; None for sounds, and without the frames' labels.
+
+    `predicted` [n, k] are of the targets of these `names`, `true` of those of the `records`.
+    """
+    if records.kind != "image" or not len(true) or not set(names) <= set(records.targets.names):
+        return None
+    true = true[:, [records.targets.names.index(name) for name in names]]
+    return metrics.by_column(metrics.accuracy(predicted, true), names)

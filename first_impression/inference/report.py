@@ -1,4 +1,4 @@
-"""One picture per clip: frames, the five traits among those of other clips, the traits over time, the sound.
+"""One picture per clip: frames, the targets among those of other clips, the targets over time, the sound.
 
 It is drawn from the JSON of the answer alone.
 """
@@ -13,19 +13,23 @@ from PIL import Image
 
 from first_impression.common.files import whole_file
 from first_impression.common.words import clock, share_lower
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.display import colours, in_words, names_in
 from first_impression.evaluation.plots import plt
-from first_impression.evaluation.traits import COLOURS, SHOWN
 from first_impression.inference.answer import STRIP
 from first_impression.inference.tables import face_lines
 
 GREY = "#c9c9c9"
+GREY_TEXT = "#555555"
+RED = "#b00020"
 MARKERS = "osD^v<>P"
 WIDTH = 12.0  # inches
 FOOTER = (
     "Apparent traits: strangers' first impressions of this clip, as a model guesses them. No measure of the person, "
     "and no basis for decisions about people.",
-    "A high “neuroticism” means emotionally stable, as in the dataset.",
 )
+STABILITY = "Emotional stability is what the dataset calls “neuroticism”."
+MOST_ACROSS = 6  # maps of evidence in a row
 
 
 def draw(path, title, answer, about):
@@ -36,10 +40,13 @@ def draw(path, title, answer, about):
     aspect = answer["video"]["width"] / answer["video"]["height"] if answer["video"] else 1.0
     frames = [(frame["time"], _read_jpeg(frame["jpeg"])) for frame in answer["strip"]]
     cautions = [about["models"][model]["caution"] for model in answer["models"]] + answer["warnings"]
-    notes = [(text, "#555555") for text in face_lines(answer)] + [(text, "#b00020") for text in cautions if text]
-    foot = [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
+    notes = [(text, GREY_TEXT) for text in face_lines(answer)] + [(text, RED) for text in cautions if text]
+    foot = [(line, GREY_TEXT) for line in (*FOOTER, STABILITY)[: 1 + ("neuroticism" in about["targets"])]]
+    foot += [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
     timeline, sound = bool(answer["by_frame"]["times"] or answer["spread"]), bool(answer["loudness"]["decibels"])
     rows = [(0.5, _draw_title, [title])]  # height in inches, what draws it, with what
+    if about["not_for_hiring"]:
+        rows.insert(0, (0.6, _draw_warning, [about["not_for_hiring"]]))
     if about["drawn_sample"]:
         rows.insert(0, (0.5, _draw_warning, [about["drawn_sample"]]))
     if frames:
@@ -48,11 +55,13 @@ def draw(path, title, answer, about):
         if "maps" not in evidence:
             continue
         middle = frames[len(frames) // 2][1]
-        rows.append((min(WIDTH / 6 / aspect, 2.4) + 1.05, _draw_evidence, [model, evidence, middle, aspect]))
-    rows.append((4.2, _draw_traits, [answer]))
+        down = -(-len(names_in(evidence["maps"])) // MOST_ACROSS)
+        height = (min(WIDTH / 6 / aspect, 2.4) + 0.85) * down + 0.2
+        rows.append((height, _draw_evidence, [model, evidence, middle, aspect, down]))
+    rows.append((0.84 * len(names_in(answer["fused"])), _draw_targets, [answer]))
     if timeline or sound:
         rows.append((3.1 * timeline + 1.5 * sound + 0.8, _draw_time, [answer, timeline, sound]))
-    rows.append((0.55 + 0.2 * len(foot), _draw_foot, [foot]))
+    rows.append((0.15 + 0.2 * len(foot), _draw_foot, [foot]))
     heights = [height for height, _, _ in rows]
     figure = plt.figure(figsize=(WIDTH, sum(heights)))
     areas = figure.subfigures(len(rows), 1, height_ratios=heights, hspace=0)
@@ -68,9 +77,9 @@ def _read_jpeg(text):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(text))).convert("RGB"))
 
 
-def _values(by_trait):
-    """The values {trait: value or list} as an array [5, ...] in the order of SHOWN."""
-    return np.array([by_trait[trait] for trait in SHOWN])
+def _values(by_target):
+    """The values {target: value or list} as an array [k, ...] in the order of display."""
+    return np.array([by_target[name] for name in names_in(by_target)])
 
 
 def _draw_title(area, height, title):
@@ -78,12 +87,12 @@ def _draw_title(area, height, title):
 
 
 def _draw_warning(area, height, text):
-    area.set_facecolor("#b00020")
+    area.set_facecolor(RED)
     area.text(0.02, 0.5, "\n".join(textwrap.wrap(text, 120)), fontsize=12, weight="bold", color="white", va="center")
 
 
 def _draw_foot(area, height, notes):
-    for number, (line, colour) in enumerate([*((line, "#555555") for line in FOOTER), *notes], 1):
+    for number, (line, colour) in enumerate(notes, 1):
         area.text(0.02, 1 - 0.2 * number / height, line, fontsize=8.5, color=colour, parse_math=False)
 
 
@@ -93,7 +102,7 @@ def _draw_strip(area, height, frames, aspect):
         ax.axis("off")
     for ax, (time, picture) in zip(axes, frames, strict=False):
         _show(ax, picture, aspect)
-        ax.set_title(clock(time), fontsize=8.5, color="#555555", y=0, va="top", pad=-3)
+        ax.set_title(clock(time), fontsize=8.5, color=GREY_TEXT, y=0, va="top", pad=-3)
 
 
 def _show(ax, picture, aspect, **options):
@@ -101,70 +110,76 @@ def _show(ax, picture, aspect, **options):
     return ax.imshow(picture, extent=(0, aspect, 0, 1), aspect="equal", **options)
 
 
-def _draw_evidence(area, height, model, evidence, picture, aspect):
-    """Per trait, over the middle frame in grey: red places raise the trait's logit, blue ones lower it."""
-    title = f"Evidence of {model} at {clock(evidence['time'])}: red places raise the trait, blue ones lower it"
+def _draw_evidence(area, height, model, evidence, picture, aspect, down):
+    """Per target, over the middle frame in grey: red places raise the target's logit, blue ones lower it."""
+    names = names_in(evidence["maps"])
+    what = "trait" if set(names) <= set(FIVE.names) else "target"
+    title = f"Evidence of {model} at {clock(evidence['time'])}: red places raise the {what}, blue ones lower it"
     area.text(0.02, 1 - 0.1 / height, title, fontsize=11, va="top", parse_math=False)
     sides = {"left": 0.02, "right": 0.92, "wspace": 0.05, "top": 1 - 0.85 / height, "bottom": 0.15 / height}
-    maps = {trait: np.array(places) for trait, places in evidence["maps"].items()}
+    sides |= {"hspace": 0.45} if down > 1 else {}
+    maps = {name: np.array(evidence["maps"][name]) for name in names}
     most = max(np.abs(places).max() for places in maps.values()) or 1.0
-    grey = picture @ np.array([0.299, 0.587, 0.114])
-    for trait, ax in zip(SHOWN, area.subplots(1, len(SHOWN), gridspec_kw=sides), strict=True):
+    grey, across = picture @ np.array([0.299, 0.587, 0.114]), min(len(names), MOST_ACROSS)
+    axes = area.subplots(down, across, gridspec_kw=sides, squeeze=False).ravel()
+    for ax in axes:
+        ax.axis("off")
+    for (name, colour), ax in zip(colours(names).items(), axes, strict=False):
         _show(ax, grey, aspect, cmap="gray", vmin=-40, vmax=300)
-        strength = 0.85 * (np.abs(maps[trait]) / most) ** 0.6  # the picture shows through where little comes from
-        drawn = _show(ax, maps[trait], aspect, cmap="RdBu_r", vmin=-most, vmax=most, alpha=strength)
+        strength = 0.85 * (np.abs(maps[name]) / most) ** 0.6  # the picture shows through where little comes from
+        drawn = _show(ax, maps[name], aspect, cmap="RdBu_r", vmin=-most, vmax=most, alpha=strength)
         for left, top, wide, high in evidence["face"]["boxes"] if evidence["face"] else ():
             corner = (left * aspect, 1 - top - high)
             ax.add_patch(plt.Rectangle(corner, wide * aspect, high, fill=False, edgecolor="#222222", linewidth=1))
-        ax.set_title(f"{trait}\n{_sum_of(evidence, trait)}", fontsize=8, color=COLOURS[trait])
-        ax.axis("off")
+        ax.set_title(f"{in_words(name)}\n{_sum_of(evidence, name)}", fontsize=8, color=colour)
     bar = area.colorbar(drawn, cax=area.add_axes((0.935, 0.15 / height, 0.01, 1 - 1.0 / height)))
     bar.ax.tick_params(labelsize=7)
     bar.set_label("share of the logit", fontsize=8)
 
 
-def _sum_of(evidence, trait):
+def _sum_of(evidence, target):
     """How the answer comes about, in two lines."""
-    bias, places, logit, score = (evidence[part][trait] for part in ("bias", "places", "logit", "score"))
+    bias, places, logit, score = (evidence[part][target] for part in ("bias", "places", "logit", "score"))
     return f"bias {bias:+.2f}, places {places:+.2f},\nlogit {logit:+.2f}, score {score:.2f}"
 
 
-def _draw_traits(area, height, answer):
-    """A bar per trait from 0 to its score, on the histogram of what it is ranked among; a mark per model."""
-    rank = answer["rank"]
-    ax = area.subplots(gridspec_kw={"left": 0.15, "right": 0.72, "top": 0.9, "bottom": 0.11})
-    for line, (trait, colour) in enumerate(COLOURS.items()):
-        base, score = -line, answer["fused"][trait]
+def _draw_targets(area, height, answer):
+    """A bar per target from 0 to its score, on the histogram of what it is ranked among; a mark per model."""
+    rank, names = answer["rank"], names_in(answer["fused"])
+    sides = {"left": 0.15, "right": 0.72, "top": 1 - 0.42 / height, "bottom": 0.462 / height}
+    ax = area.subplots(gridspec_kw=sides)
+    for line, (name, colour) in enumerate(colours(names).items()):
+        base, score = -line, answer["fused"][name]
         if rank:
-            shares = np.array(rank["histogram"][trait])
+            shares = np.array(rank["histogram"][name])
             edges = np.linspace(0, 1, len(shares) + 1)
             ax.stairs(base + 0.72 * shares / shares.max(), edges, baseline=base, fill=True, color=GREY)
         ax.barh(base - 0.07, score, 0.14, color=colour)
         ax.vlines(score, base - 0.14, base + 0.72, color=colour, linewidth=2)
         if answer["spread"]:
-            ax.errorbar(score, base - 0.07, xerr=answer["spread"][trait], color="#222222", capsize=3, linewidth=1)
+            ax.errorbar(score, base - 0.07, xerr=answer["spread"][name], color="#222222", capsize=3, linewidth=1)
         ax.text(1.02, base + 0.15, f"{score:.4f}", fontsize=12, color=colour, weight="bold", va="center")
-        notes = [f"± {answer['spread'][trait]:.4f} over the windows"] if answer["spread"] else []
-        notes += [f"higher than {share_lower(rank, trait)}"] if rank else []
-        ax.text(1.13, base + 0.15, "\n".join(notes), fontsize=10, color="#555555", va="center")
+        notes = [_on_scale(answer["on_scale"], name)] if answer["on_scale"] else []
+        notes += [f"± {answer['spread'][name]:.4f} over the windows"] if answer["spread"] else []
+        notes += [f"higher than {share_lower(rank, name)}"] if rank else []
+        ax.text(1.13, base + 0.15, "\n".join(notes), fontsize=10, color=GREY_TEXT, va="center")
+    lines = -np.arange(len(names))
+    look = {"color": "white", "markeredgecolor": "#222222", "markersize": 6}
     for model, marker in zip(answer["models"] if len(answer["models"]) > 1 else (), MARKERS, strict=False):
-        ax.plot(
-            _values(answer["models"][model]),
-            -np.arange(5) + 0.3,
-            marker,
-            color="white",
-            markeredgecolor="#222222",
-            markersize=6,
-            label=model,
-        )
+        ax.plot(_values(answer["models"][model]), lines + 0.3, marker, label=model, **look)
     if len(answer["models"]) > 1:
         ax.legend(fontsize=8, loc="lower left", bbox_to_anchor=(1.0, 0.98), ncols=4, frameon=False, handletextpad=0.1)
     among = f" among {rank['among']} (grey)" if rank else ""
-    ax.set_title(f"The five traits{among}", fontsize=11, loc="left", parse_math=False)
-    ax.set(xlim=(0, 1), ylim=(-4.25, 0.85), yticks=-np.arange(5) + 0.15, yticklabels=SHOWN)
+    what = "The five traits" if set(names) == set(FIVE.names) else "The answers"
+    ax.set_title(f"{what}{among}", fontsize=11, loc="left", parse_math=False)
+    ax.set(xlim=(0, 1), ylim=(0.75 - len(names), 0.85), yticks=lines + 0.15, yticklabels=map(in_words, names))
     ax.tick_params(axis="y", length=0, labelsize=11)
     ax.spines[["top", "right", "left"]].set_visible(False)
     ax.grid(axis="x", alpha=0.25)
+
+
+def _on_scale(on_scale, name):
+    return f"{on_scale['fused'][name]:.2f} from {on_scale['low']:g} to {on_scale['high']:g}"
 
 
 def _draw_time(area, height, answer, timeline, sound):
@@ -205,12 +220,14 @@ def _and(names):
 
 
 def _draw_course(ax, answer):
-    times, lines = np.array(answer["by_frame"]["times"]), np.empty((5, 0))
+    of_names = colours(names_in(answer["fused"]))
+    times, none = np.array(answer["by_frame"]["times"]), np.empty((len(of_names), 0))
+    lines = none
     if len(times):
-        lines = np.mean([_values(answers) for answers in answer["by_frame"]["models"].values()], axis=0)  # [5, n]
+        lines = np.mean([_values(answers) for answers in answer["by_frame"]["models"].values()], axis=0)  # [k, n]
     several = bool(answer["spread"])
-    bars = np.array([_values(window["fused"]) for window in answer["windows"]]).T if several else np.empty((5, 0))
-    for line, bar, colour in zip(lines, bars, COLOURS.values(), strict=True):
+    bars = np.array([_values(window["fused"]) for window in answer["windows"]]).T if several else none
+    for line, bar, colour in zip(lines, bars, of_names.values(), strict=True):
         style = {"color": colour, "linewidth": 0.6 if several else 1.4, "alpha": 0.4 if several else 1.0}
         ax.plot(times, line, ".-" if 0 < len(times) < 30 else "-", **style)
         for window, level in zip(answer["windows"], bar, strict=False):
@@ -224,27 +241,26 @@ def _draw_course(ax, answer):
     low, high = max(low - room, 0), min(high + room, 1)
     ax.set(ylabel="score", ylim=(low, high))
     shown = bars if several else lines
-    _name_lines(ax, shown[:, -1], low, high)
-    _draw_whole_scale(ax, (low, high), shown.mean(axis=1))
+    _name_lines(ax, of_names, shown[:, -1], low, high)
+    _draw_whole_scale(ax, of_names, (low, high), shown.mean(axis=1))
 
 
-def _name_lines(ax, ends, low, high):
-    """The traits' names beside the lines' ends, moved apart."""
-    heights, below = {}, np.inf
+def _name_lines(ax, of_names, ends, low, high):
+    """The targets' names, {name: colour}, beside the lines' ends, moved apart."""
+    heights, below, apart = {}, np.inf, (high - low) * min(0.085, 1 / len(ends))
     for row in np.argsort(-ends):
-        heights[row] = below = min(ends[row], below - (high - low) * 0.085)
+        heights[row] = below = min(ends[row], below - apart)
     up = max(0.0, low - below)
-    for row, (trait, colour) in enumerate(COLOURS.items()):
-        ax.text(
-            1.01, heights[row] + up, trait, color=colour, fontsize=9, va="center", transform=ax.get_yaxis_transform()
-        )
+    look = {"fontsize": 9, "va": "center", "transform": ax.get_yaxis_transform()}
+    for row, (name, colour) in enumerate(of_names.items()):
+        ax.text(1.01, heights[row] + up, in_words(name), color=colour, **look)
 
 
-def _draw_whole_scale(ax, zoom, means):
+def _draw_whole_scale(ax, of_names, zoom, means):
     """A narrow axis of the whole scale, 0 to 1: which part of it `ax` shows, and where the `means` of its lines lie."""
     whole = ax.inset_axes((1.19, 0, 0.035, 1))
     whole.axhspan(*zoom, color="#e8e8e8", linewidth=0)
-    whole.hlines(means, 0, 1, colors=list(COLOURS.values()), linewidth=1.6)
+    whole.hlines(means, 0, 1, colors=list(of_names.values()), linewidth=1.6)
     whole.set(xlim=(0, 1), ylim=(0, 1), xticks=(), yticks=(0, 0.5, 1))
     whole.tick_params(labelsize=7)
-    whole.set_title("0 to 1", fontsize=7.5, color="#555555")
+    whole.set_title("0 to 1", fontsize=7.5, color=GREY_TEXT)

@@ -1,4 +1,4 @@
-"""Answers as tables: for the screen, as ChaLearn takes them, and over time.
+"""Answers as tables: for the screen, as ChaLearn takes them or with the targets' own names, and over time.
 
 An `answer` here is what the JSON holds of a clip (docs/answers.md), `answers` are {clip name: answer}.
 """
@@ -8,8 +8,9 @@ import pandas as pd
 from first_impression.common.errors import counted
 from first_impression.common.files import whole_file
 from first_impression.common.words import clock, percent, share_lower
-from first_impression.data.label_table import CLIP, COLUMNS, as_cell
-from first_impression.evaluation.traits import SHOWN
+from first_impression.data.label_table import CLIP, as_cell, scaled
+from first_impression.evaluation.display import STABILITY, in_words, names_in
+from first_impression.evaluation.predictions import columns_of
 from first_impression.inference import measures
 
 MODELS = "Models"  # the column beside ChaLearn's that says which models answered
@@ -32,25 +33,37 @@ def print_answer(path, answer, about):
 
 
 def as_table(answer):
-    """The answer as text: a line per trait, and one per window where there are several."""
+    """The answer as text: a line per target, and one per window where there are several."""
+    names = names_in(answer["fused"])
     columns = {FUSED: answer["fused"], **answer["models"]} if len(answer["models"]) > 1 else answer["models"]
-    widths = {name: max(8, len(name)) for name in columns}
-    lines = [f"  {'guessed':<17}" + "".join(f"  {name:>{width}}" for name, width in widths.items())]
+    cells = {name: {target: f"{values[target]:.4f}" for target in names} for name, values in columns.items()}
+    on_scale = answer["on_scale"]
+    for name in cells if on_scale else ():
+        own = on_scale["fused"] if name == FUSED else on_scale["models"][name]
+        cells[name] = {target: f"{cell} = {own[target]:.2f}" for target, cell in cells[name].items()}
+    widths = {name: max(8, len(name), *map(len, words.values())) for name, words in cells.items()}
+    first = max(17, *(len(in_words(target)) for target in names))
+    lines = [f"  {'guessed':<{first}}" + "".join(f"  {name:>{width}}" for name, width in widths.items())]
     spread, windows, rank = answer["spread"], answer["windows"], answer["rank"]
     lines[0] += f"  +- over {len(windows)} windows" if spread else ""
     lines[0] += f"  higher than, of {rank['among']}" if rank else ""
-    for trait in SHOWN:
-        line = f"  {trait:<17}" + "".join(f"  {values[trait]:{widths[name]}.4f}" for name, values in columns.items())
-        line += f"  {spread[trait]:<{len(f'+- over {len(windows)} windows')}.4f}" if spread else ""
-        lines.append(line + (f"  {share_lower(rank, trait)}" if rank else ""))
-    if spread:
-        lines.append(f"  {'window':<21}" + "".join(f"  {trait:>17}" for trait in SHOWN))
-        for window in windows[:MOST_WINDOWS]:
-            span = f"{clock(window['start'])} to {clock(window['end'])}"
-            lines.append(f"  {span:<21}" + "".join(f"  {window['fused'][trait]:17.4f}" for trait in SHOWN))
-        if len(windows) > MOST_WINDOWS:
-            lines.append(f"  and {len(windows) - MOST_WINDOWS} more, in the JSON, TIMES_CSV and the picture")
-    return "\n".join(lines)
+    for target in names:
+        line = f"  {in_words(target):<{first}}" + "".join(f"  {cells[name][target]:>{widths[name]}}" for name in cells)
+        line += f"  {spread[target]:<{len(f'+- over {len(windows)} windows')}.4f}" if spread else ""
+        lines.append(line + (f"  {share_lower(rank, target)}" if rank else ""))
+    if on_scale:
+        lines.append(f"  from 0 to 1 = on the labels' scale, from {on_scale['low']:g} to {on_scale['high']:g}")
+    return "\n".join(lines + (_window_lines(windows, names, first) if spread else []))
+
+
+def _window_lines(windows, names, width):
+    lines = [f"  {'window':<21}" + "".join(f"  {in_words(target):>{width}}" for target in names)]
+    for window in windows[:MOST_WINDOWS]:
+        span = f"{clock(window['start'])} to {clock(window['end'])}"
+        lines.append(f"  {span:<21}" + "".join(f"  {window['fused'][target]:{width}.4f}" for target in names))
+    if len(windows) > MOST_WINDOWS:
+        lines.append(f"  and {len(windows) - MOST_WINDOWS} more, in the JSON, TIMES_CSV and the picture")
+    return lines
 
 
 def face_lines(answer):
@@ -66,29 +79,40 @@ def face_lines(answer):
             f"picture, what lies inside the face ({area} of it) and what lies outside.",
             "A part above 0 raises the score, one below lowers it; they add up to the logit, log(score / (1 - score)):",
         ]
-        for trait in SHOWN:
-            parts = f"bias {evidence['bias'][trait]:+.2f}, inside {face['inside'][trait]:+.2f}"
-            parts += f", outside {face['outside'][trait]:+.2f}: logit {evidence['logit'][trait]:+.2f}"
-            lines.append(f"  {trait:<17}  {parts}, score {evidence['score'][trait]:.4f}")
+        names = names_in(evidence["bias"])
+        width = max(17, *(len(in_words(target)) for target in names))
+        for target in names:
+            parts = f"bias {evidence['bias'][target]:+.2f}, inside {face['inside'][target]:+.2f}"
+            parts += f", outside {face['outside'][target]:+.2f}: logit {evidence['logit'][target]:+.2f}"
+            lines.append(f"  {in_words(target):<{width}}  {parts}, score {evidence['score'][target]:.4f}")
     return lines
 
 
 def write_csv(path, answers):
-    """Write the fused answers in ChaLearn's columns, which models answered in one more, "a;b", and what is measured."""
+    """Write the fused answers in the columns of `predictions`, and which models answered in one more, "a;b".
+
+    What is measured stands behind them, then the answers on the labels' own scale, if they have one, and ChaLearn's
+    neuroticism once more, under the name of what it is.
+    """
     rows = []
     for name, answer in answers.items():
-        values = {column: answer["fused"][trait] for column, trait in COLUMNS.items()}
+        fused, on_scale = answer["fused"], answer["on_scale"]
+        values = {column: fused[target] for target, column in columns_of(names_in(fused)).items()}
         rows.append({CLIP: as_cell(name), **values, MODELS: as_cell(";".join(answer["models"]))})
         rows[-1] |= measures.as_columns(answer["measured"])
+        for target in names_in(fused) if on_scale else ():
+            rows[-1][scaled(target, on_scale["low"], on_scale["high"])] = on_scale["fused"][target]
+        rows[-1] |= {STABILITY: fused[STABILITY]} if STABILITY in fused else {}
     with whole_file(path) as tmp:
         pd.DataFrame(rows).to_csv(tmp, index=False, float_format="%.8f")
 
 
 def write_times_csv(path, answers):
-    """Write the answers over time, one value per row: clip, time in seconds, model, trait, value.
+    """Write the answers over time, one value per row: clip, time in seconds, model, trait (the target), value.
 
     A visual model answers each frame. The audio model hears a window's sound as a whole: the time of its answer is the
-    middle of that sound. The model "fused" is the mean of all that answered a window, at the window's middle.
+    middle of that sound. The model "fused" is the mean of all that answered a window, at the window's middle. Where
+    the labels have a scale of their own, the value on that is in one more column.
     """
     tables = []
     for name, answer in answers.items():
@@ -98,17 +122,21 @@ def write_times_csv(path, answers):
         for model in (model for model in answer["models"] if model not in by_frame):
             heard = [window for window in answer["windows"] if model in window["models"]]
             middles = [window["start"] + window["sound_seconds"] / 2 for window in heard]
-            tables.append(_over_time(name, model, middles, _by_trait(window["models"][model] for window in heard)))
+            tables.append(_over_time(name, model, middles, _by_target(window["models"][model] for window in heard)))
         middles = [(window["start"] + window["end"]) / 2 for window in answer["windows"]]
-        tables.append(_over_time(name, FUSED, middles, _by_trait(window["fused"] for window in answer["windows"])))
+        tables.append(_over_time(name, FUSED, middles, _by_target(window["fused"] for window in answer["windows"])))
+    table = pd.concat(tables)
+    if on_scale := next(iter(answers.values()))["on_scale"]:
+        low, high = on_scale["low"], on_scale["high"]
+        table[scaled("value", low, high)] = low + table["value"] * (high - low)
     with whole_file(path) as tmp:
-        pd.concat(tables).to_csv(tmp, index=False, float_format="%.6f")
+        table.to_csv(tmp, index=False, float_format="%.6f")
 
 
-def _by_trait(scores):
-    """Several {trait: value} as {trait: [values]}."""
+def _by_target(scores):
+    """Several {target: value} as {target: [values]}."""
     scores = list(scores)
-    return {trait: [values[trait] for values in scores] for trait in SHOWN}
+    return {target: [values[target] for values in scores] for target in scores[0]}
 
 
 def _over_time(clip, model, times, values):

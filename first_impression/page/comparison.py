@@ -3,7 +3,7 @@
 import numpy as np
 
 from first_impression.common.errors import counted
-from first_impression.evaluation.traits import SHOWN
+from first_impression.evaluation.display import names_in
 
 # Two recordings of the same scene differ by up to this, since each starts at another moment and is encoded anew: 0.005
 # was measured
@@ -25,7 +25,7 @@ def compare(a, b, models, moves):
     {trait: standard deviation} or None; "within" is the larger one, None where one is not known.
     """
     found = {}
-    for trait in SHOWN:
+    for trait in names_in(a["models"][models[0]]):
         first, second = (float(np.mean([answer["models"][name][trait] for name in models])) for answer in (a, b))
         within = None if None in moves else max(deviations[trait] for deviations in moves)
         found[trait] = {"a": first, "b": second, "difference": second - first, "within": within}
@@ -39,12 +39,13 @@ def course(answer, names=None):
     is the answer itself.
     """
     times, seen = np.array(answer["by_frame"]["times"]), answer["by_frame"]["models"]
+    traits = names_in(next(iter(answer["models"].values())))
     names = answer["models"] if names is None else names
     if not seen.keys() & set(names):
-        return {trait: np.empty(0) for trait in SHOWN}
+        return {trait: np.empty(0) for trait in traits}
     return {
         trait: np.mean([seen[name][trait] if name in seen else _heard(answer, name, trait, times) for name in names], 0)
-        for trait in SHOWN
+        for trait in traits
     }
 
 

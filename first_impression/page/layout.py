@@ -6,11 +6,10 @@ from pathlib import Path
 import gradio as gr
 
 from first_impression.common.errors import UserError, short_message
-from first_impression.evaluation.traits import SHOWN
 from first_impression.page import guards
 from first_impression.page.events import Events
 from first_impression.page.views import around, empty
-from first_impression.page.views.words import NAMES
+from first_impression.page.views.words import title
 
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
 # As soon as a new clip comes, the one before leaves the page; the browser does this by itself
@@ -81,8 +80,10 @@ class Parts:
                 self.example = gr.Button("Answer a clip of a drawn head", elem_id="example")
                 self.beside = gr.HTML(elem_id="beside", js_on_load=None)
                 self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
-                named = [(NAMES[trait], trait) for trait in SHOWN]
-                self.trait = gr.Radio(choices=named, value=SHOWN[0], label=WHAT_MOVED, visible=False, elem_id="trait")
+                named = [(title(target), target) for target in about["targets"]]
+                self.trait = gr.Radio(
+                    choices=named, value=named[0][1], label=WHAT_MOVED, visible=False, elem_id="trait"
+                )
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.measured = gr.HTML(elem_id="measured", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats

@@ -10,7 +10,7 @@ import numpy as np
 from first_impression.common import files
 from first_impression.data import windows
 from first_impression.data.sound import SAMPLE_RATE, samples_from
-from first_impression.evaluation.traits import by_trait
+from first_impression.evaluation.display import by_target
 from first_impression.inference import document, tables
 from first_impression.inference.answer import Answer, answer_clip, read_images
 from first_impression.inference.clip import open_clip
@@ -40,7 +40,7 @@ class Take:
         """
         models = list(self.answer_json["models"]) if models is None else models
         means = [np.mean([part[m] for m in models], axis=0) for part in self.parts if part.keys() >= set(models)]
-        return by_trait(np.std(means, axis=0)) if len(means) > 1 else None
+        return by_target(np.std(means, axis=0), self.answer.targets.names) if len(means) > 1 else None
 
     def beside(self, suffix):
         """The path of a file that is made of the take."""

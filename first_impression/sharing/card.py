@@ -7,9 +7,10 @@ import re
 
 from first_impression.common.errors import counted
 from first_impression.data import vggface
+from first_impression.data.targets import FIVE, INTERVIEW, NOT_FOR_HIRING, of_json
 from first_impression.evaluation import fusion
 from first_impression.evaluation.comparison import ALL, UNSEEN
-from first_impression.evaluation.metrics import COLUMNS
+from first_impression.evaluation.display import in_words
 from first_impression.training import dataset, manifest
 
 FEW_CLIPS = 100
@@ -22,16 +23,19 @@ FRONT_MATTER = (
 
 USE = """## What it is
 
-Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on the "Big Five"
-traits. They answer numbers from 0 to 1: an impression, as a crowd on the internet would have it, and **not a measure
-of the person**. A high "neuroticism" means *emotionally stable*{as_in_chalearn}.
+Models that guess, from a video of about 15 seconds, how strangers would rate the person in it on {rated}. \
+They answer numbers from 0 to 1{scale}: an impression, as a crowd on the internet would have it, and **not a measure
+of the person**.{stability}
 
 ## What it is for, and what not
 
 For research on first impressions and on the models that imitate them. **Not for decisions about people**: not for
 hiring, admission, credit, policing or dating. The labels carry the prejudices of those who gave them, about looks, age,
 sex and origin among them, and the models have learnt these too.
-"""
+{interview}"""
+BIG_FIVE = 'the "Big Five"\ntraits'
+STABILITY = ' A high "neuroticism" means *emotionally stable*{as_in_chalearn}.'
+OWN_SCALE = ", the ends of the scale on which their labels were given, which is named below"
 
 SCORES = """## Scores
 
@@ -104,9 +108,21 @@ def write(title, about, scores):
     of_chalearn = _trained_on_chalearn(about)
     parts = [FRONT_MATTER.format(license=about["license"], tags="- chalearn\n" * of_chalearn), f"# {title}\n"]
     parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
-    parts += [USE.format(as_in_chalearn=", as in the dataset" * of_chalearn), _scores(scores), _training(about)]
-    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(about["traits"]))]
+    parts += [_use(about, of_chalearn), _scores(scores), _training(about)]
+    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(of_json(run).names))]
     return "\n".join([*parts, TERMS.format(license=about["license"], bearing=_bearing(about))])
+
+
+def _use(about, of_chalearn):
+    """What the models answer, and what for."""
+    names, several = about["traits"], list(map(of_json, about["runs"].values()))
+    stability = STABILITY.format(as_in_chalearn=", as in the dataset" * of_chalearn)
+    return USE.format(
+        rated=BIG_FIVE if set(names) == set(FIVE.names) else ", ".join(names),
+        scale=OWN_SCALE * any(targets.has_own_scale for targets in several),
+        stability=stability * ("neuroticism" in names),
+        interview=f"\n**{NOT_FOR_HIRING}**\n" * (INTERVIEW in names),
+    )
 
 
 def _trained_on_chalearn(about):
@@ -133,20 +149,22 @@ def _scores(scores):
                 lines += ["", f"### {split}: {group} ({most_clips:,})", ""]
                 if most_clips < FEW_CLIPS:
                     lines += [f"On {counted(most_clips, 'clip')} chance decides much of this.", ""]
-                lines += [f"| | {' | '.join(COLUMNS)} |", "| --- " * (len(COLUMNS) + 1) + "|", *_rows(scored)]
+                columns = dict.fromkeys(column for of in scored.values() for column in of["scores"]["accuracy"])
+                heads = " | ".join(map(in_words, columns))
+                lines += [f"| | {heads} |", "| --- " * (len(columns) + 1) + "|", *_rows(scored, columns)]
     return "\n".join([*lines, ""])
 
 
-def _rows(scored):
+def _rows(scored, columns):
     rows, baselines = [], {}
     for name, scores in scored.items():
         digits = _decimals(scores["clips"])
         for baseline, beside in scores["baselines"].items():
-            baselines[baseline] = _row(baseline, beside["scores"]["accuracy"], digits)
+            baselines[baseline] = baselines.get(baseline, {}) | beside["scores"]["accuracy"]
         verdicts = {True: ", beats both baselines", False: ", does not beat both baselines"}
         title = ("all fused" if name == fusion.NAME else name) + verdicts.get(scores["beats_baselines"], "")
-        rows.append(_row(title, scores["scores"]["accuracy"], digits))
-    return [*baselines.values(), *rows]
+        rows.append(_row(title, scores["scores"]["accuracy"], columns, digits))
+    return [*(_row(baseline, found, columns, digits) for baseline, found in baselines.items()), *rows]
 
 
 def _decimals(clips):
@@ -154,11 +172,12 @@ def _decimals(clips):
     return 4 if clips >= 1000 else 3 if clips >= FEW_CLIPS else 2
 
 
-def _row(title, columns, digits):
+def _row(title, accuracy, columns, digits):
     cells = []
-    for column in columns.values():
-        interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if column["low"] is not None else ""
-        cells.append(f"{column['value']:.{digits}f}{interval}")
+    for column in (accuracy.get(name) for name in columns):  # None: of a target that this model does not answer
+        has_interval = column and column["low"] is not None
+        interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if has_interval else ""
+        cells.append(f"{column['value']:.{digits}f}{interval}" if column else "")
     return f"| {title} | {' | '.join(cells)} |"
 
 
@@ -170,5 +189,6 @@ def _training(about):
         recipe = f", recipe {settings['recipe']}" if settings["recipe"] else ""
         start = f"first weights: {settings['start']['words']}; files {', '.join(run['files'])}"
         trained_on = f" of {settings['dataset']}" if settings["dataset"] else ""
-        lines.append(f"- **{name}** ({model}{recipe}): {clips}{trained_on}; {start}")
+        answers = f"; it answers {of_json(run).in_words}" * (of_json(run) != FIVE)
+        lines.append(f"- **{name}** ({model}{recipe}): {clips}{trained_on}; {start}{answers}")
     return TRAINING.format(runs="\n".join(lines), revision=about["made_by"]["revision"])

@@ -10,7 +10,8 @@ import numpy as np
 
 from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
-from first_impression.data.chalearn import CLIP_SECONDS, TRAITS
+from first_impression.data.chalearn import CLIP_SECONDS
+from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING
 from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by
 
@@ -36,20 +37,27 @@ def describe(folder, runs, epochs, license):
 
     Raises `UserError` for a run without settings.json.
     """
-    note = 'A high "neuroticism" means emotionally stable.'
-    about = {"schema": manifest.SCHEMA, "license": license, "traits": list(TRAITS), "note": note}
+    names = manifest.all_names(run.targets for run in runs)
+    about = {"schema": manifest.SCHEMA, "license": license, "traits": names, "note": _note(names)}
     about |= {"window_seconds": CLIP_SECONDS, "epochs": epochs, "made_by": made_by(), "files": {}, "runs": {}}
     for run in runs:
         for path in sorted((folder / run.name).iterdir()):
             about["files"][f"{run.name}/{path.name}"] = {"bytes": path.stat().st_size, "sha256": sha256(path)}
         about["runs"][run.name] = {
             "kind": run.kind,
+            **run.targets.as_json,
             "files": [f"{run.name}/{file.name}" for file in run.files],
             "settings": _settings(run),
             "verdicts": run.verdicts,
-            "training": manifest.about_training(run.training_labels, secrets.token_hex(16)),
+            "training": manifest.about_training(run.training_labels, secrets.token_hex(16), run.targets),
         }
     return about | {"unseen": rankings.for_manifest(runs)}
+
+
+def _note(names):
+    """What to know of targets of these names."""
+    notes = {"neuroticism": 'A high "neuroticism" means emotionally stable.', INTERVIEW: NOT_FOR_HIRING}
+    return " ".join(note for name, note in notes.items() if name in names)
 
 
 def _settings(run):

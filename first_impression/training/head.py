@@ -15,6 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from first_impression.evaluation import folds, metrics
+from first_impression.training import descriptors
 
 STRENGTHS = tuple(float(f"{10 ** (step / 2):.3g}") for step in range(-8, 5))  # 0.0001 to 100, in half powers of ten
 FOLDS = 10  # that choose the strength; fewer where there are fewer sources
@@ -23,23 +24,23 @@ LEAST = 1e-10  # a direction in which descriptors vary less than by this share o
 
 
 class Head(NamedTuple):
-    """The dense layer: the traits of descriptors x [n, d] are sigmoid(x kernel + bias)."""
+    """The dense layer: the answers to descriptors x [n, d] are sigmoid(x kernel + bias)."""
 
-    kernel: np.ndarray  # [d, 5]
-    bias: np.ndarray  # [5]
+    kernel: np.ndarray  # [d, targets]
+    bias: np.ndarray  # [targets]
 
     def answer(self, descriptors):
-        """The traits [n, 5] of descriptors [n, d]."""
+        """The answers [n, targets] to descriptors [n, d]."""
         return 1 / (1 + np.exp(-(descriptors @ self.kernel + self.bias)))
 
 
-def fit(descriptors, names, labels, sources=None, seed=0):
+def fit(inputs, names, labels, sources=None, seed=0):
     """(the `Head` fitted to all clips, float32; how its strength was chosen: a dict for JSON).
 
-    `descriptors` are float32 [n, d] of records, `names` the clips of these [n], `labels` {clip: [5]}, and `sources` as
-    in `folds.deal`. Raises `UserError` where all clips are of one source.
+    `inputs` are the descriptors of records, float32 [n, d], `names` the clips of these [n], `labels` {clip: [targets]},
+    and `sources` as in `folds.deal`. Raises `UserError` where all clips are of one source.
     """
-    clips, means, member = clip_means(names, descriptors)
+    clips, means, member = clip_means(names, inputs)
     true = np.array([labels[clip] for clip in clips], np.float64)
     targets, points, kernel_of = logits(true), *coordinates(means)
     count = max(2, min(FOLDS, len(set(metrics.sources_of(clips, sources)))))
@@ -53,7 +54,7 @@ def fit(descriptors, names, labels, sources=None, seed=0):
             answers = [head.answer(points[outside]) for head in heads]
         else:
             records = outside[member]
-            of_frames = descriptors[records] - means.mean(axis=0)
+            of_frames = inputs[records] - means.mean(axis=0)
             answers = [Head(kernel_of(head.kernel), head.bias).answer(of_frames) for head in heads]
             answers = [metrics.by_clip(member[records], answer) for answer in answers]
             answers = [mean[np.argsort(rows)] for rows, mean in answers]
@@ -68,6 +69,27 @@ def fit(descriptors, names, labels, sources=None, seed=0):
     return Head(np.float32(kernel), np.float32(bias)), {"strength": STRENGTHS[best], "folds": count, "curve": curve}
 
 
+def fit_model(devices, model, records, sources, seed):
+    """Fit the dense layer of `model` to a `RecordSet`: (its mean squared error there, how it was chosen, for JSON).
+
+    Raises `UserError` as `fit` and `descriptors.compute` do.
+    """
+    from first_impression.data import record_reader
+
+    inputs = descriptors.compute(devices, model, records, "descriptors, training")
+    names, true = record_reader.read_names(records)
+    fitted, chosen = fit(inputs, names, records.labels, sources, seed)
+    model.get_layer("traits").set_weights(fitted)
+    print(f"ridge of strength {chosen['strength']}, chosen among {len(chosen['curve'])} by {chosen['folds']} folds")
+    return float(np.square(fitted.answer(inputs) - true).mean()), chosen
+
+
+def answers_of_model(devices, model, records, title):
+    """What `model` answers to a `RecordSet`, float32 [n, targets], by their descriptors, which training has kept."""
+    fitted = Head(*model.get_layer("traits").get_weights())
+    return fitted.answer(descriptors.compute(devices, model, records, title))
+
+
 def clip_means(names, descriptors):
     """(the clips, sorted; their mean descriptors [clips, d]; the number of the clip of each record, int [n])."""
     clips, first, member = np.unique(names, return_index=True, return_inverse=True)
@@ -80,9 +102,9 @@ def clip_means(names, descriptors):
 
 
 def logits(labels):
-    """The logits of `labels` [n, 5] in [0, 1]: float64 [n, 5].
+    """The logits of `labels` [n, targets] in [0, 1]: float64 [n, targets].
 
-    0 and 1 have none. They are moved half of the way to the trait's next label, the least above 0 or the largest below
+    0 and 1 have none. They are moved half of the way to the target's next label, the least above 0 or the largest below
     1, or to 0.5 where that is nearer.
     """
     labels = np.asarray(labels, np.float64)
@@ -94,7 +116,7 @@ def logits(labels):
 
 
 def coordinates(rows):
-    """(points float64 [n, k], a function from a kernel [k, 5] for them to that for `rows` less their mean [d, 5]).
+    """(points float64 [n, k], a function from a kernel [k, ..] for them to that for `rows` less their mean [d, ..]).
 
     The points lie to each other as the `rows` [n, d] do, so that a ridge regression on some of them is that on the same
     rows. With n < d these are coordinates in the space that the rows span (the dual form): n * n numbers, not d * d.
@@ -121,7 +143,7 @@ def coordinates(rows):
 
 
 def ridge(points, targets, strengths):
-    """The `Head` of each of the `strengths`, for points [n, k] and the logits [n, 5] that they should have: a list."""
+    """The `Head` of each of the `strengths`, for points [n, k] and the logits [n, targets] that they should give."""
     middle, mean = points.mean(axis=0), targets.mean(axis=0)
     centred = points - middle
     variances, vectors = np.linalg.eigh(centred.T @ centred / len(points))

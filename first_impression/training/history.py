@@ -1,15 +1,12 @@
 """The validation scores of an epoch, and its row in history.csv."""
 
-import numpy as np
-
-from first_impression.data.chalearn import TRAITS
 from first_impression.evaluation import metrics
 
 NAMES = {"frame": "by frame", "clip": "by clip", "constant": "constant guess"}  # of the scores, in tables
 
 
 def score(clips, predicted, true, label_mean):
-    """Accuracies {"frame": as the original counts, "clip": as the paper does, "constant": of a guess}, each float [5].
+    """Accuracies {"frame": as the original counts, "clip": as the paper does, "constant": of a guess}, float [targets].
 
     Without "frame" where each clip is one record, as for sound, and without "clip" where the records do not name them.
     """
@@ -21,10 +18,10 @@ def score(clips, predicted, true, label_mean):
     return scores
 
 
-def row(epoch, loss, scores):
-    """The row of an epoch in history.csv, a dict of numbers."""
+def row(epoch, loss, scores, targets):
+    """The row of an epoch in history.csv, a dict of numbers: of each score the mean, and that of each target."""
     values = {"epoch": epoch, "training_loss": loss}
     for by, accuracies in scores.items():
-        values[f"{by}_mean"] = float(np.mean(accuracies))
-        values |= {f"{by}_{trait}": float(value) for trait, value in zip(TRAITS, accuracies, strict=True)}
+        values[f"{by}_mean"] = float(metrics.with_mean(accuracies, targets.names)[0])
+        values |= {f"{by}_{name}": float(value) for name, value in zip(targets.names, accuracies, strict=True)}
     return values

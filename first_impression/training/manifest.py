@@ -1,10 +1,12 @@
 """manifest.json of a published folder, which describes its runs: written by publish.py, read by all other scripts.
 
-    {"schema": 1, "license": .., "traits": [..], "window_seconds": .., "made_by": {..}, "epochs": EPOCHS of publish.py,
+    {"schema": 1, "license": .., "traits": names of all targets, "window_seconds": .., "made_by": {..},
+     "epochs": EPOCHS of publish.py,
      "files": {"dan/final.keras": {"bytes": .., "sha256": ..}}, perhaps with the same models as .onnx,
      "runs": {"dan": {"kind": "image" or "audio", "files": ["dan/final.keras"], "settings": what settings.json has,
+              perhaps "targets" and "scale", as in targets.py, of what it answers, if that is not ChaLearn's five,
               "verdicts": what its scores have against it, texts,
-              "training": {"clips": how many, "sources": of how many sources, "quantiles": {trait: QUANTILES numbers},
+              "training": {"clips": how many, "sources": of how many sources, "quantiles": {target: QUANTILES numbers},
                            "salt": .., "names": [..]}}},
      "unseen": [{"runs": ["dan"], "of": "validation", "clips": .., "sources": .., "quantiles": {..}}, ..]}
 
@@ -22,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import damage_as_user_error
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE, of_json
 from first_impression.evaluation import unseen
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.ranking import QUANTILES
@@ -54,8 +56,6 @@ def parse(content, where):
         manifest = json.loads(content)
         if manifest["schema"] != SCHEMA:
             raise ValueError(f"its schema is {manifest['schema']!r}, this project reads {SCHEMA}")
-        if tuple(manifest["traits"]) != TRAITS:
-            raise ValueError(f"its traits are {manifest['traits']!r}")
         files, runs = manifest["files"], manifest["runs"]
         if not 0 < len(files) <= MOST_FILES or not runs:
             raise ValueError(f"it lists {len(files)} files of {len(runs)} runs")
@@ -65,11 +65,18 @@ def parse(content, where):
             size, checksum = about["bytes"], about["sha256"]
             if type(size) is not int or size <= 0 or not re.fullmatch("[0-9a-f]{64}", checksum):
                 raise ValueError(f"{name} has the size {size!r} and the SHA-256 {checksum!r}")
+        if manifest["traits"] != all_names(map(of_json, runs.values())):
+            raise ValueError(f"its traits are {str(manifest['traits'])[:200]}, not those of its runs")
         for run, about in runs.items():
             _check_run(run, about, files)
         for about in manifest.get("unseen", ()):
             _check_unseen(about, runs)
         return manifest
+
+
+def all_names(several):
+    """The names of all these `Targets`, each once, in their order: a list, the "traits" of a manifest."""
+    return list(dict.fromkeys(name for targets in several for name in targets.names))
 
 
 def _check_run(run, about, files):
@@ -78,7 +85,8 @@ def _check_run(run, about, files):
         raise ValueError(f"{run} is of the kind {about['kind']!r} and has the files {about['files']!r}")
     training = about["training"]
     clips, sources = training["clips"], training.get("sources", training["clips"])
-    if not _are_counts(clips, sources) or clips and not _are_quantiles(training["quantiles"]):
+    known = not clips or _are_quantiles(training["quantiles"], of_json(about).names)
+    if not (_are_counts(clips, sources) and known):
         raise ValueError(f"{run} has no rising quantiles of {clips!r} training labels")
     if not (isinstance(about["settings"], dict) and isinstance(training["salt"], str)):
         raise ValueError(f"{run} has no settings")
@@ -92,7 +100,8 @@ def _check_unseen(about, runs):
     names, clips = about["runs"], about["clips"]
     if not names or names != sorted(names) or not set(names) <= runs.keys() or about["of"] not in unseen.KINDS:
         raise ValueError(f"it has answers of {names!r} to clips of the kind {about['of']!r}")
-    if not (_are_counts(clips, about["sources"]) and clips and _are_quantiles(about["quantiles"])):
+    shared = set.intersection(*(set(of_json(runs[run]).names) for run in names))  # what they answer together
+    if not (_are_counts(clips, about["sources"]) and clips and _are_quantiles(about["quantiles"], sorted(shared))):
         raise ValueError(f"it has no rising quantiles of {clips!r} answers of {', '.join(names)}")
 
 
@@ -101,18 +110,18 @@ def _are_counts(clips, sources):
     return type(clips) is type(sources) is int and (0 < sources <= clips or sources == clips == 0)
 
 
-def _are_quantiles(by_trait):
-    quantiles = np.array([by_trait[trait] for trait in TRAITS], np.float64)
-    inside = quantiles.shape == (len(TRAITS), QUANTILES) and ((quantiles >= 0) & (quantiles <= 1)).all()
+def _are_quantiles(by_target, names):
+    quantiles = np.array([by_target[name] for name in names], np.float64)
+    inside = quantiles.shape == (len(names), QUANTILES) and ((quantiles >= 0) & (quantiles <= 1)).all()
     return bool(inside and (np.diff(quantiles) >= 0).all())
 
 
-def about_training(labels, salt):
-    """What a manifest says of a run's training labels, {clip: [5]}: a dict without any label or name."""
-    values = np.empty((0, len(TRAITS)))
+def about_training(labels, salt, targets=FIVE):
+    """What a manifest says of a run's training labels, {clip: [targets]}: a dict without any label or name."""
+    values = np.empty((0, len(targets.names)))
     if labels:
         values = np.quantile(np.array(list(labels.values()), np.float64), np.linspace(0, 1, QUANTILES), axis=0)
-    quantiles = dict(zip(TRAITS, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
+    quantiles = dict(zip(targets.names, values.round(QUANTILE_DECIMALS).T.tolist(), strict=True))
     sources = len(set(sources_of(labels)))
     names = sorted(hashed(labels, salt))
     return {"clips": len(labels), "sources": sources, "quantiles": quantiles, "salt": salt, "names": names}

@@ -8,7 +8,8 @@ import zipfile
 from first_impression.common import files
 from first_impression.common.errors import UserError, damage_as_user_error
 from first_impression.data.audio import FEATURES
-from first_impression.data.chalearn import FRAME_SIZE, TRAITS
+from first_impression.data.chalearn import FRAME_SIZE
+from first_impression.data.targets import of_model
 from first_impression.training.saved_models import nonfinite
 
 # All that the configuration of a model of ours names, as (module, class), and of the tests' smaller ones
@@ -25,7 +26,7 @@ MOST_VALUES = 2**22  # that one layer gives of one frame; VGG-16's first ones gi
 
 
 def load_model(file):
-    """(the model in the `file`, a `keras.Model`; "image" or "audio", what it takes).
+    """(the model in the `file`, a `keras.Model`; "image" or "audio", what it takes; the `Targets` that it answers).
 
     Raises `UserError` for a file that is damaged or not a model of train.py's, and for weights that are not finite.
     """
@@ -38,13 +39,14 @@ def load_model(file):
         model = keras.models.load_model(file, compile=False)
         if (most := _largest_output(model)) > MOST_VALUES:
             raise ValueError(f"a layer of it gives up to {most:,} values of one frame")
+        targets = of_model(model.name)
         shapes = tuple(model.input_shape[1:]), tuple(model.output_shape[1:])
     if bad := nonfinite(model):
         raise UserError(f"{file}: {bad} is not finite: train it again, with a lower LEARNING_RATE")
     kind = {(FRAME_SIZE, FRAME_SIZE, 3): "image", (FEATURES,): "audio"}.get(shapes[0])
-    if kind is None or shapes[1] != (len(TRAITS),):
+    if kind is None or shapes[1] != (len(targets.names),):
         raise UserError(f"{file} takes {shapes[0]} and gives {shapes[1]}: not a model of train.py's")
-    return model, kind
+    return model, kind, targets
 
 
 def _largest_output(model):

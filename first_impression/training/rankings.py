@@ -3,33 +3,35 @@
 import numpy as np
 
 from first_impression.common.errors import counted
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import unseen
 from first_impression.evaluation.ranking import Ranking, quantiles_of
 from first_impression.training import manifest
 from first_impression.training.runs import PublishedRun
 
 
-def among_answers(runs):
+def among_answers(runs, names=FIVE.names):
     """The runs' fused answers to the clips that none of them was trained on and all of them answered; or None.
 
-    Fused is what a clip's answer is, the plain mean of these very runs: means are less spread than what they are of.
+    They are to the targets of these `names`, in their order, which all runs have. Fused is what a clip's answer is, the
+    plain mean of these very runs: means are less spread than what they are of.
     """
-    about = _published(runs) if isinstance(runs[0], PublishedRun) else _answered(runs)
+    about = _published(runs) if isinstance(runs[0], PublishedRun) else _answered(runs, names)
     if about is None:
         return None
     whose = "the model's answers" if len(runs) == 1 else f"the mean answers of the {len(runs)} models"
     words = f"{whose} to {counted(about['clips'], about['of'] + ' clip')}"
-    quantiles = np.array([about["quantiles"][trait] for trait in TRAITS], np.float64).T
+    quantiles = np.array([about["quantiles"][name] for name in names], np.float64).T
     return Ranking(words, about["clips"], about["sources"], quantiles)
 
 
-def among_labels(runs):
-    """The training labels of the first of the runs that knows them; None where none does."""
+def among_labels(runs, names=FIVE.names):
+    """The training labels of these `names` of the first of the runs that knows them; None where none does."""
     for run in runs:
         if count := run.training_clips:
             sources = run.training.get("sources", count)
-            return Ranking(f"the labels of {counted(count, 'training clip')}", count, sources, run.quantiles)
+            quantiles = run.quantiles[:, [run.targets.names.index(name) for name in names]]
+            return Ranking(f"the labels of {counted(count, 'training clip')}", count, sources, quantiles)
     return None
 
 
@@ -40,19 +42,28 @@ def for_manifest(runs):
     """
     kinds = [[run for run in runs if run.kind == kind] for kind in ("image", "audio")]
     sets = {frozenset(run.name for run in members): members for members in [*([run] for run in runs), *kinds, runs]}
-    return [about for members in sets.values() if members and (about := _answered(members))]
+    return [about for members in sets.values() if members and (about := _answered(members, _shared(members)))]
 
 
-def _answered(runs):
+def _shared(runs):
+    """The names of the targets that all of the runs have."""
+    return tuple(name for name in runs[0].targets.names if all(name in run.targets.names for run in runs))
+
+
+def _answered(runs, names):
     """The answers of one's own runs to unseen clips, as a manifest has them; None where there are none."""
+    if not names:
+        return None
     for kind in unseen.KINDS:
         known = [run.unseen.get(kind, {}) for run in runs]
         if clips := sorted(set.intersection(*map(set, known))):
-            fused = np.mean([[answers[clip][0] for clip in clips] for answers in known], axis=0)
+            columns = [[run.targets.names.index(name) for name in names] for run in runs]
+            pairs = list(zip(known, columns, strict=True))
+            fused = np.mean([[answers[clip][0][at] for clip in clips] for answers, at in pairs], axis=0)
             quantiles = quantiles_of(fused).round(manifest.QUANTILE_DECIMALS).T.tolist()
             about = {"runs": sorted(run.name for run in runs), "of": kind, "clips": len(clips)}
             about["sources"] = len({known[0][clip][1] for clip in clips})
-            return about | {"quantiles": dict(zip(TRAITS, quantiles, strict=True))}
+            return about | {"quantiles": dict(zip(names, quantiles, strict=True))}
     return None
 
 

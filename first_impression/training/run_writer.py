@@ -5,6 +5,7 @@ import contextlib
 import pandas as pd
 
 from first_impression.common import files
+from first_impression.data.targets import of_json
 from first_impression.evaluation import predictions
 from first_impression.training import checkpoint, saved_models
 
@@ -36,10 +37,10 @@ class RunWriter:
         self._folder, self._board = folder, None
 
     def begin(self, model, optimizer, state, labels):
-        """Note how and on what `model` is trained: settings.json, and the training `labels`, {clip: float [5]}."""
+        """Note how and on what `model` is trained: settings.json, and the training `labels`, {clip: [targets]}."""
         self._model, self._optimizer, self._state = model, optimizer, state
         files.write_json(self._folder / "settings.json", state.about)
-        predictions.write_csv(self._folder / saved_models.TRAINING_LABELS, labels)
+        predictions.write_csv(self._folder / saved_models.TRAINING_LABELS, labels, of_json(state.about))
 
     def remove_final(self):
         """Remove final.keras: of fewer epochs than the history beside it, it would pass for the trained model."""
@@ -77,7 +78,7 @@ class RunWriter:
 
         with files.whole_file(self._folder / "history.csv") as tmp:
             pd.DataFrame(rows).to_csv(tmp, index=False)
-        plots.draw_curves(self._folder / "curves.png", self._state.losses, rows, title)
+        plots.draw_curves(self._folder / "curves.png", self._state.losses, rows, title, of_json(self._state.about))
         self._board = self._board or tf.summary.create_file_writer(str(self._folder / "logs"))  # makes its file at once
         with self._board.as_default(step=rows[-1]["epoch"]):
             for name, value in rows[-1].items():

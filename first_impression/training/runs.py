@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from first_impression.common.errors import UserError, counted, name_some
+from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some
 from first_impression.common.files import digests
 from first_impression.data import label_table
-from first_impression.data.chalearn import TRAITS, is_drawn
+from first_impression.data.chalearn import is_drawn
+from first_impression.data.targets import of_json
 from first_impression.evaluation import baselines, unseen
 from first_impression.training import dataset, manifest, number_format, saved_models, scored
 from first_impression.training.opening import load_model
@@ -47,11 +48,14 @@ class Run:
     @cached_property
     def _loaded(self):
         loaded = [load_model(file) for file in self.md5s]
-        kinds = {kind for _, kind in loaded}
+        kinds = {kind for _, kind, _ in loaded}
         if len(kinds) > 1:
             raise UserError(f"{self.folder} holds models of images and of sound: they are of different runs")
+        if others := [targets for *_, targets in loaded if targets != self.targets]:
+            what = f"{self.folder} holds a model that answers {others[0].in_words}, not {self.targets.in_words}"
+            raise UserError(f"{what}, as its settings say: they are of different runs")
         wanted = number_format.choose(self.precision)
-        return [number_format.in_format(network, wanted) for network, _ in loaded], kinds.pop()
+        return [number_format.in_format(network, wanted) for network, *_ in loaded], kinds.pop()
 
     @property
     def networks(self):
@@ -59,7 +63,7 @@ class Run:
         return self._loaded[0]
 
     def network(self, inputs, training=False):
-        """The answers to inputs [n, ...]: a tensor [n, 5], the plain mean of what `networks` answer."""
+        """The answers to inputs [n, ...]: a tensor [n, targets], the plain mean of what `networks` answer."""
         return sum(network(inputs, training=training) for network in self.networks) / len(self.networks)
 
     @property
@@ -81,6 +85,12 @@ class Run:
         """The constant MODEL of the training, "dan" for example; None where the settings do not name it."""
         constants = self.settings.get("constants")
         return constants.get("MODEL") if isinstance(constants, dict) else None
+
+    @cached_property
+    def targets(self):
+        """What it answers, `Targets`: as settings.json says, else ChaLearn's five. Raises `UserError` for others."""
+        with damage_as_user_error(f"{self.folder / 'settings.json'} is damaged", "train it again"):
+            return of_json(self.settings)
 
     @property
     def start(self):
@@ -106,14 +116,14 @@ class Run:
 
     @cached_property
     def training_labels(self):
-        """The labels of the training clips, {clip: float64 [5]}; empty where the run has no such file."""
+        """The labels of the training clips, {clip: float64 [targets]}; empty where the run has no such file."""
         file = self.folder / saved_models.TRAINING_LABELS
-        return label_table.read(file).values if file.exists() else {}
+        return label_table.read(file, self.targets.unit).values if file.exists() else {}
 
     @cached_property
     def training(self):
         """What is known of the training clips: a dict as `manifest.about_training` gives."""
-        return manifest.about_training(self.training_labels, salt="")
+        return manifest.about_training(self.training_labels, salt="", targets=self.targets)
 
     @property
     def training_clips(self):
@@ -122,13 +132,13 @@ class Run:
 
     @property
     def quantiles(self):
-        """The quantiles of the training labels: float64 [`manifest.QUANTILES`, 5]; no rows where they are not known."""
-        return np.array([self.training["quantiles"][trait] for trait in TRAITS], np.float64).T
+        """The quantiles of the training labels: float64 [`manifest.QUANTILES`, targets]; no rows where not known."""
+        return np.array([self.training["quantiles"][name] for name in self.targets.names], np.float64).T
 
     @cached_property
     def unseen(self):
         """The answers of these very models to clips that they were not trained on, as `unseen.read` gives them."""
-        return unseen.read(self.folder, self.md5s.values())
+        return unseen.read(self.folder, self.md5s.values(), self.targets)
 
     def trained_on(self, clips):
         """Those of `clips` that the run was trained on: a set of names."""
@@ -136,7 +146,7 @@ class Run:
         return {names[known] for known in names.keys() & set(self.training["names"])}
 
     def other_training(self, labels):
-        """How the training clips differ from those of `labels`, {clip: [5]}, in words; "" where they do not."""
+        """How the training clips differ from those of `labels`, {clip: [targets]}, in words; "" where they do not."""
         return baselines.other_training(self.training_labels, labels)
 
 
@@ -169,6 +179,10 @@ class PublishedRun(Run):
     @property
     def settings(self):
         return self._about["settings"]
+
+    @cached_property
+    def targets(self):
+        return of_json(self._about)  # which manifest.read has checked
 
     @property
     def verdicts(self):

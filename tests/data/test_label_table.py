@@ -107,7 +107,7 @@ def test_how_a_neuroticism_column_is_read_is_printed_once(folder, capsys):
 def test_ratings_on_other_scales_are_refused_with_the_way_to_scale_them(values, advice):
     with pytest.raises(UserError) as refusal:
         table_of(f"{HEADER}\na,{values}\n")
-    assert "row 2, " in str(refusal.value) and str(refusal.value).endswith(advice)
+    assert "row 2, " in str(refusal.value) and f". {advice}; for labels, steps 3 and 4 do" in str(refusal.value)
 
 
 def test_no_scale_is_made_up():

@@ -153,6 +153,20 @@ def test_replicas_share_the_batches_of_one_device(sizes, workers, replicas, batc
     assert [sorted(part) for part in found] == [sorted(indices.numpy()) for _, _, indices, _ in whole]
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("shards", [1, 2])
+def test_no_pass_waits_at_its_end_for_a_thread_that_tunes_it(shards, workers):
+    for number in range(shards):
+        suffix = f"-{number:05d}-of-{shards:05d}" if shards > 1 else ""
+        write(f"t.tfrecords{suffix}", named(4))
+    whole = record_reader.open_records("t.tfrecords", "train", "image")
+    part = record_reader.restricted(whole, record_reader.read_names(whole)[0], set(list(whole.labels)[:2]))
+    for record_set in (whole, part):
+        context = tf.distribute.InputContext(workers, 0, workers)
+        passed = batching.batches(record_set, 4, shuffle_seed=1, context=context)
+        assert passed.options().autotune.enabled is False
+
+
 def test_a_padded_batch_repeats_its_own_records_without_weight():
     write("t.tfrecords", named(6))
     record_set, batches = read("t.tfrecords", pad=True)
@@ -206,7 +220,7 @@ def test_a_worker_reads_its_own_files_only(folder):
     ("examples", "words"),
     [
         (named(3, **{"train/image": grey_jpeg(9, size=96)}), "first record cannot be decoded"),
-        (named(3, **{"train/label": label(0)[:16]}), "not of this kind"),
+        (named(3, **{"train/label": label(0)[:16]}), "has labels of 4 numbers, not of extraversion, neu"),
         ([{"train/audio": b"x", "train/label": label(0)}], "holds train/audio, train/label, not train/image"),
         ([{"val/image": grey_jpeg(1), "val/label": label(0)}], "holds val/image, val/label, not train/image"),
         ([{"other": b"x"}], "holds other, not train/image"),

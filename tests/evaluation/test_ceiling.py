@@ -158,7 +158,7 @@ def test_the_way_to_the_ceiling_is_0_for_the_constant_guess_and_1_for_the_ceilin
     for share, answers in ((1, middle + true - true.mean(axis=0)), (0, np.tile(middle, (4000, 1)))):
         scored = comparison.score(dict(zip(clips, answers, strict=True)), reference)[comparison.ALL]
         found = ceiling.beside_scores(
-            dict.fromkeys(TRAITS, (0.64, 0.6, 0.68)), labels, **scored["baselines"]["constant guess"]
+            dict.fromkeys(TRAITS, (0.64, 0.6, 0.68)), labels, TRAITS, **scored["baselines"]["constant guess"]
         )
         assert "Pearson" not in found["share"]  # the constant guess has none
         for score in ("accuracy", "R2"):
@@ -169,15 +169,18 @@ def test_the_way_to_the_ceiling_is_0_for_the_constant_guess_and_1_for_the_ceilin
             assert best["low"] < best["value"] < best["high"]
 
 
-def test_the_reliability_is_that_of_the_file_beside_the_annotation():
+def test_the_reliability_is_that_of_the_file_beside_the_annotation(capsys):
     write_annotation("Annotations/annotation_test.pkl", {"a.000": label_of(1)})
-    assert ceiling.reliabilities(Path("Annotations/annotation_test.pkl")) == {}
+    assert ceiling.reliabilities(Path("Annotations/annotation_test.pkl"), TRAITS) == {}
     about = {"reliability": 0.5, "interval": [0.4, 0.6]}
     beside = Path("Annotations/label_ceiling.json")
     beside.write_text(json.dumps(dict.fromkeys(TRAITS, about)))
-    assert ceiling.reliabilities("Annotations/annotation_test.pkl") == dict.fromkeys(TRAITS, (0.5, 0.4, 0.6))
-    beside.write_text(json.dumps({"openness": about}))
-    assert ceiling.reliabilities("Annotations/annotation_test.pkl") == {}
+    assert ceiling.reliabilities("Annotations/annotation_test.pkl", TRAITS) == dict.fromkeys(TRAITS, (0.5, 0.4, 0.6))
+    beside.write_text(json.dumps({"openness": about, "warmth": about}))
+    names = ("warmth", "openness", "neuroticism")
+    found = ceiling.reliabilities("Annotations/annotation_test.pkl", names)
+    assert found == dict.fromkeys(("warmth", "openness"), (0.5, 0.4, 0.6))
+    assert "does not have emotional stability: scores come without the ceiling" in capsys.readouterr().out
     beside.write_text("{")
     with pytest.raises(UserError, match="damaged"):
-        ceiling.reliabilities("Annotations/annotation_test.pkl")
+        ceiling.reliabilities("Annotations/annotation_test.pkl", TRAITS)

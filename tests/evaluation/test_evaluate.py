@@ -193,6 +193,7 @@ def test_without_a_trained_run_it_says_what_to_type(annotated):
     refused(run("evaluate.py"), "holds no trained run", "train.py")
     refused(run("evaluate.py", "--MODELS", "dan"), "holds no trained run")
     refused(run("evaluate.py", "--EPOCHS", "first"), "EPOCHS = 'first': must be")
+    save_run("dan", visual())
     Path("Annotations/annotation_validation.pkl").unlink()
     refused(run("evaluate.py"), "annotation_validation.pkl is missing")
 
@@ -414,7 +415,7 @@ def test_neuroticism_the_other_way_round_is_told(annotated, capsys):
     turned = {clip: np.where(np.arange(5) == TRAITS.index("neuroticism"), 1 - v, v) for clip, v in answers(1).items()}
     predictions.write_csv("a.csv", turned)
     call(evaluate, "--PREDICTIONS", "a.csv", "--RESAMPLES", "50")
-    assert "a.csv: neuroticism correlates with the labels by -0." in capsys.readouterr().out
+    assert "a.csv: emotional stability correlates with the labels by -0." in capsys.readouterr().out
     remark = scores_of("scores/scores_validation.json")["models"]["a.csv"]["remarks"][0]
     assert "give 1 minus it in a column named emotional_stability" in remark
     for values in (answers(1), {clip: 1 - v for clip, v in answers(1).items()}):  # as it should be; all are turned

@@ -83,7 +83,8 @@ def test_a_source_is_the_name_before_the_last_dot_number():
 
 def test_table_shows_the_mean_and_four_decimals():
     text = summary.table({"by clip": np.array([0.9, 0.8, 0.7, 0.6, 0.5]), "constant guess": np.full(5, 0.88336)})
-    head, first, second = text.splitlines()
-    assert head.split()[:2] == ["mean", "extraversion"]
+    above, head, first, second = text.splitlines()
+    assert above.strip() == "emotional" and head.index("stability") == above.index("emotional")
+    assert head.split() == ["mean", "extraversion", "agreeableness", "conscientiousness", "stability", "openness"]
     assert first.split() == ["by", "clip", "0.7000", "0.9000", "0.7000", "0.6000", "0.8000", "0.5000"]  # E A C N O
     assert second.split()[2] == "0.8834"

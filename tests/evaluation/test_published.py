@@ -13,6 +13,7 @@ import train
 from first_impression.common import files
 from first_impression.common.settings import read_settings
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import ceiling, comparison, published, results
 
 RUNS = ("paper_dan", "paper_dan_plus", "paper_resnet", "paper_audio")
@@ -32,7 +33,7 @@ def scored(folder):
     reference, weights = comparison.Reference(VALIDATION, TRAINING), dict.fromkeys(RUNS, 1.0)
     report = {"annotation": "Annotations/annotation_validation.pkl", "fusion_weights": weights}
     answered = {name: results.Answered(values, {}) for name, values in answers.items()}
-    report |= results.collect(answered, weights, reference, {})
+    report |= results.collect(answered, weights, reference, {}, FIVE)
     write(report)
     for name in RUNS:
         recipe = str(PROJECT / f"recipes/{name}.py")
@@ -76,7 +77,7 @@ def test_the_ceiling_of_the_labels_is_the_last_row(scored, capsys):
     reference = comparison.Reference(VALIDATION, TRAINING, reliability=ceiling.CHALEARN)
     report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
     answered = {name: results.Answered(values, {}) for name, values in scored.items()}
-    write(report | results.collect(answered, dict.fromkeys(RUNS, 1.0), reference, {}))
+    write(report | results.collect(answered, dict.fromkeys(RUNS, 1.0), reference, {}, FIVE))
     call(paper_table)
     lines = capsys.readouterr().out.partition("NOT comparable")[0].strip().splitlines()
     spread = np.std(list(VALIDATION.values()), axis=0)
@@ -84,6 +85,24 @@ def test_the_ceiling_of_the_labels_is_the_last_row(scored, capsys):
     wanted = 1 - np.sqrt(2 / np.pi * (1 - reliability)) * spread  # docs/scores.md
     assert lines[-1].startswith("ceiling")
     assert row(lines[-1], "ceiling")[:2] == pytest.approx([wanted.mean(), wanted[0]], abs=1e-4)
+
+
+def test_other_targets_are_no_match_and_interview_stands_aside(scored, capsys):
+    report = json.loads(Path("runs/fusion/scores_validation.json").read_text())
+    call(paper_table)
+    before = capsys.readouterr().out.partition("NOT comparable")[0]
+    for group in report["models"]["paper_dan"]["groups"].values():
+        group["scores"]["accuracy"]["interview"] = group["scores"]["accuracy"]["openness"]
+    write(report)
+    call(paper_table)
+    assert capsys.readouterr().out.partition("NOT comparable")[0] == before
+    for group in report["models"]["paper_dan"]["groups"].values():
+        del group["scores"]["accuracy"]["openness"]
+    write(report)
+    call(paper_table)
+    printed = capsys.readouterr().out
+    assert "paper_dan does not answer the five traits" in printed and "\npaper_dan  " in printed
+    assert printed[printed.index("\npaper_dan  ") :].split()[1:7] == ["-"] * 6
 
 
 def test_the_fusion_on_test_stands_beside_the_papers(scored, capsys):

@@ -292,7 +292,7 @@ class Keras(Reader):
     def read(self, path):
         from first_impression.training import opening
 
-        model, kind = opening.load_model(path)
+        model, kind, _ = opening.load_model(path)
         assert kind == "audio"
         assert [values.tobytes() for values in model.get_weights()] == self.weights, "other weights"
         finite(model(np.zeros((1, audio.FEATURES), np.float32)).numpy(), (1, 5))

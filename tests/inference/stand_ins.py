@@ -11,28 +11,30 @@ import predict
 from first_impression.common.settings import read_settings
 from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import predictions
 
 LABELS = {f"clip.{n:03d}": np.full(5, n / 100) for n in range(101)}
 VGG_FACE = {"words": "vgg-face.mat, the published VGG-Face", "published": True}
 
 
-def save_run(name, model, labels=None, start=VGG_FACE):
-    """A trained run as train.py leaves it; `labels`: {training clip: [5]}, or None for a run without the file."""
-    folder = Path("runs") / name
+def save_run(name, model, labels=None, start=VGG_FACE, targets=FIVE, runs="runs"):
+    """A trained run as train.py leaves it; `labels`: {training clip: [k]}, or None for a run without the file."""
+    folder = Path(runs) / name
     folder.mkdir(parents=True)
     model.save(folder / "final.keras")
-    (folder / "settings.json").write_text(json.dumps({"start": start, "constants": {}}))
+    (folder / "settings.json").write_text(json.dumps({"start": start, "constants": {}, **targets.as_json}))
     if labels is not None:
-        predictions.write_csv(folder / "training_labels.csv", labels)
+        predictions.write_csv(folder / "training_labels.csv", labels, targets)
     return model
 
 
-def image_model(seed=0):
+def image_model(seed=0, targets=FIVE):
     images = keras.Input((224, 224, 3))
     pooled = layers.GlobalAveragePooling2D()(layers.Rescaling(1 / 255)(images))
     start = keras.initializers.RandomNormal(stddev=2.0, seed=seed)
-    return keras.Model(images, layers.Dense(5, activation="sigmoid", kernel_initializer=start)(pooled))
+    answers = layers.Dense(len(targets.names), activation="sigmoid", kernel_initializer=start)(pooled)
+    return keras.Model(images, answers, name=targets.model_name("eye"))
 
 
 def audio_model():
@@ -41,7 +43,7 @@ def audio_model():
     return keras.Model(sound, layers.Dense(5, activation="sigmoid", kernel_initializer=start)(sound))
 
 
-def tiny_dan(seed=None):
+def tiny_dan(seed=None, targets=FIVE):
     """The head of DAN on three channels of the picture itself."""
     images = keras.Input((224, 224, 3))
     places = layers.AveragePooling2D(32, name="pool5")(images)
@@ -50,8 +52,8 @@ def tiny_dan(seed=None):
         layers.UnitNormalization(name="pool5_max_l2")(layers.GlobalMaxPooling2D()(places)),
     ]
     start = keras.initializers.GlorotUniform(seed)
-    head = layers.Dense(5, activation="sigmoid", name="traits", kernel_initializer=start)
-    return keras.Model(images, head(layers.Concatenate(name="descriptors")(parts)))
+    head = layers.Dense(len(targets.names), activation="sigmoid", name="traits", kernel_initializer=start)
+    return keras.Model(images, head(layers.Concatenate(name="descriptors")(parts)), name=targets.model_name("dan"))
 
 
 def ask(*arguments, picture=False):

@@ -55,7 +55,7 @@ def test_the_fused_answer_is_ranked_among_fused_answers_to_the_same_clips(runs, 
     assert (values(rank["low"]) <= values(rank["percent"])).all() and (
         values(rank["percent"]) <= values(rank["high"])
     ).all()
-    assert [sum(rank["histogram"][trait]) for trait in rank["histogram"]] == [100] * 5
+    assert [sum(rank["histogram"][trait]) for trait in rank["histogram"]] == [100] * 6
     alone = written["clips"]["mute.mp4"]["rank"]  # answered by the visual model alone
     assert values(alone["percent"]).tolist() == lower(list(EYE.values()), values(written["clips"]["mute.mp4"]["fused"]))
     assert (alone["among"], alone["sources"]) == ("the model's answers to 50 validation clips", 25)

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from first_impression.evaluation.traits import SHOWN
+from first_impression.evaluation.display import COLOURS
 from first_impression.page import comparison
 from first_impression.page.views import drawing
+
+SHOWN = tuple(COLOURS)  # the five, in the order of display
 
 
 def clip(**scores):

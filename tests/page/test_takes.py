@@ -9,12 +9,14 @@ from conftest import make_clip
 from pages import LABELS, audio_model, image_model, save_run, tiny_dan
 
 from first_impression.common.errors import BadClipError
-from first_impression.evaluation.traits import SHOWN
+from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, models, unlike
 from first_impression.inference.answer import STRIP
 from first_impression.page import layout, takes, visitors
 from first_impression.page.views import answer, around, beside, course, measured, moment
 from first_impression.training.runs import Run, find_runs
+
+SHOWN = tuple(COLOURS)  # the five, in the order of display
 
 LIMITS = layout.Limits(10, 10, 60.0, 10**6, 15, 6)
 

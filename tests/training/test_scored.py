@@ -10,6 +10,7 @@ from conftest import label_of, write_annotation
 from first_impression.common import files
 from first_impression.common.errors import UserError
 from first_impression.data.chalearn import is_drawn
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import ceiling, comparison, predictions, results
 from first_impression.sample import plan
 from first_impression.training import dataset, scored
@@ -75,7 +76,7 @@ def verdicts_on(answers, split="validation", training=TRAINING):
     Path("runs/it").mkdir(parents=True, exist_ok=True)
     Path("runs/it/final.keras").write_text("a model")
     answered = {"it": results.Answered(answers, {"runs/it/final.keras": files.md5("runs/it/final.keras")})}
-    report = {"split": split} | results.collect(answered, {}, comparison.Reference(VALIDATION, training), {})
+    report = {"split": split} | results.collect(answered, {}, comparison.Reference(VALIDATION, training), {}, FIVE)
     files.write_json(f"runs/fusion/scores_{split}.json", results.without_nan(report))
     return Run(Path("runs/it")).verdicts, report["models"]["it"]["spread"]
 

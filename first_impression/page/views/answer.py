@@ -1,27 +1,28 @@
-"""What the models answer to one take: the five traits."""
+"""What the models answer to one take."""
 
 import itertools
 from html import escape
 
 from first_impression.common.errors import counted
 from first_impression.common.words import share_lower
-from first_impression.evaluation.traits import COLOURS, SHOWN
+from first_impression.evaluation.display import colours, names_in
 from first_impression.page.views import drawing
-from first_impression.page.views.words import MEANINGS, NAMES, of_take
+from first_impression.page.views.words import MEANINGS, of_take, title
 
 MARKS = "●■◆▲▼★"  # of the models, as in the picture of predict.py
 
 
 def section(take, about):
-    """What to bear in mind, and the five traits among what they are ranked among, with each model's own answer."""
+    """What to bear in mind, and what is answered among what they are ranked among, with each model's own answer."""
     answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
-    rows = "".join(_trait(trait, answer, marks) for trait in SHOWN)
+    of_names = colours(names_in(answer["fused"]))
+    rows = "".join(_trait(target, colour, answer, marks) for target, colour in of_names.items())
     grey = f"; grey: {escape(answer['rank']['among'])}" if answer["rank"] else ""
     models = "".join(f"<li>{mark} {escape(model)}</li>" for model, mark in marks.items())
     warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
     warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
     return (
-        f'<section class="traits"><h2>{of_take(take)}: five guesses</h2>{warned}'
+        f'<section class="traits"><h2>{of_take(take)}: {counted(len(of_names), "guess", "guesses")}</h2>{warned}'
         f'<p class="note">Guessed, from 0 to 1. The line is the mean of the models, the marks are theirs{grey}.</p>'
         f'<ul class="legend">{models}</ul>{rows}'
         f'<p class="note">{counted(answer["frames"], "frame")} looked at, {answer["sound_seconds"]:.1f} s listened '
@@ -33,7 +34,7 @@ def _cautions(answer, about):
     return [text for model in answer["models"] if (text := about["models"][model]["caution"])] + answer["warnings"]
 
 
-def _trait(trait, answer, marks):
+def _trait(trait, colour, answer, marks):
     score, rank = answer["fused"][trait], answer["rank"]
     among = [f"higher than {share_lower(rank, trait)} of the grey"] if rank else []
     moves = [f"± {answer['spread'][trait]:.2f} over its {len(answer['windows'])} parts"] if answer["spread"] else []
@@ -42,10 +43,13 @@ def _trait(trait, answer, marks):
         f'<i class="model" style="left:{100 * own[model]:.2f}%" aria-hidden="true">{mark}</i>'
         for model, mark in marks.items()
     )
+    meaning = MEANINGS.get(trait, "")
+    if on_scale := answer["on_scale"]:
+        meaning = f"{on_scale['fused'][trait]:.2f} on a scale from {on_scale['low']:g} to {on_scale['high']:g}"
     values = [f"{marks[model]} {value:.2f}" for model, value in own.items()]
     return (
-        f'<div class="trait" style="--trait:{COLOURS[trait]}">'
-        f'<div><h3>{NAMES[trait]} <b>{score:.2f}</b></h3><p class="note">{MEANINGS[trait]}</p></div>'
+        f'<div class="trait" style="--trait:{colour}">'
+        f'<div><h3>{title(trait)} <b>{score:.2f}</b></h3><p class="note">{meaning}</p></div>'
         f'<div><div class="scale">{drawing.histogram(rank["histogram"][trait]) if rank else ""}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{places}</div>'
         f'<p class="ends"><span>0</span><span>{"; ".join([*among, *moves])}</span><span>1</span></p>'

@@ -44,5 +44,5 @@ def downloads(links):
     items = "".join(f'<a href="{escape(address)}" download>{name}</a>' for name, address in links.items())
     return (
         f'<p class="downloads">Download: {items}</p>'
-        '<p class="note">In them, emotional stability has the dataset’s name: a high neuroticism means stable.</p>'
+        '<p class="note">In JSON and CSV, neuroticism, the dataset’s word, is emotional stability: high is stable.</p>'
     )

@@ -2,12 +2,12 @@
 
 from html import escape
 
-from first_impression.evaluation.traits import COLOURS
+from first_impression.evaluation.display import colours
 from first_impression.inference import measures
 from first_impression.page import comparison
 from first_impression.page.views import drawing
 from first_impression.page.views.measured import facts
-from first_impression.page.views.words import NAMES, of_take
+from first_impression.page.views.words import of_take, title
 
 PURPOSE = (
     "For two takes by one person at one place: what you did differently is then what differs. The page does not know "
@@ -36,7 +36,8 @@ def _guessed(a, b, models):
     length = max(answer["end"] - answer["start"] for answer in answers) or 0.1
     found = comparison.compare(*answers, models, moves)
     courses = [comparison.course(answer, models) for answer in answers]
-    rows = "".join(_difference(trait, found[trait], answers, courses, length) for trait in found)
+    of_names = colours(tuple(found)).items()
+    rows = "".join(_difference(trait, colour, found[trait], answers, courses, length) for trait, colour in of_names)
     return (
         f'<p class="note">By {escape(", ".join(models))}, which answered both takes. A take also moves by itself, from '
         "part to part: by the standard deviation in brackets, drawn as a band. Only a larger difference means "
@@ -48,12 +49,12 @@ def _guessed(a, b, models):
     )
 
 
-def _difference(trait, found, answers, courses, length):
+def _difference(trait, colour, found, answers, courses, length):
     drawn = [
         drawing.Line(
             answer["by_frame"]["times"],
             course[trait],
-            COLOURS[trait],
+            colour,
             found[side],
             comparison.scatter(found["within"]),
             kind,
@@ -61,8 +62,8 @@ def _difference(trait, found, answers, courses, length):
         for answer, course, side, kind in zip(answers, courses, "ab", ("first", "second"), strict=True)
     ]
     return (
-        f'<div class="trait" style="--trait:{COLOURS[trait]}">'
-        f"<div><h3>{NAMES[trait]} {found['a']:.2f} → {found['b']:.2f}</h3>"
+        f'<div class="trait" style="--trait:{colour}">'
+        f"<div><h3>{title(trait)} {found['a']:.2f} → {found['b']:.2f}</h3>"
         f"<p>{comparison.in_words(found)}</p></div>"
         f'<div class="timeline">{drawing.lines(drawn, 0, length)}</div></div>'
     )

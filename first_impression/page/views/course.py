@@ -1,9 +1,9 @@
 """One take over time."""
 
-from first_impression.evaluation.traits import COLOURS, SHOWN
+from first_impression.evaluation.display import colours, names_in
 from first_impression.page import comparison
 from first_impression.page.views import drawing
-from first_impression.page.views.words import NAMES
+from first_impression.page.views.words import title
 
 
 def section(take, at=None):
@@ -14,18 +14,20 @@ def section(take, at=None):
     answer, moves = take.answer_json, take.moves()
     start, end = answer["start"], max(answer["end"], answer["start"] + 0.1)
     at = start if at is None else at
-    courses = comparison.course(answer)
+    courses, of_names = comparison.course(answer), colours(names_in(answer["fused"]))
     drawn = [
         drawing.Line(
             answer["by_frame"]["times"],
             courses[trait],
-            COLOURS[trait],
+            colour,
             answer["fused"][trait],
             moves and comparison.scatter(moves[trait]),
         )
-        for trait in SHOWN
+        for trait, colour in of_names.items()
     ]
-    legend = "".join(f'<li><i class="key" style="--trait:{COLOURS[trait]}"></i>{NAMES[trait]}</li>' for trait in SHOWN)
+    legend = "".join(
+        f'<li><i class="key" style="--trait:{colour}"></i>{title(target)}</li>' for target, colour in of_names.items()
+    )
     return (
         f'<section class="course" data-start="{start}" data-end="{end}"><h2>Over time</h2>'
         f'<ul class="legend">{legend}</ul><div class="timeline">'

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common.words import clock
-from first_impression.page.views.words import NAMES
+from first_impression.evaluation.display import in_words
 
 
 def section(found, trait, answer):
@@ -22,7 +22,7 @@ def section(found, trait, answer):
         why = "Only models of the kind DAN can show where in the picture their answers come from; none of these is one."
         parts = [f'<figure><div class="frame" style="{shape}">{picture}</div><figcaption>{why}</figcaption></figure>']
     return (
-        f'<section class="moment"><h2>What moved the guess of {NAMES[trait].lower()} at {clock(time)}</h2>'
+        f'<section class="moment"><h2>What moved the guess of {in_words(trait)} at {clock(time)}</h2>'
         f"{''.join(parts)}</section>"
     )
 

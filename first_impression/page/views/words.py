@@ -1,10 +1,9 @@
-"""What traits and takes are called on the page."""
+"""What targets and takes are called on the page."""
 
 from html import escape
 
-from first_impression.evaluation.traits import SHOWN
+from first_impression.evaluation.display import in_words
 
-NAMES = {trait: trait.capitalize() for trait in SHOWN} | {"neuroticism": "Emotional stability"}
 MEANINGS = {  # of a high value, or a low one
     "extraversion": "outgoing and lively, or quiet and reserved",
     "agreeableness": "warm and friendly, or cool and critical",
@@ -12,6 +11,11 @@ MEANINGS = {  # of a high value, or a low one
     "neuroticism": "calm and secure, or easily upset",
     "openness": "curious and imaginative, or down to earth",
 }
+
+
+def title(target):
+    """A target's name at the start of a line: "Emotional stability"."""
+    return in_words(target).capitalize()
 
 
 def of_take(take):
