@@ -19,7 +19,7 @@ from first_impression.common.errors import UserError
 from first_impression.data import media
 from first_impression.data.targets import INTERVIEW
 from first_impression.inference import document, models
-from first_impression.page import visitors
+from first_impression.page import kept, visitors
 from first_impression.sample import example
 from first_impression.sharing.fetching import published_folder
 from first_impression.training import number_format
@@ -122,7 +122,7 @@ def keep_inside(folder):
 
 def serve(settings, ensemble, about, folder):
     """Open the page, and keep it open until a signal ends the script."""
-    from first_impression.page import guards, kept, layout
+    from first_impression.page import guards, layout
 
     here = guards.is_loopback(settings.HOST)
     people = visitors.Visitors(folder / "visitors", settings.VISITORS)

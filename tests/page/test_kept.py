@@ -6,15 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from first_impression.evaluation.traits import SHOWN, by_trait
 
 from first_impression.common import files
 from first_impression.common.errors import UserError
-from first_impression.data.chalearn import TRAITS
+from first_impression.data.targets import FIVE
+from first_impression.evaluation.display import by_target
 from first_impression.inference import measures
 from first_impression.page import kept, takes
 from first_impression.page.views import kept as view
 
+SHOWN = tuple(COLOURS)  # the five, in the order of display
 CLIP = b"a recording"
 MEASURED = {"sound": {"loudness": -23.5, "pauses": 4}, "pictures": {"brightness": 0.4}, "face": None}
 
@@ -29,7 +30,7 @@ def take_of(name="me.webm", suffix=".webm", parts=(), **scores):
     path.write_bytes(CLIP)
     models = {model: dict.fromkeys(SHOWN, score) for model, score in scores.items()}
     answer = {"file": name, "start": 0.5, "end": 15.0, "models": models, "measured": MEASURED}
-    parts = [{model: np.full(len(TRAITS), score) for model, score in part.items()} for part in parts]
+    parts = [{model: np.full(len(SHOWN), score) for model, score in part.items()} for part in parts]
     return takes.Take(1, name, path, answer, {}, None, parts)
 
 
@@ -66,7 +67,7 @@ def test_the_parts_are_by_trait_as_the_answer_is(place):
     take.parts = [{"dan": values}, {"dan": values + 0.1}]
     place.keep(take, about(dan="1"))
     (read,), _ = place.read()
-    assert read.parts[0]["dan"] == by_trait(values)
+    assert read.parts[0]["dan"] == by_target(values, FIVE.names)
 
 
 @pytest.mark.parametrize("name", ["../../up.webm", "/etc/passwd", "a\0b", "\ud800", "<b>x</b>", "n" * 300, ""])

@@ -4,9 +4,11 @@ from collections import Counter
 from html import escape
 
 from first_impression.common.errors import counted
+from first_impression.evaluation.display import colours, names_in
 from first_impression.inference import measures
 from first_impression.page import comparison, kept
 from first_impression.page.views import drawing
+from first_impression.page.views.words import title
 
 MEASURED = {  # a heading for each column of `measures`, with the unit that it has in words
     "speaking_share": "Speaking, % of the time",
@@ -105,17 +107,14 @@ def _names(models, groups):
 
 def _guessed(by, models, takes):
     """What these models have answered to the takes; `by` is what to call the models."""
-    traits = dict.fromkeys(trait for take in takes for model in models for trait in take.guessed[model])
+    names = names_in(dict.fromkeys(name for take in takes for model in models for name in take.guessed[model]))
     charts = []
-    for trait in traits:
+    for trait, colour in colours(names).items():
         values, within = zip(*(take.mean(models, trait) for take in takes), strict=True)
         known = [value for value in values if value is not None]
         on_scale = min(known) >= 0 and max(known) <= 1
         least, bounds = LEAST_GUESSED * max(1, *map(abs, known)), (0, 1) if on_scale else (None, None)
-        colour = COLOURS.get(trait, OTHER)
-        charts.append(
-            _chart(NAMES.get(trait, trait.capitalize()), values, within, colour, least, bounds, "{:.2f}".format)
-        )
+        charts.append(_chart(title(trait), values, within, colour, least, bounds, "{:.2f}".format))
     return f'<p class="note">By {escape(by)}. {_span(takes)}</p><div class="grid">{"".join(charts)}</div>'
 
 
