@@ -24,7 +24,7 @@ from first_impression.common import files, parallel, rules, script
 from first_impression.common.errors import BadClipError, UserError, counted, name_some
 from first_impression.data import media
 from first_impression.data.chalearn import CLIP_SECONDS, VIDEO_SUFFIXES
-from first_impression.inference import document, models, pool, tables
+from first_impression.inference import document, models, pool, tables, variation, what_if
 from first_impression.inference.answer import answer_clip
 from first_impression.inference.clip import open_clip
 from first_impression.inference.window import LEAST_SOUND
@@ -54,6 +54,7 @@ PICTURE = True  # one picture per clip
 PICTURES = "predictions"  # folder of the pictures
 FACES = True  # look for faces: warnings where there is none or several, and how much of DAN's evidence lies in them
 EVIDENCE = False  # True: where in the middle frame DAN's answers come from
+WHAT_IF = False  # True: ask again about the clip brighter, darker, cropped, mirrored, louder ..: up to 25 of its frames
 POOL = ""  # a JSON file of an earlier predict.py: rank the answers among those to its clips
 
 RULES = {
@@ -100,11 +101,12 @@ def main(settings):
                 opened_clip = opening.result()
                 bar = functools.partial(with_bar, len(opened_clip.spans), as_text(path))
                 answer = answer_clip(opened_clip, ensemble, settings.BATCH_SIZE, settings.EVIDENCE, bar)
+                effects = ask_again(answer, ensemble.models, settings.BATCH_SIZE) if settings.WHAT_IF else None
             except BadClipError as reason:
                 unusable[as_text(path)] = str(reason)
                 print(f"\n{as_text(path)}: cannot be used: {reason}")
                 continue
-            answers[name] = document.as_json(answer, settings.EVIDENCE)
+            answers[name] = document.as_json(answer, settings.EVIDENCE) | {"what_if": effects}
             if settings.PICTURE:
                 from first_impression.inference import report  # here: Matplotlib takes seconds to load
 
@@ -130,6 +132,15 @@ def with_bar(count, title, clip_windows):
         for window in clip_windows:
             yield window
             bar.update()
+
+
+def ask_again(answer, models, batch_size):
+    """What the models answer to edits of a clip that they have given this `answer` to, as JSON holds it."""
+    asked = what_if.WhatIf(answer, models, batch_size)
+    with parallel.progress(asked.count, "what if", "answer", delay=2) as bar:
+        for _ in asked.steps():
+            bar.update()
+    return asked.as_json(variation.parts_of(answer, models))
 
 
 def find_clips(inputs, recursive=False):

@@ -58,6 +58,15 @@ def log_filterbank(samples):
     return np.resize(np.log(energies), (WINDOWS, FILTERS)).astype(np.float32).reshape(-1)
 
 
+def amplified(features, decibels):
+    """The features of the same sound made louder by so many decibels, or softer if below 0: float32 as `features`.
+
+    It is the sound as numbers: none is clipped, and none rounded to 16 bits. Digital silence stays what it is.
+    """
+    silence = np.float32(np.log(np.finfo(float).eps))
+    return np.where(features == silence, features, features + np.float32(decibels / 10 * np.log(10)))
+
+
 class Part(NamedTuple):
     """A window of the long sound in a WAV file; the last one ends with the sound."""
 

@@ -15,9 +15,11 @@ from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation.ranking import Ranking
 from first_impression.inference import unlike
 from first_impression.inference.clip import Clip
+from first_impression.inference.excerpt import Excerpt
 from first_impression.inference.models import BATCH_SIZE
 
 STRIP = 7  # frames that show a clip; an odd number, so that the middle frame is one of them
+ASKED_AGAIN = 25  # frames, and windows with sound, that the models can be asked about once more, at most
 
 
 @dataclass
@@ -48,6 +50,7 @@ class Answer:
     percentile: np.ndarray | None = None  # float64 [k], per cent of the training clips with a lower label
     ranking: Ranking | None = None  # what the answer is ranked among
     strip: list = field(default_factory=list)  # (time, JPEG as bytes) of up to STRIP frames, spread over the clip
+    excerpt: Excerpt | None = None  # what the models can be asked about once more
     evidence: dict = field(default_factory=dict)  # model -> `evidence.Evidence` of the strip's middle frame
     targets: Targets = FIVE  # what is answered
 
@@ -132,12 +135,13 @@ def answer_clip(clip, ensemble, batch_size=BATCH_SIZE, with_evidence=False, obse
     `observe(windows)` yields the windows as they are, and may show progress meanwhile.
     Raises `BadClipError` where no model can answer, and `UserError` where an answer is not finite.
     """
-    answer = Answer(clip, [], targets=ensemble.targets)
-    strip = _Strip(clip)
+    answer = Answer(clip, [], excerpt=Excerpt(clip, ASKED_AGAIN, ASKED_AGAIN), targets=ensemble.targets)
+    strip = Excerpt(clip, STRIP)
     with contextlib.closing(clip), lack_of_memory_as_user_error(batch_size):
         for window in observe(clip.windows):
             answered = _answer_window(window, ensemble.models, batch_size)
             strip.look_at(window)
+            answer.excerpt.look_at(window)
             if answered.scores:
                 answer.windows.append(answered)
     if not answer.windows:
@@ -161,44 +165,33 @@ def _answer_window(window, models, batch_size):
     for model in models:
         if model.kind == "image" and window.frames:
             starts = range(0, len(window.frames), batch_size)
-            parts = [model.infer(read_images(window.frames[at : at + batch_size])).numpy() for at in starts]
-            values = by_frame[model.name] = np.concatenate(parts)
+            batches = (read_images(window.frames[at : at + batch_size]) for at in starts)
+            values = by_frame[model.name] = np.concatenate([ask(model, batch) for batch in batches])
         elif model.kind == "audio" and window.features is not None:
-            values = model.infer(window.features[None]).numpy()
+            values = ask(model, window.features[None])
         else:
             continue
-        if not np.isfinite(values).all():
-            raise UserError(f"{model.name} answers what is not finite: train it with a lower LEARNING_RATE")
         scores[model.name] = values.mean(axis=0, dtype=np.float64)
     heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
     times = window.times if by_frame else np.empty(0)
     return WindowAnswer(window.start, window.end, heard, times, by_frame, scores, window.look, window.band)
 
 
+def ask(model, inputs):
+    """The answers of a `Model` to a batch of its inputs: float32 [n, 5].
+
+    Raises `UserError` where one is not finite.
+    """
+    values = model.infer(inputs).numpy()
+    if not np.isfinite(values).all():
+        raise UserError(f"{model.name} answers what is not finite: train it with a lower LEARNING_RATE")
+    return values
+
+
 def _why_none(clip, models):
     reasons = list(dict.fromkeys(clip.missing.values())) or ["nothing in it can be decoded"]
     no_other = f", and no other model than {', '.join(m.name for m in models)}" if len(clip.missing) == 1 else ""
     return "; ".join(reasons) + no_other
-
-
-class _Strip:
-    """Picks the frames that show a clip as its windows pass by: those nearest to STRIP points of time."""
-
-    def __init__(self, clip):
-        shown = clip.video.times[[0, -1]] if clip.video else (clip.start, clip.end)
-        self._points = np.linspace(*np.clip(shown, clip.start, clip.end), STRIP)
-        self._next = [(np.inf, None)] * STRIP  # (time, JPEG) of the frame nearest to each point
-
-    def look_at(self, window):
-        for number, point in enumerate(self._points if window.frames else ()):
-            index = np.abs(window.times - point).argmin()
-            if abs(window.times[index] - point) < abs(self._next[number][0] - point):
-                self._next[number] = float(window.times[index]), window.frames[index]
-
-    @property
-    def frames(self):
-        """These frames, each once, in the order of time: [(time, JPEG as bytes)]."""
-        return sorted({time: jpeg for time, jpeg in self._next if jpeg}.items())
 
 
 def read_images(jpegs):

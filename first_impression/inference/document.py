@@ -131,6 +131,7 @@ def as_json(answer, with_maps=True):
         "faces": None if faces is None else np.bincount([len(boxes) for boxes in faces], minlength=1).tolist(),
         "measured": clip.measures.as_json(),
         "evidence": {name: found.as_json(with_maps) for name, found in answer.evidence.items()},
+        "what_if": None,  # unless it is asked for: `what_if.WhatIf`
         "warnings": answer.warnings,
     }
 

@@ -12,6 +12,7 @@ from first_impression.data.label_table import CLIP, as_cell, scaled
 from first_impression.evaluation.display import STABILITY, in_words, names_in
 from first_impression.evaluation.predictions import columns_of
 from first_impression.inference import measures
+from first_impression.inference.variation import RECORDING, is_larger
 
 MODELS = "Models"  # the column beside ChaLearn's that says which models answered
 FUSED = "fused"  # the plain mean of the models, beside their names
@@ -28,7 +29,7 @@ def print_answer(path, answer, about):
     print(as_table(answer))
     for part, words in measures.in_words(answer["measured"]).items():
         print(f"  {f'measured {part}':<19}{words}")
-    notes = [*face_lines(answer), *answer["warnings"], answer["picture"]]
+    notes = [*what_if_lines(answer), *face_lines(answer), *answer["warnings"], answer["picture"]]
     print("".join(f"  {line}\n" for line in notes if line), end="", flush=True)
 
 
@@ -64,6 +65,36 @@ def _window_lines(windows, names, width):
     if len(windows) > MOST_WINDOWS:
         lines.append(f"  and {len(windows) - MOST_WINDOWS} more, in the JSON, TIMES_CSV and the picture")
     return lines
+
+
+def what_if_lines(answer):
+    """The effects of edits on the fused answer, as lines of text; none where they were not asked for."""
+    if not (asked := answer["what_if"]):
+        return []
+    names = names_in(answer["fused"])
+    moves = asked["moves"] or dict.fromkeys(names)
+    of_what = f"{counted(asked['frames'], 'frame')}, {counted(asked['windows'], 'window')} of sound"
+    lines = [
+        f"what if the clip were edited: the change of the guess ({of_what})",
+        _line("", map(in_words, names)),
+    ]
+    for edit in asked["edits"].values():
+        lines.append(_line(edit["words"], _effects(edit["fused"] and names, edit["fused"], moves), edit["missing"]))
+    if asked["moves"]:
+        lines.append(_line("moves by itself", (f"{moves[name]:.4f}  " for name in names)))
+        lines.append(f"*: larger than that, and than {RECORDING}, by which two recordings of one scene can differ")
+    else:
+        lines.append("How much it moves by itself is not known: it is too short, or too little of it was answered")
+    return lines
+
+
+def _line(heading, cells, note=""):
+    return (f"{heading:<21}" + "".join(f"  {cell:>17}" for cell in cells) + f"  {note}").rstrip()
+
+
+def _effects(names, effects, moves):
+    """The effects on the targets of these names, or on none, as text; those that are larger than the clip `moves` by itself with a mark."""
+    return [f"{effects[name]:+z.4f}{' *' if is_larger(effects[name], moves[name]) else '  '}" for name in names or ()]
 
 
 def face_lines(answer):

@@ -4,10 +4,8 @@ import numpy as np
 
 from first_impression.common.errors import counted
 from first_impression.evaluation.display import names_in
+from first_impression.inference.variation import RECORDING
 
-# Two recordings of the same scene differ by up to this, since each starts at another moment and is encoded anew: 0.005
-# was measured
-RECORDING = 0.01
 ELSEWHERE = 0.15  # of the picture's width or height, by which faces lie apart that are clearly not at one place
 LARGER = 3.0  # times the area of the other face: leaning forward does not do that
 

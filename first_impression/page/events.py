@@ -9,8 +9,9 @@ from urllib.parse import quote
 import gradio as gr
 
 from first_impression.common.errors import BadClipError, UserError
+from first_impression.inference.what_if import WhatIf
 from first_impression.page import takes
-from first_impression.page.views import answer, around, beside, course, measured, moment
+from first_impression.page.views import answer, around, beside, course, measured, moment, what_if
 from first_impression.page.views import kept as kept_view
 
 LONGEST_NAME = 100  # characters of a clip's name that are shown
@@ -116,6 +117,7 @@ class Events:
         """The parts of the page that show a take beside another; those of its moment follow, by `on_middle`."""
         parts, take, before = self.parts, visitor.takes.get(number), visitor.takes.get(against)
         nothing = {parts.moment: "", parts.asked: None, parts.downloads: "", parts.trait: gr.Radio(visible=False)}
+        nothing |= self.show_what_if(take)
         if take is None:
             none = dict.fromkeys([parts.player, parts.course, parts.measured, parts.beside], "")
             return {**nothing, **none, parts.answer: self.empty, parts.example: gr.Button(visible=True)}
@@ -128,6 +130,47 @@ class Events:
             parts.beside: beside.section(before, take) if before and before is not take else "",
             parts.example: gr.Button(visible=False),
         }
+
+    def show_what_if(self, take, state="", asking=False):
+        """The part of the page with the question what if; `state` is as of `views.what_if.section`."""
+        parts = self.parts
+        return {
+            parts.ask: gr.Button(visible=bool(take) and not asking),
+            parts.stop: gr.Button(visible=asking),
+            parts.what_if: what_if.section(take, state) if take else "",
+        }
+
+    def on_ask(self, number, request: gr.Request):
+        """Show that the models are going to be asked: perhaps others are asking them now."""
+        with self.served(request) as visitor:
+            if take := visitor.takes.get(number):
+                take.answer_json["what_if"] = None
+            return {self.parts.alert: "", **self.show_what_if(take, what_if.WAITING, asking=bool(take))}
+
+    def on_what_if(self, number, request: gr.Request):
+        """Ask the models about edits of a take, and show what is known after each."""
+        with self.served(request) as visitor:  # not longer: to ask takes none of the visitor's files
+            take = visitor.takes.get(number)
+        if take is None:
+            return
+        asked, begun = WhatIf(take.answer, self.ensemble.models), time.monotonic()
+        try:
+            for done, _ in enumerate(asked.steps(), 1):
+                take.answer_json["what_if"] = asked.as_json(take.parts)
+                left = (time.monotonic() - begun) / done * (asked.count - done)
+                yield self.show_what_if(take, what_if.asking(done, asked.count, left), asking=True)
+        except UserError as reason:
+            yield {self.parts.alert: around.alert(f"{take.name}: {reason}")}
+        yield self.end_what_if(number, request)
+
+    def on_stop(self, number, request: gr.Request):
+        return self.end_what_if(number, request, what_if.STOPPED)
+
+    def end_what_if(self, number, request, state=""):
+        with self.served(request) as visitor:
+            if take := visitor.takes.get(number):
+                takes.rewrite_json(take, self.about)
+            return self.show_what_if(take, state)
 
     def on_choice(self, number, against, request: gr.Request):
         with self.served(request) as visitor:

@@ -36,6 +36,10 @@ RECORDER = """
 page${unless}.</p>
 <p class="words" data-part="words" role="status"></p>
 """
+# The button that had the focus is gone: who uses the keyboard alone would be at the top of the page again
+FOCUS = """() => setTimeout(() => {
+  if (document.activeElement === document.body) document.getElementById("BUTTON")?.focus()
+}, 100)"""
 
 
 @dataclass
@@ -94,6 +98,10 @@ class Parts:
                 self.moment = gr.HTML(elem_id="moment", js_on_load=None)
                 self.measured = gr.HTML(elem_id="measured", js_on_load=None)
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
+                with gr.Row(elem_id="ask"):
+                    self.ask = gr.Button("What if?", visible=False, elem_id="ask-what-if")
+                    self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
+                self.what_if = gr.HTML(elem_id="what-if", js_on_load=None)
         if kept:
             self.kept = gr.HTML(elem_id="kept", js_on_load=_read("kept.js"))
 
@@ -101,7 +109,11 @@ class Parts:
     def of_a_take(self):
         """The parts that change with the take that is shown: texts, and controls."""
         texts = [self.alert, self.player, self.answer, self.beside, self.course, self.moment, self.measured]
-        return [*texts, self.downloads], [self.trait, self.example]
+        return [*texts, self.downloads, self.what_if], [self.trait, self.example, self.ask, self.stop]
+
+    @property
+    def of_what_if(self):
+        return [self.ask, self.stop, self.what_if]
 
 
 def build(ensemble, about, visitors, limits, draw, where="this machine", kept=None):
@@ -127,7 +139,7 @@ def _connect(parts, events):
     asked, explained = {**DEVICE, **SHOW_ONLY}, [parts.moment, parts.asked, parts.trait]
     texts, controls = parts.of_a_take
     of_a_take, clear = [*texts, *controls], CLEAR % (len(texts), len(controls))
-    shown, given = [*of_a_take, parts.asked], []
+    shown, given, stop = [*of_a_take, parts.asked], [], {"cancels": [_connect_what_if(parts, events)]}
 
     def show_rest(event):
         middle = event.then(events.on_middle, of_moment, explained, show_progress_on=[parts.moment], **asked)
@@ -135,16 +147,27 @@ def _connect(parts, events):
 
     for new, answer in ((parts.recorder.submit, events.on_clip), (parts.example.click, events.on_drawn)):
         new(None, None, of_a_take, js=clear, **SHOW_ONLY)
-        answered = new(answer, takes, [*takes, *shown], show_progress_on=[parts.waiting], **asked)
+        answered = new(answer, takes, [*takes, *shown], show_progress_on=[parts.waiting], **stop, **asked)
         answered.then(None, js=LOOK, **SHOW_ONLY)
         show_rest(answered)
         given.append(answered)
     for choice in takes:
-        show_rest(choice.input(events.on_choice, takes, shown, show_progress="hidden", **SHOW_ONLY))
+        show_rest(choice.input(events.on_choice, takes, shown, show_progress="hidden", **stop, **SHOW_ONLY))
     parts.course.select(events.on_moment, of_moment, explained, show_progress_on=[parts.moment], **asked)
     parts.trait.input(events.on_trait, [*of_moment, parts.asked], parts.moment, **asked)
     gr.api(events.answer_file, api_name="answer", **DEVICE)
     return given
+
+
+def _connect_what_if(parts, events):
+    """Connect the question what if; returns the event that can be cancelled, in which the models are asked."""
+    quietly = {"show_progress": "hidden", **SHOW_ONLY}
+    begun = parts.ask.click(events.on_ask, parts.which, [parts.alert, *parts.of_what_if], **quietly)
+    asking = begun.then(events.on_what_if, parts.which, [parts.alert, *parts.of_what_if], **DEVICE, **quietly)
+    stopped = parts.stop.click(events.on_stop, parts.which, parts.of_what_if, cancels=[asking], **quietly)
+    for before, button in ((begun, parts.stop), (asking, parts.ask), (stopped, parts.ask)):
+        before.then(None, js=FOCUS.replace("BUTTON", button.elem_id), **SHOW_ONLY)
+    return asking
 
 
 def _connect_kept(page, parts, events, given):

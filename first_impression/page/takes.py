@@ -1,6 +1,5 @@
 """A take: a visitor's clip with its answer, and what the page shows of it later."""
 
-import contextlib
 import mimetypes
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,16 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common import files
-from first_impression.data import windows
-from first_impression.data.sound import SAMPLE_RATE, samples_from
 from first_impression.evaluation.display import by_target
-from first_impression.inference import document, tables
+from first_impression.inference import document, tables, variation
 from first_impression.inference.answer import Answer, answer_clip, read_images
 from first_impression.inference.clip import open_clip
 from first_impression.inference.faces import share_inside
-from first_impression.inference.window import LEAST_SOUND, Window
-
-PARTS = 3  # of a take that is one window; the variation within it is taken over these
 
 
 @dataclass
@@ -39,8 +33,8 @@ class Take:
         It is taken over the parts that all of these have answered; None where there are not two.
         """
         models = list(self.answer_json["models"]) if models is None else models
-        means = [np.mean([part[m] for m in models], axis=0) for part in self.parts if part.keys() >= set(models)]
-        return by_target(np.std(means, axis=0), self.answer.targets.names) if len(means) > 1 else None
+        deviations = variation.within(self.parts, models)
+        return None if deviations is None else by_target(deviations, self.answer.targets.names)
 
     def beside(self, suffix):
         """The path of a file that is made of the take."""
@@ -73,37 +67,7 @@ def answer_take(number, name, path, ensemble, count, longest, on_step=lambda ste
 
     answer = answer_clip(clip, ensemble, observe=observe)
     answer_json = document.as_json(answer, with_maps=False) | {"file": name}
-    return Take(number, name, path, answer_json, frames, answer, _parts(clip, answer, ensemble.models))
-
-
-def _parts(clip, answer, models):
-    """The answers of the models to the windows of a clip, or else to its thirds: [{model: [5]}].
-
-    Empty where the clip is too short for thirds.
-    """
-    if len(answer.windows) > 1:
-        return [window.scores for window in answer.windows]
-    length = (clip.end - clip.start) / PARTS
-    if length < LEAST_SOUND:
-        return []
-    spans = windows.plan(clip.start, clip.end, length)
-    samples = samples_from(clip.path, clip.start, clip.sound) if clip.sound else (nothing for nothing in ())
-    with contextlib.closing(samples):
-        sounds = windows.sound_in(spans, samples)
-        return [_of_part(span, sound, answer, models) for span, sound in zip(spans, sounds, strict=True)]
-
-
-def _of_part(span, sound, answer, models):
-    """The answer of each model to a part of a clip: {model: [5]}, of the models that find something in it."""
-    times, by_frame = answer.by_frame
-    inside = (times >= span[0]) & (times < span[1])
-    scores = {name: values[inside].mean(axis=0) for name, values in by_frame.items() if inside.any()}
-    if len(sound) >= LEAST_SOUND * SAMPLE_RATE:
-        window = Window(*span)
-        window.hear(sound)
-        heard = [model for model in models if model.kind == "audio" and model.name in answer.scores]
-        scores |= {model.name: model.infer(window.features[None]).numpy()[0] for model in heard}
-    return scores
+    return Take(number, name, path, answer_json, frames, answer, variation.parts_of(answer, ensemble.models))
 
 
 def file_name(number, name):
@@ -144,6 +108,12 @@ def _with_share(evidence, faces):
 
 def _share(amounts, inside):
     return None if inside is None or not amounts.any() else float((amounts * inside).sum() / amounts.sum())
+
+
+def rewrite_json(take, about):
+    """Write the JSON of a take once more where `write_downloads` has written it: more is known of it now."""
+    if (path := take.beside(".json")).exists():
+        files.write_json(path, take.document(about))
 
 
 def write_downloads(take, about):

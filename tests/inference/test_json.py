@@ -15,6 +15,7 @@ from first_impression.data.targets import Targets
 from first_impression.inference import tables
 
 OWN = Targets(("warmth", "trust"), 1.0, 7.0)
+NAMED = {"models": "MODEL", "evidence": "MODEL", "clips": "CLIP", "files": "FILE", "edits": "EDIT"}  # keys are names
 
 
 def fields(value, path=""):
@@ -24,7 +25,7 @@ def fields(value, path=""):
             yield from fields(each, f"{path}[]")
     elif isinstance(value, dict) and not _by_target(value) and path != "unusable":
         for key, below in value.items():
-            name = {"models": "MODEL", "evidence": "MODEL", "clips": "CLIP", "files": "FILE"}.get(path.split(".")[-1])
+            name = NAMED.get(path.split(".")[-1])
             field = f"{path}.{name or key}".lstrip(".")
             yield field
             yield from fields(below, field)
@@ -45,7 +46,7 @@ def written(folder, monkeypatch):
     mute = make_clip("mute.mp4", [50] * 10, sound=None)
     Path("no clip.mp4").write_text("no clip")
     with pytest.raises(Exception, match="no clip.mp4"):
-        ask(clip, mute, "no clip.mp4", "--EVIDENCE", "--WINDOW", 1.5)
+        ask(clip, mute, "no clip.mp4", "--EVIDENCE", "--WHAT_IF", "--WINDOW", 1.5)
     return json.loads(Path("out.json").read_text())
 
 

@@ -282,6 +282,25 @@ def test_nothing_is_wider_than_the_window(opened_page, folder, width):
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
 
 
+def test_what_if_is_asked_by_the_keyboard_and_fits_a_phone(opened_page, folder):
+    browser = opened_page
+    clip = make_clip(folder / "clip.mp4", range(20, 220, 2))
+    browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(clip))
+    seen(browser, "#downloads a")
+    seen(browser, "#ask-what-if").send_keys(Keys.ENTER)
+    seen(browser, "table.effects")
+    WebDriverWait(browser, 60).until(lambda browser: not browser.find_elements(By.CSS_SELECTOR, "#what-if progress"))
+    WebDriverWait(browser, 10).until(
+        lambda browser: browser.switch_to.active_element.get_attribute("id") == "ask-what-if"
+    )
+    rows = [row.text.splitlines() for row in browser.find_elements(By.CSS_SELECTOR, "table.effects tbody tr")]
+    assert [row[0].partition(" by ")[0] for row in rows[:3]] == ["moves", "brighter", "darker"] and len(rows) == 8
+    widen(browser, 390)
+    table = seen(browser, "table.effects")
+    assert table.get_property("scrollWidth") <= table.get_property("clientWidth")
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
+
+
 def test_the_clips_go_when_the_page_is_closed(opened_page, page, folder):
     browser = opened_page
     browser.find_element(By.CSS_SELECTOR, "input[type=file]").send_keys(str(make_clip(folder / "clip.mp4", [90] * 50)))

@@ -3,25 +3,30 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from first_impression.common import files
 from first_impression.common.errors import UserError
+from first_impression.data.chalearn import TRAITS
 from first_impression.data.targets import FIVE
-from first_impression.evaluation.display import by_target
-from first_impression.inference import measures
+from first_impression.evaluation.display import COLOURS
+from first_impression.inference import document, measures
 from first_impression.page import kept, takes
 from first_impression.page.views import kept as view
 
-SHOWN = tuple(COLOURS)  # the five, in the order of display
 CLIP = b"a recording"
+SHOWN = tuple(COLOURS)
 MEASURED = {"sound": {"loudness": -23.5, "pauses": 4}, "pictures": {"brightness": 0.4}, "face": None}
 
 
 def about(**weights):
-    return {"schema": 1, "models": {name: {"files": {"final.keras": md5}} for name, md5 in weights.items()}}
+    return {
+        "schema": document.SCHEMA,
+        "models": {name: {"files": {"final.keras": md5}} for name, md5 in weights.items()},
+    }
 
 
 def take_of(name="me.webm", suffix=".webm", parts=(), **scores):
@@ -30,8 +35,8 @@ def take_of(name="me.webm", suffix=".webm", parts=(), **scores):
     path.write_bytes(CLIP)
     models = {model: dict.fromkeys(SHOWN, score) for model, score in scores.items()}
     answer = {"file": name, "start": 0.5, "end": 15.0, "models": models, "measured": MEASURED}
-    parts = [{model: np.full(len(SHOWN), score) for model, score in part.items()} for part in parts]
-    return takes.Take(1, name, path, answer, {}, None, parts)
+    parts = [{model: np.full(len(TRAITS), score) for model, score in part.items()} for part in parts]
+    return takes.Take(1, name, path, answer, {}, SimpleNamespace(targets=FIVE), parts)
 
 
 @pytest.fixture
@@ -67,7 +72,7 @@ def test_the_parts_are_by_trait_as_the_answer_is(place):
     take.parts = [{"dan": values}, {"dan": values + 0.1}]
     place.keep(take, about(dan="1"))
     (read,), _ = place.read()
-    assert read.parts[0]["dan"] == by_target(values, FIVE.names)
+    assert read.parts[0]["dan"] == dict(zip(TRAITS, values, strict=True))
 
 
 @pytest.mark.parametrize("name", ["../../up.webm", "/etc/passwd", "a\0b", "\ud800", "<b>x</b>", "n" * 300, ""])
@@ -136,9 +141,9 @@ def test_damaged_answers_and_missing_clips_are_one_line(place):
     alone.with_suffix(".webm").unlink()
     listed, others = place.read()
     assert [take.name for take in listed] == [whole.stem] and "\n" not in others
-    for words in (f"{cut.name} is damaged", f"{odd.name} is damaged (nan is no number)", f"{alone.stem} has no clip"):
+    for words in (f"{cut.name} is damaged", f"{odd.name} is damaged (nan cannot be)", f"{alone.stem} has no clip"):
         assert words in others
-    for damage in ("", "[]", "null", "{}", '{"kept": 1, "schema": 1, "clips": {}}', "[" * 100_000, "\xff"):
+    for damage in ("", "[]", "null", "{}", '{"kept": 1, "schema": 2, "clips": {}}', "[" * 100_000, "\xff"):
         cut.write_text(damage, encoding="latin-1")
         assert [take.name for take in place.read()[0]] == [whole.stem]
 
@@ -195,13 +200,12 @@ def test_takes_are_compared_as_the_same_models_answered_them(place):
 
 
 def test_no_value_named_interview_is_shown_and_other_names_are(place):
-    for values in ({"interview": 0.9, "warmth": 0.25, "trust": 5.5}, {"openness": 0.75}):  # one was edited by hand
+    for values in ({"interview": 0.9, "warmth": 0.25}, {"openness": 0.75}):  # one was edited by hand
         take = take_of(dan=0.5)
         take.answer_json["models"]["dan"] = values
         place.keep(take, about(dan="1"))
     shown = view.section("a folder", *place.read())
     assert "Warmth <b>0.25 → none</b>" in shown and "Openness <b>none → 0.75</b>" in shown
-    assert "Trust <b>5.50 → none</b>" in shown
     assert "nterview" not in shown and "0.90" not in shown
 
 
