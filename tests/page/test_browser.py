@@ -15,7 +15,6 @@ if not (shutil.which("chromium") and shutil.which("chromedriver")):
 pytest.importorskip("selenium", reason="Selenium is not installed (requirements-dev.txt): no browser can be led")
 
 from selenium import webdriver  # noqa: E402, once it is known to be there
-from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
 from selenium.webdriver.common.by import By  # noqa: E402
 from selenium.webdriver.common.keys import Keys  # noqa: E402
 from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
@@ -184,16 +183,20 @@ def test_while_a_clip_is_answered_the_one_before_is_gone_and_the_bar_covers_noth
     told = set()
 
     def over(browser):
-        waiting = browser.find_elements(By.CSS_SELECTOR, "#waiting .progress-level")
-        if waiting and (text := waiting[0].text):
+        text, shown, is_there = browser.execute_script(
+            """const all = (selector) => [...document.querySelectorAll(selector)];
+            const parts = all("#answer, #beside, #course, #moment, #player").map((part) => part.innerText.trim());
+            const bar = all("#waiting .progress-level").map((level) => level.innerText);
+            return [bar.join(), parts.join(""), all("section.traits").length > 0];"""
+        )
+        if text and not is_there:
             told.add(text)
-            shown = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#answer, #beside, #course, #moment")]
-            assert not any(shown) and not browser.find_elements(By.CSS_SELECTOR, "#player video")
-        return browser.find_elements(By.CSS_SELECTOR, "section.traits")
+            assert not shown
+        return is_there
 
-    WebDriverWait(browser, 60, 0.05, [StaleElementReferenceException]).until(over)
+    WebDriverWait(browser, 60, 0.05).until(over)
     assert told and all(text.startswith("long.mp4: ") for text in told)
-    assert any("asking the models (part 1 of 6), about" in text for text in told)  # the clip before told how long
+    assert any("asking the models (part " in text and " of 6), about " in text for text in told)
     assert "Take 2 (long.mp4)" in seen(browser, "section.traits").text
     assert not browser.find_element(By.ID, "waiting").is_displayed()
 
@@ -249,7 +252,8 @@ def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened_page, fold
         )
         if name == "body":
             break
-        reached[name] = outlined and reached.get(name, True)
+        inside = name == "player" and name in reached  # a button of the browser's own player, which marks it itself
+        reached[name] = reached[name] if inside else outlined and reached.get(name, True)
     assert {"record", "file", "player", "course", "downloads", "which", "other", "trait"} <= reached.keys()
     assert all(reached.values()), reached
 
