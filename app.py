@@ -136,8 +136,8 @@ def serve(settings, ensemble, about, folder):
     )
     draw = functools.partial(example.draw, longest=settings.LONGEST)
     where = "this machine" if here else "the machine that runs this page"
-    folder = kept.Folder(settings.KEEP) if settings.KEEP else None
-    page = layout.build(ensemble, about, people, limits, draw, where, folder)
+    to_keep = kept.Folder(settings.KEEP) if settings.KEEP else None
+    page = layout.build(ensemble, about, people, limits, draw, where, to_keep)
     address = layout.open_page(page, settings.HOST, settings.PORT, people, limits)
     if not here:
         print(

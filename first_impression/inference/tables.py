@@ -93,8 +93,9 @@ def _line(heading, cells, note=""):
 
 
 def _effects(names, effects, moves):
-    """The effects on the targets of these names, or on none, as text; those that are larger than the clip `moves` by itself with a mark."""
-    return [f"{effects[name]:+z.4f}{' *' if is_larger(effects[name], moves[name]) else '  '}" for name in names or ()]
+    """The effects on targets, or on none, as text; a mark for what is larger than the clip `moves` by itself."""
+    pairs = [(effects[name], moves[name]) for name in names or ()]
+    return [f"{effect:+z.4f}{' *' if is_larger(effect, within) else '  '}" for effect, within in pairs]
 
 
 def face_lines(answer):

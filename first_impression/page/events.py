@@ -68,6 +68,7 @@ class Events:
             try:
                 with self.pace.shown_by(progress, name) as on_step:
                     number = self.take_in(find(visitor.folder), name, visitor, on_step)
+                visitor.answered += [number] if find != self.drawn else []  # a drawn head is nobody's take
             except (BadClipError, UserError) as reason:
                 return {parts.alert: around.alert(f"{name} cannot be used: {reason}"), **self.show(*shown, visitor)}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
@@ -102,7 +103,6 @@ class Events:
             visitor.remove(number)
             raise
         visitor.count = number
-        visitor.answered.append(number)
         for oldest in sorted(visitor.takes)[: -self.limits.takes]:
             visitor.remove(oldest)
         return number

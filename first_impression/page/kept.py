@@ -19,11 +19,11 @@ import numpy as np
 
 from first_impression.common import files
 from first_impression.common.errors import UserError, counted, damage_as_user_error, name_some, short_message
-from first_impression.evaluation.display import by_target
+from first_impression.data.targets import INTERVIEW
+from first_impression.evaluation.display import by_target, names_in
 from first_impression.inference import document, measures
 
 OWN = re.compile(r"(?:\.partial\.)?(take_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_[0-9a-f]{8})(\.[a-z0-9]+)", re.ASCII)
-HIDDEN = "interview"  # a rating of people that no page shows
 
 
 @dataclass(frozen=True)
@@ -172,22 +172,22 @@ def _read_answer(path):
         title.encode("utf-8", "replace").decode(),  # a lone surrogate could not be sent to a browser
         _number(answer["end"]) - _number(answer["start"]),
         {model: tuple(sorted(map(str, content["models"][model]["files"].values()))) for model in answer["models"]},
-        _numbers(answer["models"]),
-        [_numbers(part) for part in kept["parts"]],
+        _scores(answer["models"]),
+        [_scores(part) for part in kept["parts"]],
         {quantity.column: _measured(answer["measured"], quantity) for quantity in measures.QUANTITIES},
     )
 
 
-def _numbers(by_model):
+def _scores(by_model):
     return {
-        model: {trait: _number(value) for trait, value in values.items() if trait != HIDDEN}
+        model: {trait: _number(values[trait], 0, 1) for trait in names_in(values) if trait != INTERVIEW}
         for model, values in by_model.items()
     }
 
 
-def _number(value):
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is no number")
+def _number(value, low=-math.inf, high=math.inf):
+    if not (math.isfinite(value) and low <= value <= high):
+        raise ValueError(f"{value} cannot be")
     return float(value)
 
 

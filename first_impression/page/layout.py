@@ -123,7 +123,7 @@ def build(ensemble, about, visitors, limits, draw, where="this machine", kept=No
     `visitors.Visitors`. `draw(path)` writes the clip that shows what an answer looks like. `where` is what to call the
     machine that has the clips. `kept` is the `kept.Folder` that takes can be kept in, None for none.
     """
-    nothing = empty.section(about, where, limits)
+    nothing = empty.section(about, where, limits, kept)
     with gr.Blocks(title="First impression", analytics_enabled=False) as page:
         parts = Parts(about, nothing, where, limits, kept)
         events = Events(parts, nothing, ensemble, about, visitors, limits, draw, kept)

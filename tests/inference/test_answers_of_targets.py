@@ -14,7 +14,8 @@ from first_impression.data.chalearn import TRAITS
 from first_impression.data.targets import NOT_FOR_HIRING, Targets
 from first_impression.inference import document, models
 from first_impression.inference.answer import read_images
-from first_impression.page import takes, views
+from first_impression.page import takes
+from first_impression.page.views import answer, beside, course
 from first_impression.training.runs import find_runs
 
 SIX = Targets((*TRAITS, "interview"))
@@ -120,7 +121,7 @@ def test_the_page_shows_all_but_interview(folder):
     ensemble = models.load(runs, targets)
     take = takes.answer_take(1, "clip.mp4", make_clip("clip.mp4", CLIP), ensemble, 10, 60)
     about = document.about_models(ensemble)
-    shown = views.traits(take, about) + views.course(take)
+    shown = answer.section(take, about) + course.section(take)
     assert "Emotional stability" in shown and "nterview" not in shown
     assert "interview" not in take.answer_json["fused"] and about["not_for_hiring"] == ""
     alone = Targets(("interview",))
@@ -133,7 +134,8 @@ def test_the_page_shows_targets_of_ones_own_on_their_scale(folder):
     save_run("own", tiny_dan(1, OWN), targets=OWN)
     ensemble = models.load(find_runs(Path("runs")))
     take = takes.answer_take(1, "clip.mp4", make_clip("clip.mp4", CLIP), ensemble, 10, 60)
-    shown = views.traits(take, document.about_models(ensemble)) + views.course(take) + views.beside(take, take)
+    shown = answer.section(take, document.about_models(ensemble)) + course.section(take)
+    shown += beside.section(take, take)
     assert all(name.capitalize() in shown for name in OWN.names)
     warmth = take.answer_json["fused"]["warmth"]
     assert f"{1 + 6 * warmth:.2f} on a scale from 1 to 7" in shown and "the five traits" not in shown

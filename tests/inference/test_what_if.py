@@ -12,6 +12,7 @@ from stand_ins import LABELS, ask, audio_model, image_model, save_run
 
 from first_impression.data import audio
 from first_impression.data.chalearn import TRAITS
+from first_impression.evaluation.display import names_in
 from first_impression.inference import edits, models, unlike
 from first_impression.inference.answer import ASKED_AGAIN, answer_clip
 from first_impression.inference.clip import open_clip
@@ -221,7 +222,9 @@ def test_predict_tells_effects_beside_how_much_the_clip_moves(folder, capsys):
     assert "what if the clip were edited: the change of the guess (99 frames" not in printed
     assert "(25 frames, 1 window of sound)" in printed and "moves by itself" in printed
     (row,) = [line for line in printed.splitlines() if line.strip().startswith("brighter by 1 stop")]
-    shown = dict(zip(told["edits"]["brighter"]["fused"], row.split("stop")[1].replace(" *", "*").split(), strict=True))
+    shown = dict(
+        zip(names_in(told["edits"]["brighter"]["fused"]), row.split("stop")[1].replace(" *", "*").split(), strict=True)
+    )
     for trait, cell in shown.items():
         effect = told["edits"]["brighter"]["fused"][trait]
         assert float(cell.rstrip("*")) == pytest.approx(effect, abs=1e-4)

@@ -28,7 +28,8 @@ def asked(folder):
     ensemble = models.load(find_runs(Path("runs")))
     about, present = document.about_models(ensemble), visitors.Visitors(folder / "visitors", 1)
     with gr.Blocks():
-        handled = events.Events(layout.Parts(about, "here", LIMITS), ensemble, about, present, LIMITS)
+        parts = layout.Parts(about, "", "here", LIMITS, None)
+        handled = events.Events(parts, "", ensemble, about, present, LIMITS, None)
     with present.served(VISITOR.session_hash) as visitor:
         clip = make_clip(visitor.folder / "take-1.mp4", [(n, 200 - n) for n in range(100)])
         take = visitor.takes[1] = takes.answer_take(1, "<b>me.mp4", clip, ensemble, 8, 60.0)
@@ -94,7 +95,7 @@ def test_asking_about_a_take_that_is_gone_shows_nothing(asked):
     ],
 )
 def test_an_effect_is_larger_than_the_take_moves_and_than_two_recordings_differ(effect, moves, word):
-    scores = {"openness": 0.5, "interview": 0.5, "warmth": 0.5}
+    scores = {"openness": 0.5, "warmth": 0.5}
     edit = {"words": "darker", "missing": "", "fused": dict.fromkeys(scores, effect), "models": {}}
     left_out = {"words": "louder", "missing": "no sound <i>", "fused": None, "models": {}}
     answer = {

@@ -4,7 +4,7 @@ from collections import Counter
 from html import escape
 
 from first_impression.common.errors import counted
-from first_impression.evaluation.display import colours, names_in
+from first_impression.evaluation.display import colours
 from first_impression.inference import measures
 from first_impression.page import comparison, kept
 from first_impression.page.views import drawing
@@ -29,7 +29,6 @@ MEASURED = {  # a heading for each column of `measures`, with the unit that it h
     "face_y": "Face, % from the top",
 }
 LEAST = 0.2  # of the largest value: what the axis of a measured one spans at least, as far as the value can go
-LEAST_GUESSED = 0.1  # the same of a trait, of the scale from 0 to 1
 OTHER = "#5b6470"  # of what has no colour of its own
 
 
@@ -107,14 +106,11 @@ def _names(models, groups):
 
 def _guessed(by, models, takes):
     """What these models have answered to the takes; `by` is what to call the models."""
-    names = names_in(dict.fromkeys(name for take in takes for model in models for name in take.guessed[model]))
+    traits = dict.fromkeys(trait for take in takes for model in models for trait in take.guessed[model])
     charts = []
-    for trait, colour in colours(names).items():
+    for trait, colour in colours(tuple(traits)).items():
         values, within = zip(*(take.mean(models, trait) for take in takes), strict=True)
-        known = [value for value in values if value is not None]
-        on_scale = min(known) >= 0 and max(known) <= 1
-        least, bounds = LEAST_GUESSED * max(1, *map(abs, known)), (0, 1) if on_scale else (None, None)
-        charts.append(_chart(title(trait), values, within, colour, least, bounds, "{:.2f}".format))
+        charts.append(_chart(title(trait), values, within, colour, drawing.LEAST_AXIS, (0, 1), "{:.2f}".format))
     return f'<p class="note">By {escape(by)}. {_span(takes)}</p><div class="grid">{"".join(charts)}</div>'
 
 
