@@ -15,10 +15,11 @@ from first_impression.page.views.words import title
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
 # As soon as a new clip comes, the one before leaves the page; the browser does this by itself
 CLEAR = "() => [...Array(%d).fill(''), ...Array(%d).fill({__type__: 'update', visible: false})]"
-# On a narrow window the answer is below the camera
+# On a narrow window the answer is below the camera; what went wrong stands above it
 LOOK = """() => {
   const [answer, head] = ["#answer", "#reminder"].map((part) => document.querySelector(part));
-  if (innerWidth < 900) scrollTo(0, answer.getBoundingClientRect().top + scrollY - head.offsetHeight);
+  const seen = innerWidth >= 900 || document.querySelector("#alert [role=alert]");
+  if (!seen) scrollTo(0, answer.getBoundingClientRect().top + scrollY - head.offsetHeight);
 }"""
 SHOW_ONLY = {"api_visibility": "private"}  # what the page's own parts ask; programs ask /answer
 REMINDER = (
