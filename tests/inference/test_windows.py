@@ -101,7 +101,9 @@ def test_joined_clips_are_answered_as_each_alone(folder, runs):
     assert min(values(told["both.mkv"]["spread"])) > 0 and told["a.mkv"]["spread"] is None
     table = pd.read_csv("times.csv")
     table = table[table["clip"] == "both.mkv"]
-    assert len(table[table.model == "ear"]) == len(table[table.model == "fused"]) == 2 * 6  # emotional stability under both names
+    assert (
+        len(table[table.model == "ear"]) == len(table[table.model == "fused"]) == 2 * 6
+    )  # emotional stability under both names
     assert table[table.model == "eye"].time.max() > 30 and table[table.model == "ear"].time.max() == pytest.approx(
         22.95, abs=0.1
     )
