@@ -24,7 +24,7 @@ from pathlib import Path
 from first_impression.common import files, rules, script
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.data import annotations, chalearn, label_table
-from first_impression.data.targets import FIVE, Targets
+from first_impression.data.targets import FIVE, all_names
 from first_impression.evaluation import comparison, fusion, groups, metrics, results, summary, unseen
 from first_impression.evaluation.display import in_words
 from first_impression.inference.record_answers import ask_runs
@@ -90,7 +90,7 @@ def main(settings):
         results.refuse_other_result(out / f"scores_{ending}.json", models, annotation)
     weights = fusion.weights_of(models, settings.FUSE, settings.FUSION_WEIGHTS)
     shared = fusion.shared_targets(of_models)
-    every = replace(shared, names=tuple(dict.fromkeys(name for of_one in of_models.values() for name in of_one.names)))
+    every = replace(shared, names=all_names(of_models.values()))
     reference = comparison.read_reference(split, annotation, training, settings.RESAMPLES, settings.SEED, every)
     if settings.PREDICTIONS:
         remark_on_files(answered, reference)
@@ -150,13 +150,13 @@ def targets_of_file(path, annotation):
         return FIVE  # `comparison.read_reference` says that it is missing
     known = annotations.numbers_in(annotation)
     known = [*(name for name in FIVE.names if name in known), *(name for name in known if name not in FIVE.names)]
-    names = label_table.names_in(path, known)
-    if not names:
+    targets = label_table.targets_in(path, known)
+    if not targets.names:
         raise UserError(f"{path} has no column for what {annotation} has labels of: {', '.join(known)}")
-    missing = [name for name in FIVE.names if name in known and name not in names]
-    if missing and not set(names).isdisjoint(FIVE.names):
+    missing = [name for name in FIVE.names if name in known and name not in targets.names]
+    if missing and not set(targets.names).isdisjoint(FIVE.names):
         print(f"{path} has no column for {', '.join(map(in_words, missing))}: it is scored by the others alone")
-    return Targets(tuple(names), *label_table.scale_in(path))
+    return targets
 
 
 def remark_on_files(answered, reference):

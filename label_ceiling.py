@@ -75,7 +75,8 @@ def read_labels(paths, judged, targets):
     labels, sources = {}, {}
     for path in filter(None, map(str.strip, paths.split(","))):
         sources |= annotations.read_sources(path)
-        names = tuple(target for target in judged if target in annotations.numbers_in(path))
+        known = annotations.numbers_in(path)
+        names = tuple(target for target in judged if target in known)
         if not names:
             raise UserError(f"{path} has no labels of what was judged: {', '.join(judged)}")
         for clip, values in annotations.read_annotation(path, targets=replace(targets, names=names)).items():

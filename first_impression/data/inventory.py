@@ -72,11 +72,14 @@ def describe_labels(annotation):
     found, words, usable = annotations.numbers_in(annotation), [], set()
     for name, labels in found.items():
         known = labels[np.isfinite(labels)]
-        inside = len(known) and 0 <= known.min() and known.max() <= 1
-        notes = [] if inside or not len(known) else [f"from {known.min():g} to {known.max():g}"]
-        notes += [f"not for all: {len(known):,} of {len(labels):,}"] if len(known) < len(labels) else []
+        notes = []
+        if len(known) and not (known.min() >= 0 and known.max() <= 1):
+            notes.append(f"from {known.min():g} to {known.max():g}")
+        if len(known) < len(labels):
+            notes.append(f"not for all: {len(known):,} of {len(labels):,}")
         words.append(f"{name} ({'; '.join(notes)})" if notes else name)
-        usable |= set() if notes else {name}
+        if not notes:
+            usable.add(name)
     remedy = "" if usable.issuperset(FIVE.names) else "; TARGETS and SCALE of steps 3 and 4 say what to learn of these"
     return f"{annotation} has labels of {', '.join(words) or 'nothing'}{remedy}"
 

@@ -11,7 +11,7 @@ import numpy as np
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.chalearn import TRAITS, name_of_video
-from first_impression.data.targets import FIVE, INTERVIEW, named, plain, scale_rule, targets_rule
+from first_impression.data.targets import FIVE, INTERVIEW, STABLE, Targets, named, plain, scale_of, targets_rule
 
 CLIP = "VideoName"
 # ChaLearn's order, which is not that of TRAITS, and ChaLearn's spelling
@@ -118,7 +118,7 @@ def _refuse_values(path, rows, at, numbers, targets):
 
 @functools.cache
 def _warn_of_neuroticism(path, column):
-    if plain(column) not in ("emotionalstability", "neurotisicm", "nonneuroticism"):
+    if plain(column) not in STABLE:
         print(
             f"{path}: the column {column} is read as in ChaLearn's files, where a high value means emotionally "
             "stable. If yours means neurotic, turn its scale around in a column named emotional_stability"
@@ -162,17 +162,15 @@ def _says_the_same(header, rows, places):
     return bool(rows) and len(names) == len(places) and all(len({row[at] for at in places}) == 1 for _, row in rows)
 
 
-def names_in(path, wanted):
-    """Those of the `wanted` targets that a CSV file has columns for: a list."""
+def targets_in(path, wanted):
+    """What of the `wanted` names a CSV file of answers has columns for, on the scale that one names: `Targets`.
+
+    The scale is that of a column as `scaled` names it; 0 to 1 without one.
+    """
     header, _ = csv_rows.read(path)
     at = _places(header, wanted)
-    return [name for name in wanted if at[name]]
-
-
-def scale_in(path):
-    """The scale (low, high) that a CSV file of answers gives them on as well, see `scaled`; (0.0, 1.0) without one."""
-    header, _ = csv_rows.read(path)
-    return next((ends for name, ends in map(on_scale, header) if ends), (0.0, 1.0))
+    ends = next((ends for _, ends in map(on_scale, header) if ends), (0.0, 1.0))
+    return Targets(tuple(name for name in wanted if at[name]), *ends)
 
 
 def scaled(name, low, high):
@@ -183,10 +181,8 @@ def scaled(name, low, high):
 def on_scale(column):
     """(name of the target, (low, high)) of a column as `scaled` names it; (itself, None) of another one."""
     name, _, ends = column.strip().rpartition(" ")
-    if not name or scale_rule(ends):
-        return column, None
-    low, _, high = ends.partition("..")
-    return named(name), (float(low), float(high))
+    ends = scale_of(ends)
+    return (named(name), ends) if name and ends else (column, None)
 
 
 def _places(header, targets=()):

@@ -25,8 +25,9 @@ _NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
 _SCALE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*")
 _RESERVED = ("clip", "mean", "model", "source", "split", "time", "trait", "value")  # other columns of our tables
 # Other words, as `plain` has them, for names
+STABLE = ("emotionalstability", "neurotisicm", "nonneuroticism")  # these leave no doubt that high means stable
 _WORDS = {trait: trait for trait in (*TRAITS, INTERVIEW)}
-_WORDS |= dict.fromkeys(("emotionalstability", "neurotisicm", "nonneuroticism"), "neuroticism")
+_WORDS |= dict.fromkeys(STABLE, "neuroticism")
 _WORDS |= {"opennesstoexperience": "openness"}
 
 
@@ -45,6 +46,10 @@ class Targets:
     def from_unit(self, values):
         """Values in [0, 1], on the labels' own scale."""
         return self.low + values * (self.high - self.low)
+
+    def columns(self, names):
+        """Where these names lie among its own: a list of numbers."""
+        return [self.names.index(name) for name in names]
 
     @property
     def has_own_scale(self):
@@ -109,8 +114,24 @@ def of_model(name):
 
 def of_settings(names, scale):
     """The `Targets` of TARGETS and SCALE, texts that `targets_rule` and `scale_rule` take."""
-    low, high = map(float, _SCALE.fullmatch(scale).groups())
-    return Targets(tuple(map(named, names.split(","))) if names else TRAITS, low, high)
+    return Targets(tuple(map(named, names.split(","))) if names else TRAITS, *scale_of(scale))
+
+
+def scale_of(text):
+    """(low, high) of the text of a scale, "1..7"; None of what is none."""
+    ends = _SCALE.fullmatch(text)
+    low, high = map(float, ends.groups()) if ends else (0.0, 0.0)
+    return (low, high) if low < high else None
+
+
+def all_names(several):
+    """The names that these `Targets` have, each once, in the order of the first ones: a tuple."""
+    return tuple(dict.fromkeys(name for targets in several for name in targets.names))
+
+
+def shared_names(several):
+    """The names that all of these `Targets` have, in the order of the first ones: a tuple."""
+    return tuple(name for name in several[0].names if all(name in targets.names for targets in several))
 
 
 def named(word):
@@ -143,6 +164,4 @@ def _complaint(names):
 
 def scale_rule(value):
     """A rule for SCALE: the ends of the scale of the labels, "1..7"."""
-    ends = _SCALE.fullmatch(value)
-    fits = ends and float(ends[1]) < float(ends[2])
-    return None if fits else 'must be two numbers with ".." between, the lower one first: 0..1, or 1..7'
+    return None if scale_of(value) else 'must be two numbers with ".." between, the lower one first: 0..1, or 1..7'

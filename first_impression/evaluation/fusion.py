@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from first_impression.common.errors import UserError
+from first_impression.data.targets import shared_names
 from first_impression.evaluation.display import in_words, shown
 
 NAME = "fusion"  # of the fused answers, among the names of the models
@@ -78,7 +79,7 @@ def shared_targets(of_models):
     if len({_scale(targets) for targets in of_models.values()}) > 1:
         scales = ", ".join(f"those of {name} from {_scale(targets)}" for name, targets in of_models.items())
         raise UserError(f"{together}, since their labels are on different scales ({scales}): take them one by one")
-    names = tuple(name for name in first.names if all(name in targets.names for targets in of_models.values()))
+    names = shared_names(list(of_models.values()))
     if not names:
         answers = "; ".join(f"{name} answers {_listed(targets.names)}" for name, targets in of_models.items())
         raise UserError(f"{together}, since they share no target ({answers}): take them one by one")

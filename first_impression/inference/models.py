@@ -50,7 +50,7 @@ class Model:
 
     def explain(self, image, time, faces):
         """The `evidence.Evidence` of one picture, uint8 [1, size, size, 3]; for a model that has evidence maps."""
-        at = _columns(self.run, self.targets)
+        at = self.run.targets.columns(self.targets.names)
         return evidence.explain(self.run.networks[0], image, time, faces, self.targets.names, at)
 
 
@@ -122,16 +122,9 @@ def load(runs, targets=None, pool=None):
     models = [Model(run, tf.function(_asked(run, targets), reduce_retracing=True), targets) for run in runs]
     for run in runs:
         run.networks  # noqa: B018, loaded here: not while they are traced
-    for run in runs:
-        if run.training_clips:
-            quantiles = run.quantiles[:, _columns(run, targets)]
-            return Ensemble(models, run.training_clips, quantiles, pool, targets)
-    return Ensemble(models, pool=pool, targets=targets)
-
-
-def _columns(run, targets):
-    """Where the targets lie among those of a run: a list of numbers."""
-    return [run.targets.names.index(name) for name in targets.names]
+    labels = rankings.among_labels(runs, targets.names)
+    known = (labels.clips, labels.quantiles) if labels else (0, None)
+    return Ensemble(models, *known, pool, targets)
 
 
 def _asked(run, targets):
@@ -140,7 +133,7 @@ def _asked(run, targets):
         return run.network
     import tensorflow as tf
 
-    return lambda inputs: tf.gather(run.network(inputs), _columns(run, targets), axis=1)
+    return lambda inputs: tf.gather(run.network(inputs), run.targets.columns(targets.names), axis=1)
 
 
 def warm_up(models, counts):

@@ -82,5 +82,5 @@ def _by_frame(names, predicted, true, records):
     """
     if records.kind != "image" or not len(true) or not set(names) <= set(records.targets.names):
         return None
-    true = true[:, [records.targets.names.index(name) for name in names]]
+    true = true[:, records.targets.columns(names)]
     return metrics.by_column(metrics.accuracy(predicted, true), names)

@@ -11,7 +11,7 @@ import numpy as np
 from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
 from first_impression.data.chalearn import CLIP_SECONDS
-from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING
+from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING, all_names
 from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by
 
@@ -37,7 +37,7 @@ def describe(folder, runs, epochs, license):
 
     Raises `UserError` for a run without settings.json.
     """
-    names = manifest.all_names(run.targets for run in runs)
+    names = list(all_names(run.targets for run in runs))
     about = {"schema": manifest.SCHEMA, "license": license, "traits": names, "note": _note(names)}
     about |= {"window_seconds": CLIP_SECONDS, "epochs": epochs, "made_by": made_by(), "files": {}, "runs": {}}
     for run in runs:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from first_impression.data import record_reader
 from first_impression.evaluation import folds, metrics
 from first_impression.training import descriptors
 
@@ -74,8 +75,6 @@ def fit_model(devices, model, records, sources, seed):
 
     Raises `UserError` as `fit` and `descriptors.compute` do.
     """
-    from first_impression.data import record_reader
-
     inputs = descriptors.compute(devices, model, records, "descriptors, training")
     names, true = record_reader.read_names(records)
     fitted, chosen = fit(inputs, names, records.labels, sources, seed)

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from first_impression.common.errors import damage_as_user_error
-from first_impression.data.targets import FIVE, of_json
+from first_impression.data.targets import FIVE, all_names, of_json, shared_names
 from first_impression.evaluation import unseen
 from first_impression.evaluation.metrics import sources_of
 from first_impression.evaluation.ranking import QUANTILES
@@ -65,18 +65,13 @@ def parse(content, where):
             size, checksum = about["bytes"], about["sha256"]
             if type(size) is not int or size <= 0 or not re.fullmatch("[0-9a-f]{64}", checksum):
                 raise ValueError(f"{name} has the size {size!r} and the SHA-256 {checksum!r}")
-        if manifest["traits"] != all_names(map(of_json, runs.values())):
+        if manifest["traits"] != list(all_names(map(of_json, runs.values()))):
             raise ValueError(f"its traits are {str(manifest['traits'])[:200]}, not those of its runs")
         for run, about in runs.items():
             _check_run(run, about, files)
         for about in manifest.get("unseen", ()):
             _check_unseen(about, runs)
         return manifest
-
-
-def all_names(several):
-    """The names of all these `Targets`, each once, in their order: a list, the "traits" of a manifest."""
-    return list(dict.fromkeys(name for targets in several for name in targets.names))
 
 
 def _check_run(run, about, files):
@@ -100,7 +95,7 @@ def _check_unseen(about, runs):
     names, clips = about["runs"], about["clips"]
     if not names or names != sorted(names) or not set(names) <= runs.keys() or about["of"] not in unseen.KINDS:
         raise ValueError(f"it has answers of {names!r} to clips of the kind {about['of']!r}")
-    shared = set.intersection(*(set(of_json(runs[run]).names) for run in names))  # what they answer together
+    shared = shared_names([of_json(runs[run]) for run in names])  # what they answer together
     if not (_are_counts(clips, about["sources"]) and clips and _are_quantiles(about["quantiles"], sorted(shared))):
         raise ValueError(f"it has no rising quantiles of {clips!r} answers of {', '.join(names)}")
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from first_impression.common.errors import counted
-from first_impression.data.targets import FIVE
+from first_impression.data.targets import FIVE, shared_names
 from first_impression.evaluation import unseen
 from first_impression.evaluation.ranking import Ranking, quantiles_of
 from first_impression.training import manifest
@@ -30,7 +30,7 @@ def among_labels(runs, names=FIVE.names):
     for run in runs:
         if count := run.training_clips:
             sources = run.training.get("sources", count)
-            quantiles = run.quantiles[:, [run.targets.names.index(name) for name in names]]
+            quantiles = run.quantiles[:, run.targets.columns(names)]
             return Ranking(f"the labels of {counted(count, 'training clip')}", count, sources, quantiles)
     return None
 
@@ -42,12 +42,11 @@ def for_manifest(runs):
     """
     kinds = [[run for run in runs if run.kind == kind] for kind in ("image", "audio")]
     sets = {frozenset(run.name for run in members): members for members in [*([run] for run in runs), *kinds, runs]}
-    return [about for members in sets.values() if members and (about := _answered(members, _shared(members)))]
-
-
-def _shared(runs):
-    """The names of the targets that all of the runs have."""
-    return tuple(name for name in runs[0].targets.names if all(name in run.targets.names for run in runs))
+    return [
+        about
+        for members in sets.values()
+        if members and (about := _answered(members, shared_names([run.targets for run in members])))
+    ]
 
 
 def _answered(runs, names):
@@ -57,7 +56,7 @@ def _answered(runs, names):
     for kind in unseen.KINDS:
         known = [run.unseen.get(kind, {}) for run in runs]
         if clips := sorted(set.intersection(*map(set, known))):
-            columns = [[run.targets.names.index(name) for name in names] for run in runs]
+            columns = [run.targets.columns(names) for run in runs]
             pairs = list(zip(known, columns, strict=True))
             fused = np.mean([[answers[clip][0][at] for clip in clips] for answers, at in pairs], axis=0)
             quantiles = quantiles_of(fused).round(manifest.QUANTILE_DECIMALS).T.tolist()
