@@ -12,7 +12,7 @@ import numpy as np
 from first_impression.common import files
 from first_impression.common.errors import damage_as_user_error
 from first_impression.evaluation.display import in_words
-from first_impression.evaluation.metrics import columns_of, with_mean
+from first_impression.evaluation.metrics import estimates, with_mean
 
 FILE = "label_ceiling.json"  # of label_ceiling.py, beside the annotation that it is about
 # Reliability of ChaLearn's labels: (value, low, high), an interval over sources. Found by
@@ -91,7 +91,8 @@ def beside_scores(reliability, labels, names, scores, differences):
     of the difference and of the ceiling allow: both are wider than they need be.
     """
     bounds = np.transpose([reliability[name] for name in names])  # [3, k]
-    best = {score: _columns(values, names) for score, values in ceilings(bounds, np.std(labels, axis=0)).items()}
+    of_scores = ceilings(bounds, np.std(labels, axis=0))
+    best = {score: estimates(names, *with_mean(values, names)) for score, values in of_scores.items()}
     share = {
         score: {column: _share(gained, best[score][column], of_guess[column]) for column, gained in columns.items()}
         for score, columns in differences.items()
@@ -108,9 +109,3 @@ def _share(gained, best, of_guess):
     low = min(gained["low"] / way["low"], gained["low"] / way["high"])
     high = max(gained["high"] / way["low"], gained["high"] / way["high"])
     return {"value": gained["value"] / way["value"], "low": low, "high": high}
-
-
-def _columns(bounds, names):
-    """{"mean" and each target: {"value", "low", "high"}} of these three, [3, k] in the order of `names`."""
-    found = zip(columns_of(names), with_mean(bounds, names).T.tolist(), strict=True)
-    return {column: dict(zip(("value", "low", "high"), values, strict=True)) for column, values in found}

@@ -141,10 +141,7 @@ class _Sides:
     def _estimate(self, values, resampled):
         """{"mean" and each target: {"value", "low", "high"}} of values [k] and what they are on resamples [n, k]."""
         values, resampled = (metrics.with_mean(side, self._names) for side in (values, resampled))
-        columns = zip(metrics.columns_of(self._names), values, *bootstrap.interval(resampled), strict=True)
-        return {
-            name: {"value": float(at), "low": float(least), "high": float(most)} for name, at, least, most in columns
-        }
+        return metrics.estimates(self._names, values, *bootstrap.interval(resampled))
 
 
 def _rows(answers, clips):

@@ -11,9 +11,9 @@ import numpy as np
 from first_impression.common.errors import UserError, name_some
 from first_impression.data import csv_rows
 from first_impression.data.label_table import CLIP_NAMES, clip_of
-from first_impression.evaluation import bootstrap
+from first_impression.evaluation import bootstrap, metrics
 from first_impression.evaluation.display import in_words
-from first_impression.evaluation.metrics import columns_of, sources_of, with_mean
+from first_impression.evaluation.metrics import sources_of, with_mean
 
 CONFIDENCE = 95  # per cent, that all intervals of one kind hold at once
 MOST = 50  # groups in a column: more are hardly groups
@@ -75,7 +75,9 @@ def score(answers, groups, reference):
     result = {}
     for number, (column, group) in enumerate(names):
         about = {"clips": int(members[:, number].sum()), "sources": counts[number]}
-        about |= {kind: _columns(targets, *(side[number] for side in sides)) for kind, sides in estimates.items()}
+        about |= {
+            kind: metrics.estimates(targets, *(side[number] for side in sides)) for kind, sides in estimates.items()
+        }
         result.setdefault(column, {})[group] = about
     return result
 
@@ -142,12 +144,6 @@ def _ratio(above, below, resampled_above, resampled_below, c, enough):
         root = np.sqrt(half**2 - square * rest)
         sides = (above / below, (half - root) / square, (half + root) / square)
     return tuple(np.where(enough[:, None] & (square > 0), side, np.nan) for side in sides)
-
-
-def _columns(names, values, low, high):
-    """{"mean" and each target: {"value", "low", "high"}} of [k + 1] each."""
-    bounds = zip(columns_of(names), np.transpose([values, low, high]).tolist(), strict=True)
-    return {column: dict(zip(("value", "low", "high"), found, strict=True)) for column, found in bounds}
 
 
 def verdicts(by_group):

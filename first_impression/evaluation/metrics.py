@@ -103,6 +103,12 @@ def by_column(values, names):
     return dict(zip(columns_of(names), with_mean(values, names).tolist(), strict=True))
 
 
+def estimates(names, values, low, high):
+    """{"mean" and each target: {"value", "low", "high"}} of [k + 1] each, in the order of `columns_of`."""
+    bounds = zip(columns_of(names), np.transpose([values, low, high]).tolist(), strict=True)
+    return {column: dict(zip(("value", "low", "high"), found, strict=True)) for column, found in bounds}
+
+
 def picked(answers, names, wanted):
     """Answers or labels {clip: [k]} in the order of `names` as those of the `wanted` targets alone, in their order."""
     if names == wanted:

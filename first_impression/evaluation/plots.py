@@ -52,7 +52,7 @@ def draw_curves(path, losses, history, title, targets=FIVE):
 def scatter(predicted, true, targets, title):
     """A PNG, as bytes: predicted against true, a panel per target with its CCC. Both [clips, k] in [0, 1]."""
     agreement = all_scores(predicted, true)["CCC"]
-    figure, panels = _panels(targets.names, height=3.6)
+    figure, panels = _panels(targets.names, 3.6, "predicted")
     for name, (axes, column, colour) in panels.items():
         axes.plot([0, 1], [0, 1], color="grey", linewidth=1)
         look = {"s": max(2, 40 / len(true) ** 0.3), "alpha": 0.5, "linewidths": 0, "color": colour}
@@ -60,14 +60,14 @@ def scatter(predicted, true, targets, title):
         what = _heading(name, f"CCC {agreement[column]:.4f}")
         axes.set(title=what, xlabel="true", xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axes.grid(alpha=0.3)
-    return _png(figure, title, "predicted")
+    return _png(figure, title)
 
 
 def errors(predicted, true, targets, title):
     """A PNG, as bytes: how often which error occurs, a panel per target. Both [clips, k] in [0, 1]."""
     difference = predicted - true
     reach = max(0.05, float(np.abs(difference).max()))
-    figure, panels = _panels(targets.names, height=3.2)
+    figure, panels = _panels(targets.names, 3.2, "clips")
     for name, (axes, column, colour) in panels.items():
         mean = difference[:, column].mean()
         axes.hist(difference[:, column], bins=np.linspace(-reach, reach, 31), color=colour)
@@ -75,13 +75,13 @@ def errors(predicted, true, targets, title):
         axes.axvline(mean, color="black", linestyle="--", linewidth=1)
         unit = f"\n{mean * (targets.high - targets.low):+.2f} on its scale" if targets.has_own_scale else ""
         axes.set(title=_heading(name, f"mean {mean:+.4f}{unit}"), xlabel="predicted - true")
-    return _png(figure, title, "clips")
+    return _png(figure, title)
 
 
 def calibration(predicted, true, targets, sources, title):
     """A PNG, as bytes: mean labels of clips in bins by their answer, a panel per target. Both [clips, k] in [0, 1]."""
     lines = line(terms(predicted, true).mean(axis=0), true.mean(axis=0))
-    figure, panels = _panels(targets.names, height=3.6)
+    figure, panels = _panels(targets.names, 3.6, "mean true, with 95 %")
     for name, (axes, column, colour) in panels.items():
         answers, labels, low, high = bins(predicted[:, column], true[:, column], sources)
         slope, intercept = lines["slope"][column], lines["intercept"][column]
@@ -93,7 +93,7 @@ def calibration(predicted, true, targets, sources, title):
         axes.plot(answers, labels, "o", color=colour, markersize=4)
         axes.set(title=_heading(name, f"slope {slope:.2f}"), xlabel="predicted", aspect="equal")
         axes.grid(alpha=0.3)
-    return _png(figure, title, "mean true, with 95 %")
+    return _png(figure, title)
 
 
 def _heading(name, number):
@@ -102,14 +102,18 @@ def _heading(name, number):
     return f"{words}{', ' if len(words) < MOST_LETTERS else chr(10)}{number}"
 
 
-def _panels(names, height):
-    """(a figure, {name: (axes, its column in arrays, colour)}): a panel per target, up to `MOST_PANELS` in a row."""
+def _panels(names, height, ylabel):
+    """(a figure, {name: (axes, its column in arrays, colour)}): a panel per target, up to `MOST_PANELS` in a row.
+
+    The `ylabel` stands beside the first one.
+    """
     across = min(len(names), MOST_PANELS)
     down = -(-len(names) // across)
     size = (max(3 * across, 6), height * down)
     figure, grid = plt.subplots(
         down, across, figsize=size, layout="constrained", sharex=True, sharey=True, squeeze=False
     )
+    grid[0, 0].set_ylabel(ylabel)
     for spare in grid.flat[len(names) :]:
         spare.set_axis_off()
     of_names = colours(names)
@@ -147,9 +151,7 @@ def side_by_side(models, title):
     return _png(figure, title)
 
 
-def _png(figure, title, beside_the_first=""):
-    if beside_the_first:
-        figure.axes[0].set_ylabel(beside_the_first)
+def _png(figure, title):
     figure.suptitle(title, fontsize="small", wrap=True, parse_math=False)
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)
