@@ -15,7 +15,7 @@ RECORDING = 0.01
 
 
 def parts_of(answer, models):
-    """The answers of the models to the windows of a clip, or else to its thirds: [{model: [5]}].
+    """The answers of the models to the windows of a clip, or else to its thirds: [{model: [k]}].
 
     `answer` is that to the clip, of these `models`. Empty where the clip is too short for thirds.
     """
@@ -33,7 +33,7 @@ def parts_of(answer, models):
 
 
 def _of_part(span, sound, answer, models):
-    """The answer of each model to a part of a clip: {model: [5]}, of the models that find something in it."""
+    """The answer of each model to a part of a clip: {model: [k]}, of the models that find something in it."""
     times, by_frame = answer.by_frame
     inside = (times >= span[0]) & (times < span[1])
     scores = {name: values[inside].mean(axis=0) for name, values in by_frame.items() if inside.any()}
@@ -46,7 +46,7 @@ def _of_part(span, sound, answer, models):
 
 
 def within(parts, names):
-    """The standard deviation of the mean of the models of these `names` over the `parts_of` a clip: float64 [5].
+    """The standard deviation of the mean of the models of these `names` over the `parts_of` a clip: float64 [k].
 
     It is taken over the parts that all of these have answered; None where there are not two.
     """
@@ -54,9 +54,14 @@ def within(parts, names):
     return np.std(means, axis=0) if len(means) > 1 else None
 
 
+def scatter(within):
+    """What an answer moves by without a reason: `within`, a standard deviation or None, but at least RECORDING."""
+    return None if within is None else max(within, RECORDING)
+
+
 def is_larger(difference, within):
     """Whether a difference is larger than the variation `within` a clip and than that of two recordings of a scene.
 
     None where the variation is not known (None).
     """
-    return None if within is None else abs(difference) > max(within, RECORDING)
+    return None if within is None else abs(difference) > scatter(within)

@@ -4,7 +4,7 @@ import numpy as np
 
 from first_impression.common.errors import counted
 from first_impression.evaluation.display import names_in
-from first_impression.inference.variation import RECORDING
+from first_impression.inference.variation import is_larger, scatter
 
 ELSEWHERE = 0.15  # of the picture's width or height, by which faces lie apart that are clearly not at one place
 LARGER = 3.0  # times the area of the other face: leaning forward does not do that
@@ -56,11 +56,6 @@ def _heard(answer, name, trait, times):
     return values
 
 
-def scatter(within):
-    """What an answer moves by without a reason: `within`, a standard deviation or None, but at least RECORDING."""
-    return None if within is None else max(within, RECORDING)
-
-
 def in_words(found):
     """The difference of a trait, as of `compare`, and what it is worth: "+0.24, more than a take moves by itself ..".
 
@@ -69,7 +64,7 @@ def in_words(found):
     difference, least = round(found["b"], 2) - round(found["a"], 2), scatter(found["within"])
     if least is None:
         return f"{difference:+.2f}; how far a take moves by itself is not known"
-    if abs(found["difference"]) > least:
+    if is_larger(found["difference"], found["within"]):
         return f"{difference:+.2f}, more than a take moves by itself ({least:.2f})"
     return f"{difference:+.2f}: no difference, since a take moves by itself ({least:.2f})"
 

@@ -24,7 +24,7 @@ class Take:
     answer_json: dict  # what the JSON of predict.py holds of it, see docs/answers.md
     frames: dict  # seconds -> JPEG as bytes, of all frames that were looked at
     answer: Answer
-    parts: list  # what each model answers to each part of it, {model: [5]}; empty for a short one
+    parts: list  # what each model answers to each part of it, {model: [k]}; empty for a short one
     moments: dict = field(default_factory=dict)  # seconds -> {model: evidence}, of those asked for so far
 
     def moves(self, models=None):

@@ -3,7 +3,7 @@
 from html import escape
 
 from first_impression.evaluation.display import colours
-from first_impression.inference import measures
+from first_impression.inference import measures, variation
 from first_impression.page import comparison
 from first_impression.page.views import drawing
 from first_impression.page.views.measured import facts
@@ -41,7 +41,7 @@ def _guessed(a, b, models):
     return (
         f'<p class="note">By {escape(", ".join(models))}, which answered both takes. A take also moves by itself, from '
         "part to part: by the standard deviation in brackets, drawn as a band. Only a larger difference means "
-        f"anything, and only one above {comparison.RECORDING}, by which two recordings of the same scene can "
+        f"anything, and only one above {variation.RECORDING}, by which two recordings of the same scene can "
         "differ.</p>"
         f'<ul class="legend"><li>— {of_take(a)}</li><li>- - {of_take(b)}</li></ul>'
         f"{rows}<h3>Loudness</h3>"
@@ -56,7 +56,7 @@ def _difference(trait, colour, found, answers, courses, length):
             course[trait],
             colour,
             found[side],
-            comparison.scatter(found["within"]),
+            variation.scatter(found["within"]),
             kind,
         )
         for answer, course, side, kind in zip(answers, courses, "ab", ("first", "second"), strict=True)

@@ -1,6 +1,7 @@
 """One take over time."""
 
 from first_impression.evaluation.display import colours, names_in
+from first_impression.inference import variation
 from first_impression.page import comparison
 from first_impression.page.views import drawing
 from first_impression.page.views.words import title
@@ -21,7 +22,7 @@ def section(take, at=None):
             courses[trait],
             colour,
             answer["fused"][trait],
-            moves and comparison.scatter(moves[trait]),
+            moves and variation.scatter(moves[trait]),
         )
         for trait, colour in of_names.items()
     ]
@@ -47,5 +48,5 @@ def _about_bands(moves):
         return "The take is too short to tell how far it moves by itself."
     return (
         "Bands: how far the take moves by itself, from part to part (standard deviation, at least "
-        f"{comparison.RECORDING}); a line that stays in its band shows no change."
+        f"{variation.RECORDING}); a line that stays in its band shows no change."
     )

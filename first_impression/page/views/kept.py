@@ -5,8 +5,8 @@ from html import escape
 
 from first_impression.common.errors import counted
 from first_impression.evaluation.display import colours
-from first_impression.inference import measures
-from first_impression.page import comparison, kept
+from first_impression.inference import measures, variation
+from first_impression.page import kept
 from first_impression.page.views import drawing
 from first_impression.page.views.words import title
 
@@ -75,7 +75,7 @@ def _over(takes):
         f'<div class="grid">{measured}</div><h3>Guessed</h3><p class="note">Takes are compared as the same models '
         "answered them. The bar at a dot is how far the answer varies within that take (standard deviation); a short "
         "take has none. Only a difference larger than that, and larger than the "
-        f"{comparison.RECORDING} by which two recordings of the same scene can differ, means anything.</p>{guessed}"
+        f"{variation.RECORDING} by which two recordings of the same scene can differ, means anything.</p>{guessed}"
     )
 
 
