@@ -88,7 +88,7 @@ class Answer:
         names = seen[0].by_frame if seen else ()
         return times, {name: np.concatenate([window.by_frame[name] for window in seen])[first] for name in names}
 
-    @property
+    @functools.cached_property
     def look(self):
         """What all these frames look like: `unlike.Look`."""
         _, first = self._frames
@@ -178,7 +178,7 @@ def _answer_window(window, models, batch_size):
 
 
 def ask(model, inputs):
-    """The answers of a `Model` to a batch of its inputs: float32 [n, 5].
+    """The answers of a `Model` to a batch of its inputs: float32 [n, k].
 
     Raises `UserError` where one is not finite.
     """

@@ -1,6 +1,7 @@
 """Answers as the JSON of predict.py holds them; docs/answers.md describes its fields."""
 
 import base64
+import functools
 
 import numpy as np
 
@@ -78,50 +79,24 @@ def as_json(answer, with_maps=True):
     clip, (times, by_frame) = answer.clip, answer.by_frame
     faces = answer.look.faces
 
-    def by_name(values):
-        return by_target(values, answer.targets.names)
-
+    by_name = functools.partial(by_target, names=answer.targets.names)
     return {
         "file": str(clip.path),
         "picture": "",
         "duration": clip.duration,
         "start": clip.start,
         "end": clip.end,
-        "video": clip.video
-        and {
-            "width": clip.video.width,
-            "height": clip.video.height,
-            "rotation": clip.video.rotation,
-            "frame_rate": clip.video.frame_rate,
-            "frames": len(clip.video.times),
-            "seconds": clip.video.seconds_in(clip.start, clip.end),
-            "hdr": clip.video.hdr,
-        },
-        "sound": clip.sound
-        and {
-            "sample_rate": clip.sound.sample_rate,
-            "channels": clip.sound.channels,
-            "seconds": clip.sound.seconds_in(clip.start, clip.end),
-        },
+        "video": clip.video and _video(clip),
+        "sound": clip.sound and _sound(clip),
         "fused": by_name(answer.fused),
         "spread": None if answer.spread is None else by_name(answer.spread),
         "models": {name: by_name(values) for name, values in answer.scores.items()},
         "percentile": None if answer.percentile is None else by_name(answer.percentile),
-        "on_scale": _on_scale(answer) if answer.targets.has_own_scale else None,
+        "on_scale": _on_scale(answer, by_name) if answer.targets.has_own_scale else None,
         "rank": answer.ranking and _rank(answer.ranking, answer.fused, answer.targets.names),
         "frames": len(times),
         "sound_seconds": answer.sound_seconds,
-        "windows": [
-            {
-                "start": window.start,
-                "end": window.end,
-                "frames": len(window.times),
-                "sound_seconds": window.sound_seconds,
-                "fused": by_name(window.fused),
-                "models": {name: by_name(values) for name, values in window.scores.items()},
-            }
-            for window in answer.windows
-        ],
+        "windows": [_window(window, by_name) for window in answer.windows],
         "by_frame": {
             "times": times.tolist(),
             "models": {name: by_name(values.astype(np.float64).round(10).T) for name, values in by_frame.items()},
@@ -136,14 +111,45 @@ def as_json(answer, with_maps=True):
     }
 
 
-def _on_scale(answer):
+def _video(clip):
+    video = clip.video
+    return {
+        "width": video.width,
+        "height": video.height,
+        "rotation": video.rotation,
+        "frame_rate": video.frame_rate,
+        "frames": len(video.times),
+        "seconds": video.seconds_in(clip.start, clip.end),
+        "hdr": video.hdr,
+    }
+
+
+def _sound(clip):
+    sound = clip.sound
+    return {
+        "sample_rate": sound.sample_rate,
+        "channels": sound.channels,
+        "seconds": sound.seconds_in(clip.start, clip.end),
+    }
+
+
+def _window(window, by_name):
+    return {
+        "start": window.start,
+        "end": window.end,
+        "frames": len(window.times),
+        "sound_seconds": window.sound_seconds,
+        "fused": by_name(window.fused),
+        "models": {name: by_name(values) for name, values in window.scores.items()},
+    }
+
+
+def _on_scale(answer, by_name):
     """The answers on the scale on which the labels were given, of which 0 and 1 are the ends."""
-
-    def by_name(values):
-        return by_target(answer.targets.from_unit(values), answer.targets.names)
-
-    ends = {"low": answer.targets.low, "high": answer.targets.high}
-    return ends | {"fused": by_name(answer.fused), "models": {name: by_name(of) for name, of in answer.scores.items()}}
+    targets = answer.targets
+    models = {name: by_name(targets.from_unit(values)) for name, values in answer.scores.items()}
+    fused = by_name(targets.from_unit(answer.fused))
+    return {"low": targets.low, "high": targets.high, "fused": fused, "models": models}
 
 
 def _rank(ranking, fused, names):

@@ -25,7 +25,7 @@ class Evidence:
     time: float  # of the frame, seconds of the clip
     maps: np.ndarray  # each place's share of the logits, float64 [h, w, k]; its sum over the places: "places"
     bias: np.ndarray  # float64 [k]
-    faces: np.ndarray | None = None  # boxes in the picture, float64 [k, 4]; None where they were not looked for
+    faces: np.ndarray | None = None  # boxes in the picture, float64 [n, 4]; None where they were not looked for
     names: tuple = FIVE.names  # of the k targets
 
     def as_json(self, with_maps):

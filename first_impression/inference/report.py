@@ -26,7 +26,7 @@ MARKERS = "osD^v<>P"
 WIDTH = 12.0  # inches
 FOOTER = (
     "Apparent traits: strangers' first impressions of this clip, as a model guesses them. No measure of the person, "
-    "and no basis for decisions about people.",
+    "and no basis for decisions about people."
 )
 STABILITY = "Emotional stability is what the dataset calls “neuroticism”."
 MOST_ACROSS = 6  # maps of evidence in a row
@@ -41,7 +41,7 @@ def draw(path, title, answer, about):
     frames = [(frame["time"], _read_jpeg(frame["jpeg"])) for frame in answer["strip"]]
     cautions = [about["models"][model]["caution"] for model in answer["models"]] + answer["warnings"]
     notes = [(text, GREY_TEXT) for text in face_lines(answer)] + [(text, RED) for text in cautions if text]
-    foot = [(line, GREY_TEXT) for line in (*FOOTER, STABILITY)[: 1 + ("neuroticism" in about["targets"])]]
+    foot = [(FOOTER, GREY_TEXT)] + [(STABILITY, GREY_TEXT)] * ("neuroticism" in about["targets"])
     foot += [(line, colour) for text, colour in notes for line in textwrap.wrap(text, 175)]
     timeline, sound = bool(answer["by_frame"]["times"] or answer["spread"]), bool(answer["loudness"]["decibels"])
     rows = [(0.5, _draw_title, [title])]  # height in inches, what draws it, with what

@@ -27,8 +27,8 @@ class WhatIf:
         self.models = [model for model in models if model.name in answer.scores]
         self.inputs = self._inputs()
         self.faces, self.no_faces = self._faces()
-        self.unedited = {}  # model -> float64 [5]
-        self.effects = {}  # name of an edit -> {model: float64 [5]}, of those that were asked about
+        self.unedited = {}  # model -> float64 [k]
+        self.effects = {}  # name of an edit -> {model: float64 [k]}, of those that were asked about
 
     def _inputs(self):
         """{kind of models: what they are asked about}, of the kinds that have answered."""
@@ -80,7 +80,7 @@ class WhatIf:
             yield edit.words
 
     def _ask(self, kind, inputs):
-        """The mean answers to all inputs of the models of this kind: {model: float64 [5]}."""
+        """The mean answers to all inputs of the models of this kind: {model: float64 [k]}."""
         batches = [inputs[at : at + self.batch_size] for at in range(0, len(inputs), self.batch_size)]
         with lack_of_memory_as_user_error(self.batch_size):
             return {
