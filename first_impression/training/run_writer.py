@@ -1,6 +1,7 @@
 """Everything that a training writes into its run's folder. Of several workers only the first writes."""
 
 import contextlib
+import time
 
 import pandas as pd
 
@@ -8,6 +9,8 @@ from first_impression.common import files
 from first_impression.data.targets import of_json
 from first_impression.evaluation import predictions
 from first_impression.training import checkpoint, saved_models
+
+SECONDS_BETWEEN_CURVES = 10  # drawn after each epoch of a second, they would take half of a training
 
 
 @contextlib.contextmanager
@@ -34,7 +37,7 @@ class RunWriter:
     """Writes one run's files, from what `begin` is given. A weight that is not finite raises `UserError`."""
 
     def __init__(self, folder):
-        self._folder, self._board = folder, None
+        self._folder, self._board, self._drawn = folder, None, time.monotonic()
 
     def begin(self, model, optimizer, state, labels):
         """Note how and on what `model` is trained: settings.json, and the training `labels`, {clip: [targets]}."""
@@ -51,12 +54,14 @@ class RunWriter:
         checkpoint.save(self._folder, self._model, self._optimizer, self._state)
 
     def end_epoch(self, keep, made_from):
-        """Write the history, the curves, a checkpoint, and the epoch's model if it is to `keep` or the best so far.
+        """Write the history, a checkpoint, and the epoch's model if it is to `keep` or the best so far.
 
-        `made_from` is noted beside the model.
+        `made_from` is noted beside the model. The curves are drawn where that was not done a moment ago.
         """
         rows = self._state.history
-        self._write_history(rows, f"{self._folder.name}, from {self._state.about['start']['words']}")
+        self._write_history(rows)
+        if time.monotonic() - self._drawn > SECONDS_BETWEEN_CURVES:
+            self._draw_curves()
         if keep:
             saved_models.save(self._model, self._folder / f"epoch-{self._state.epoch}.keras", made_from)
         by = "clip_mean" if "clip_mean" in rows[-1] else "frame_mean"  # the validation accuracy
@@ -65,25 +70,34 @@ class RunWriter:
         self.save_checkpoint()
 
     def finish(self, made_from):
-        """Write final.keras, unless it is there. Raises `UserError` where another model of the run has changed."""
+        """Write final.keras, unless it is there, and the curves of all epochs.
+
+        Raises `UserError` where another model of the run has changed.
+        """
+        self._draw_curves()
         files.write_json(self._folder / "settings.json", self._state.about)  # with what the training has found
         if not saved_models.is_final(self._folder, made_from):
             saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
         saved_models.verify(self._folder, files.listed(self._folder, "[!.]*.keras"))
 
-    def _write_history(self, rows, title):
+    def _write_history(self, rows):
         import tensorflow as tf
-
-        from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
 
         with files.whole_file(self._folder / "history.csv") as tmp:
             pd.DataFrame(rows).to_csv(tmp, index=False)
-        plots.draw_curves(self._folder / "curves.png", self._state.losses, rows, title, of_json(self._state.about))
         self._board = self._board or tf.summary.create_file_writer(str(self._folder / "logs"))  # makes its file at once
         with self._board.as_default(step=rows[-1]["epoch"]):
             for name, value in rows[-1].items():
                 if name == "training_loss" or name.endswith("_mean"):
                     tf.summary.scalar(name, value)
+
+    def _draw_curves(self):
+        from first_impression.evaluation import plots  # here, since Matplotlib takes seconds
+
+        title = f"{self._folder.name}, from {self._state.about['start']['words']}"
+        targets = of_json(self._state.about)
+        plots.draw_curves(self._folder / "curves.png", self._state.losses, self._state.history, title, targets)
+        self._drawn = time.monotonic()
 
 
 class NoWriter:
