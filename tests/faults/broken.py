@@ -1,13 +1,15 @@
-"""Read broken copies of a file, many in one process: `python broken.py <kind> <specimen> <count> <seed>`.
+"""Read broken copies of a file, many in one process: `python broken.py` for test_broken_bytes.py.
 
-Run by test_broken_bytes.py as a process of its own, so that a hang or crash in a library ends this process alone.
-Prints a JSON object: how many copies were refused, how many were read whole, and what went wrong with the others.
+Each line of standard input asks for one kind of file: a JSON object with the arguments of `read_copies`. A fork answers
+it, so that a hang or crash in a library ends this fork alone, and what all of them need is imported once. A line with
+the fork's exit code says that it has ended.
 """
 
 import contextlib
 import faulthandler
 import itertools
 import json
+import multiprocessing
 import os
 import re
 import resource
@@ -370,7 +372,16 @@ def finite(values, shape):
     assert np.isfinite(values).all(), "values that are not finite"
 
 
-def main(kind, specimen, count, seed):
+def read_copies(folder, kind, specimen, count, seed):
+    """Read `count` broken copies of a file; works in `folder`.
+
+    Writes report.json: how many were refused, how many were read whole, what went wrong with the others, and the most
+    memory that it took in gigabytes; and said.txt, with what was printed.
+    """
+    os.chdir(folder)
+    said = os.open("said.txt", os.O_WRONLY | os.O_CREAT)
+    os.dup2(said, 1)
+    os.dup2(said, 2)
     warnings.simplefilter("error", ResourceWarning)
     reader = READERS[kind](Path(specimen).absolute())
     # Limits the memory of this process and its children, so that a fault does not fill the machine's
@@ -414,8 +425,19 @@ def main(kind, specimen, count, seed):
     own = int(re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())[1]) / 1e6
     peaks = [own, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6]
     counts = {name: outcomes[name] for name in ("refused", "whole", "unchanged")}
-    print(json.dumps({**counts, "faults": faults, "gigabytes": max(peaks)}))
+    Path("report.json").write_text(json.dumps({**counts, "faults": faults, "gigabytes": max(peaks)}))
+
+
+def main():
+    for line in sys.stdin:
+        asked = json.loads(line)
+        fork = multiprocessing.get_context("fork").Process(target=read_copies, kwargs=asked)
+        fork.start()
+        fork.join(200 + asked["count"])
+        fork.kill()
+        fork.join()
+        print(fork.exitcode, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main()

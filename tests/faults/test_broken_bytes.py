@@ -111,23 +111,32 @@ def make_specimen(kind, folder):
     return folder / "checkpoint.npz"
 
 
+@pytest.fixture(scope="module")
+def reader():
+    """A running broken.py."""
+    command = [sys.executable, str(Path(__file__).with_name("broken.py"))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", READERS)
-def test_broken_file_is_refused_by_name_or_read_whole(folder, kind):
+def test_broken_file_is_refused_by_name_or_read_whole(folder, reader, kind):
     (folder / "whole").mkdir()
     specimen = make_specimen(kind, folder / "whole")
-    (folder / "work").mkdir()
+    work = folder / "work"
+    work.mkdir()
     count = round(COUNT * READERS[kind].share)
-    program = [sys.executable, Path(__file__).with_name("broken.py"), kind, specimen, count, SEED]
-    done = subprocess.run(
-        list(map(str, program)), cwd=folder / "work", capture_output=True, text=True, timeout=200 + COUNT
-    )
-    at = folder / "work/at.txt"
-    assert done.returncode == 0, f"at {at.read_text() if at.exists() else '?'}: {done.stderr[-3000:]}"
-    report = json.loads(done.stdout.splitlines()[-1])
+    asked = {"folder": str(work), "kind": kind, "specimen": str(specimen), "count": count, "seed": SEED}
+    print(json.dumps(asked), file=reader.stdin, flush=True)
+    status, at = int(reader.stdout.readline()), work / "at.txt"
+    said = (work / "said.txt").read_text()
+    assert status == 0, f"status {status} at {at.read_text() if at.exists() else '?'}: {said[-3000:]}"
+    report = json.loads((work / "report.json").read_text())
     print(report)
     assert not report["faults"], "\n".join(f"{number}: {error}" for number, error in report["faults"][:10])
     assert report["refused"] > count / 20 and report["refused"] + report["whole"] > count * 0.9
     assert report["gigabytes"] < GIGABYTES
-    assert not list((folder / "work").glob("*.partial*"))
-    shutil.rmtree(folder / "work")
+    assert not list(work.glob("*.partial*"))
+    shutil.rmtree(work)
