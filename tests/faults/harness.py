@@ -1,6 +1,7 @@
 """What the tests of faults share: every step run once undisturbed, and processes that get signals."""
 
 import atexit
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from conftest import PROJECT, run_alone
+from conftest import PROJECT, ok, run
 
 TIMES = int(os.environ.get("FAULTS_TIMES", 1))  # multiplies the random tests of the soak
 PATIENCE = 300  # seconds until a test gives up
@@ -72,7 +73,7 @@ class Done:
 
     folder: Path
     wrote: dict  # step -> {path: digest}
-    seconds: dict  # step -> from the beginning of its work to its end
+    seconds: dict  # step -> from the beginning of its work to its end, about
 
     def restore(self, step, folder):
         """Make a new `folder` with what the step reads; returns its `tree`."""
@@ -105,15 +106,14 @@ def done_once(folder, steps):
 
 def run_all(folder, steps):
     """Make a small sample and run the steps on it; returns `Done`."""
-    made = run_alone("sample_data.py", "--TRAINING_CLIPS", 6, "--VALIDATION_CLIPS", 2, "--SECONDS", 1, cwd=folder)
-    assert made.returncode == 0, made.stderr
+    with contextlib.chdir(folder):
+        ok(run("sample_data.py", "--TRAINING_CLIPS", 6, "--VALIDATION_CLIPS", 2, "--SECONDS", 1))
     wrote, seconds, before = {}, {}, tree(folder)
     for name in steps:
-        process = Running(name, folder)
-        process.wait_for(STEPS[name].at_work)
-        begun = time.monotonic()
-        assert process.end() == 0, process.text()
-        seconds[name] = time.monotonic() - begun
+        with contextlib.chdir(folder):
+            begun = time.monotonic()
+            ok(run(STEPS[name].script, *STEPS[name].arguments))
+            seconds[name] = time.monotonic() - begun  # Python and TensorFlow have started
         after = tree(folder)
         wrote[name] = {path: digest for path, digest in after.items() if before.get(path) != digest}
         before = after

@@ -1,6 +1,8 @@
 """The drawn sample, and the whole pipeline on a smaller one."""
 
+import contextlib
 import hashlib
+import json
 import subprocess
 import zipfile
 from pathlib import Path
@@ -9,7 +11,7 @@ import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import FFMPEG, PROJECT, refused, run, run_alone
+from conftest import FFMPEG, PROJECT, ok, refused, run, run_alone
 
 from first_impression.common.errors import UserError
 from first_impression.data import annotations, audio, chalearn, clip_log, inventory, media, sound, vggface
@@ -166,11 +168,11 @@ def test_a_truncated_clip_is_refused_though_ffmpeg_reports_success(monkeypatch, 
         dataset.encode([FRAME], np.zeros(4410), 10)
 
 
-@pytest.mark.slow
-def test_the_whole_pipeline_on_a_smaller_sample(folder):
-    """The commands of run_pipeline.sh, each with fewer clips, in a folder of its own."""
+@pytest.fixture(scope="module")
+def through(tmp_path_factory):
+    """(A folder in which the commands of run_pipeline.sh were run, each with fewer clips; what evaluate.py printed)."""
     steps = [
-        ("sample_data.py", *SMALL),
+        ("sample_data.py", "--TRAINING_CLIPS", "24", "--VALIDATION_CLIPS", "4", "--SECONDS", "2"),
         ("Video_to_Image.py", "--FRAMES_PER_CLIP", "1"),
         ("vid_to_wav.py",),
         ("Write_Into_TFRecords.py",),
@@ -179,21 +181,47 @@ def test_the_whole_pipeline_on_a_smaller_sample(folder):
         ("train.py", PROJECT / "recipes/sample_audio.py"),
         ("evaluate.py",),
     ]
-    for name, *arguments in steps:
-        done = run(name, *arguments)
-        assert done.returncode == 0, f"{name}: {done.stderr}"
-    assert all(word in done.stdout for word in ("dan", "audio", "fusion", "constant guess", "same-source lookup"))
+    folder = tmp_path_factory.mktemp("through")
+    with contextlib.chdir(folder):
+        for name, *arguments in steps:
+            said = ok(run(name, *arguments))
+    return folder, said
+
+
+@pytest.mark.slow
+def test_the_whole_pipeline_on_a_smaller_sample(through, monkeypatch):
+    folder, scores = through
+    monkeypatch.chdir(folder)
+    assert all(word in scores for word in ("dan", "audio", "fusion", "constant guess", "same-source lookup"))
     history = pd.read_csv("runs/sample_audio/history.csv")
     assert history["training_loss"].iloc[-1] < history["training_loss"].iloc[0] / 3
     for name in ("sample_dan", "sample_audio"):
         for file in "final.keras best.keras history.csv settings.json curves.png training_labels.csv".split():
             assert Path("runs", name, file).stat().st_size > 0
     clip = next(Path("unzippedData/validation80_01").iterdir())
-    done = run("predict.py", "--FRAMES_PER_CLIP", "2", "--EVIDENCE", "True", f"./{clip}", "--JSON", "answer.json")
-    assert done.returncode == 0, done.stderr
-    assert "extraversion" in done.stdout and "NOT the published VGG-Face" in done.stdout
+    said = ok(run("predict.py", "--FRAMES_PER_CLIP", "2", "--EVIDENCE", "True", f"./{clip}", "--JSON", "answer.json"))
+    assert "extraversion" in said and "NOT the published VGG-Face" in said
     assert Path("answer.json").exists() and list(Path("predictions").rglob("*.png"))
     assert not list(folder.rglob(".partial*"))
+
+
+@pytest.mark.slow
+def test_light_moves_what_light_was_drawn_by_and_loudness_what_was_spoken_by_it(through, monkeypatch):
+    """Neuroticism sets the light, and the breath's level; extraversion the voice's."""
+    folder, _ = through
+    monkeypatch.chdir(folder)
+    ok(run("train.py", PROJECT / "recipes/head_dan.py"))
+    clips, models = list(Path("unzippedData/validation80_01").iterdir())[:2], "--MODELS=head_dan,sample_audio"
+    outputs = "--PICTURE=False", "--WHAT_IF", "--JSON=edited.json"
+    ok(run("predict.py", *(f"./{clip}" for clip in clips), models, "--FRAMES_PER_CLIP=4", *outputs))
+    answered = json.loads(Path("edited.json").read_text())["clips"].values()
+    assert len(answered) == 2
+    for clip in answered:
+        edits = {name: edit["models"] for name, edit in clip["what_if"]["edits"].items()}
+        light = {name: edits[name]["head_dan"]["neuroticism"] for name in ("brighter", "darker")}
+        assert light["brighter"] > 0.02 and light["darker"] < -0.02
+        for trait in ("extraversion", "neuroticism"):
+            assert edits["louder"]["sample_audio"][trait] > 0.02 > -0.02 > edits["softer"]["sample_audio"][trait]
 
 
 def test_the_shell_scripts_are_sound():

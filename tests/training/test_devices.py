@@ -18,8 +18,9 @@ from test_train import write_sounds
 
 pytestmark = pytest.mark.slow
 
-# 11 records in batches of 3: four steps an epoch, the last one of two records; 24 steps
-ARGUMENTS = ("--MODEL", "audio", "--BATCH_SIZE", "3", "--N_EPOCHS", "6")
+# 11 records in batches of 3: four steps an epoch, the last one of two records
+N_EPOCHS = 3
+ARGUMENTS = ("--MODEL", "audio", "--BATCH_SIZE", "3", "--N_EPOCHS", str(N_EPOCHS))
 
 TWO_DEVICES = """
 import sys
@@ -48,7 +49,7 @@ def assert_same_training(one, other):
     for start, mine, theirs in zip(first, weights(one), weights(other), strict=True):
         assert np.abs(mine - theirs).max() < 1e-6 and np.abs(mine - start).max() > 1e-5
     tables = [pd.read_csv(f"{runs}/audio/history.csv") for runs in (one, other)]
-    assert tables[0]["epoch"].tolist() == tables[1]["epoch"].tolist() == list(range(1, 7))
+    assert tables[0]["epoch"].tolist() == tables[1]["epoch"].tolist() == list(range(1, N_EPOCHS + 1))
     assert np.allclose(tables[0], tables[1], atol=1e-5)
 
 
@@ -82,10 +83,8 @@ def finish(workers):
     ]
 
 
-def test_two_workers_or_devices_train_as_one_and_a_killed_worker_costs_nothing(sounds):
+def test_two_devices_or_workers_train_as_one(sounds):
     train_alone()
-
-    # Two devices of one process
     program = TWO_DEVICES.format(project=str(PROJECT), devices=2) + (
         "import train; from first_impression.common.settings import read_settings\n"
         "train.main(read_settings(vars(train), sys.argv[1:], recipes=True))"
@@ -96,7 +95,14 @@ def test_two_workers_or_devices_train_as_one_and_a_killed_worker_costs_nothing(s
     assert "2 devices share the work" in done.stdout
     assert_same_training("one", "devices")
 
-    # Two workers: one is killed, both are started again
+    for worker in finish(start_workers("workers")):
+        assert worker.returncode == 0 and "2 devices share the work" in worker.stdout, worker.stderr
+    assert_same_training("one", "workers")
+
+
+@pytest.mark.soak
+def test_a_killed_worker_costs_nothing(sounds):
+    train_alone()
     checkpoint = Path("killed/audio/checkpoint.npz")
     workers = start_workers("killed", "--CHECKPOINT_MINUTES", "0.0001")
     while not checkpoint.exists():
@@ -109,7 +115,6 @@ def test_two_workers_or_devices_train_as_one_and_a_killed_worker_costs_nothing(s
     assert "Traceback" not in chief.stderr
     chief, other = finish(start_workers("killed"))
     assert chief.returncode == other.returncode == 0 and "going on after epoch" in chief.stdout, chief.stderr
-    assert "2 devices share the work" in chief.stdout and "2 devices share the work" in other.stdout
     assert_same_training("one", "killed")
 
 
