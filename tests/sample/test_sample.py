@@ -172,7 +172,7 @@ def test_a_truncated_clip_is_refused_though_ffmpeg_reports_success(monkeypatch, 
 def through(tmp_path_factory):
     """(A folder in which the commands of run_pipeline.sh were run, each with fewer clips; what evaluate.py printed)."""
     steps = [
-        ("sample_data.py", "--TRAINING_CLIPS", "24", "--VALIDATION_CLIPS", "4", "--SECONDS", "2"),
+        ("sample_data.py", "--TRAINING_CLIPS", "24", "--VALIDATION_CLIPS", "4", "--SECONDS", "1"),
         ("Video_to_Image.py", "--FRAMES_PER_CLIP", "1"),
         ("vid_to_wav.py",),
         ("Write_Into_TFRecords.py",),
