@@ -141,20 +141,6 @@ def test_three_visitors_at_once_see_their_own_clips_alone_and_these_go_with_them
     wait_until(lambda: not page.clips)
 
 
-def test_clips_are_removed_after_a_kill_and_at_an_ordinary_end(tmp_path):
-    make_clip("clip.mp4", [90] * 50)
-    with opened(tmp_path) as page:
-        Visitor(page).give("clip.mp4")
-        assert len(page.clips) == 1
-        page.process.kill()
-        page.process.wait(30)
-    with opened(tmp_path) as page:
-        assert not page.clips
-        Visitor(page).give("clip.mp4")
-        assert len(page.clips) == 1
-    assert not list(page.temporary.iterdir())
-
-
 @pytest.mark.soak
 def test_clips_are_removed_at_ctrl_c(tmp_path):
     make_clip("clip.mp4", [90] * 50)

@@ -129,24 +129,33 @@ def test_two_visitors_who_send_one_file_under_one_name_keep_their_own(page, visi
     assert page.clips[0].read_bytes() == clip.read_bytes() and not uploads(page)
 
 
-def test_start_follows_no_links_and_touches_nothing_of_other_users(folder):
-    temporary, precious = folder / "temporary", folder / "precious"
-    temporary.mkdir()
+def test_a_start_removes_what_a_kill_left_but_follows_no_links_and_touches_nothing_of_other_users(folder, clip):
+    with opened(folder) as page:
+        Visitor(page).give(clip)
+        assert len(page.clips) == 1
+        page.process.kill()
+        page.process.wait(30)
+    killed, without_lock = next(page.temporary.glob(f"{PREFIX}*/visitors")).parent, page.temporary / f"{PREFIX}left"
+    without_lock.mkdir()
+    precious = folder / "precious"
     precious.mkdir()
     kept = [precious / name for name in ("a", "b", "c")]
     for path in kept:
         path.write_text("precious")
-    left = temporary / f"{PREFIX}left"
-    (temporary / f"{PREFIX}linked").symlink_to(precious)
-    for name in ("left", "symbolic", "hard", "fifo", "other"):
-        (temporary / f"{PREFIX}{name}").mkdir()
-        (temporary / f"{PREFIX}{name}" / "clip.mp4").touch()
-    (temporary / f"{PREFIX}symbolic{LOCK}").symlink_to(kept[0])
-    os.link(kept[1], temporary / f"{PREFIX}hard{LOCK}")
-    os.mkfifo(temporary / f"{PREFIX}fifo{LOCK}")
+    (page.temporary / f"{PREFIX}linked").symlink_to(precious)
+    traps = {name: page.temporary / f"{PREFIX}{name}" for name in ("symbolic", "hard", "fifo", "other")}
+    for trap in traps.values():
+        trap.mkdir()
+        (trap / "clip.mp4").touch()
+    Path(f"{traps['symbolic']}{LOCK}").symlink_to(kept[0])
+    os.link(kept[1], f"{traps['hard']}{LOCK}")
+    os.mkfifo(f"{traps['fifo']}{LOCK}")
     if not os.getuid():
-        os.chown(temporary / f"{PREFIX}other", 65534, 65534)
+        os.chown(traps["other"], 65534, 65534)
     with opened(folder) as page:
-        assert httpx.get(page.address, trust_env=False).status_code == 200
+        assert not page.clips and not killed.exists() and not without_lock.exists()
+        Visitor(page).give(clip)
+        (mine,) = page.clips
+    assert not mine.exists()  # an ordinary end
     assert [path.read_text() for path in kept] == ["precious"] * 3
-    assert not left.exists() and (os.getuid() or (temporary / f"{PREFIX}other" / "clip.mp4").exists())
+    assert os.getuid() or (traps["other"] / "clip.mp4").exists()
