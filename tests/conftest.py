@@ -52,9 +52,9 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
-def panels_where_they_are(request, monkeypatch):
-    """Draw pictures without finding places for their panels, which takes half of the time, but for `looked_at`."""
-    if not request.node.get_closest_marker("looked_at"):
+def unplaced(request, monkeypatch):
+    """Draw pictures without finding places for their panels, which takes half of the time; `placed` tests do."""
+    if not request.node.get_closest_marker("placed"):
         monkeypatch.setattr(matplotlib.layout_engine.ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
 
 

@@ -49,6 +49,7 @@ def without_tensorflow(folder):
 
 
 @pytest.mark.slow
+@pytest.mark.placed
 def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     first, second = answers(1), answers(2)
     predictions.write_csv("a.csv", first)
