@@ -73,21 +73,10 @@ def value_of(measured, quantity):
 
 def in_words(measured):
     """The JSON `measured` of a clip as text: {part: one line}, of the parts that it has."""
-    return _lines([measured])
-
-
-def changes(a, b):
-    """What has changed from one clip's `measured` to another's, as text: {part: "loudness -23.0 → -18.0 dB, .."}."""
-    return _lines([a, b])
-
-
-def _lines(several):
     lines = {}
     for quantity in QUANTITIES:
-        values = [value_of(measured, quantity) for measured in several]
-        if None not in values:
-            numbers = " → ".join(dict.fromkeys(map(quantity.number, values)))  # once where they are the same
-            lines.setdefault(quantity.part, []).append(quantity.words.format(numbers))
+        if (value := value_of(measured, quantity)) is not None:
+            lines.setdefault(quantity.part, []).append(quantity.words.format(quantity.number(value)))
     return {part: ", ".join(words) for part, words in lines.items()}
 
 

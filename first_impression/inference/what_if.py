@@ -7,6 +7,8 @@ found.as_json(variation.parts_of(answer, ensemble.models))
 The effect of an edit is the answer to it less the answer to the same frames and the same sound as they are.
 """
 
+import time
+
 import numpy as np
 
 from first_impression.common.errors import lack_of_memory_as_user_error
@@ -29,6 +31,7 @@ class WhatIf:
         self.faces, self.no_faces = self._faces()
         self.unedited = {}  # model -> float64 [k]
         self.effects = {}  # name of an edit -> {model: float64 [k]}, of those that were asked about
+        self.seconds = {}  # kind of models -> how long it took the last time that all of them were asked
 
     def _inputs(self):
         """{kind of models: what they are asked about}, of the kinds that have answered."""
@@ -63,6 +66,12 @@ class WhatIf:
         """How many steps there are."""
         return 1 + sum(not self.missing(edit) for edit in self.edits)
 
+    @property
+    def seconds_left(self):
+        """About how long the remaining steps will take: each as long as the last one of its kind."""
+        left = [edit for edit in self.edits if not self.missing(edit) and edit.name not in self.effects]
+        return sum(self.seconds[edit.kind] for edit in left)
+
     def steps(self):
         """Ask about the clip as it is and about each edit that can be; after each, yield what that was, in words.
 
@@ -81,13 +90,16 @@ class WhatIf:
 
     def _ask(self, kind, inputs):
         """The mean answers to all inputs of the models of this kind: {model: float64 [k]}."""
+        begun = time.monotonic()
         batches = [inputs[at : at + self.batch_size] for at in range(0, len(inputs), self.batch_size)]
         with lack_of_memory_as_user_error(self.batch_size):
-            return {
+            found = {
                 model.name: np.concatenate([ask(model, batch) for batch in batches]).mean(axis=0, dtype=np.float64)
                 for model in self.models
                 if model.kind == kind
             }
+        self.seconds[kind] = time.monotonic() - begun
+        return found
 
     def as_json(self, parts):
         """The fields that docs/answers.md describes; `parts` are the `variation.parts_of` the clip."""

@@ -4,7 +4,7 @@ import numpy as np
 
 from first_impression.common.errors import counted
 from first_impression.evaluation.display import names_in
-from first_impression.inference.variation import is_larger, scatter
+from first_impression.inference.variation import scatter
 
 ELSEWHERE = 0.15  # of the picture's width or height, by which faces lie apart that are clearly not at one place
 LARGER = 3.0  # times the area of the other face: leaning forward does not do that
@@ -64,9 +64,16 @@ def in_words(found):
     difference, least = round(found["b"], 2) - round(found["a"], 2), scatter(found["within"])
     if least is None:
         return f"{difference:+.2f}; how far a take moves by itself is not known"
-    if is_larger(found["difference"], found["within"]):
-        return f"{difference:+.2f}, more than a take moves by itself ({least:.2f})"
-    return f"{difference:+.2f}: no difference, since a take moves by itself ({least:.2f})"
+    more = "more" if is_larger(difference, found["within"]) else "no more"
+    return f"{difference:+z.2f}, {more} than a take moves by itself ({least:.2f})"
+
+
+def is_larger(difference, within):
+    """Whether a difference is larger than what a take moves by itself, where both are rounded as the page shows them.
+
+    None where the variation `within` it is not known (None).
+    """
+    return None if within is None else round(abs(difference), 2) > round(scatter(within), 2)
 
 
 def unlike(a, b):

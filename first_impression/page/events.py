@@ -1,20 +1,24 @@
 """The page's event handlers: what happens at a click, and at a call of a program."""
 
 import contextlib
+import contextvars
 import secrets
+import shutil
+import threading
 import time
 from pathlib import Path
 from urllib.parse import quote
 
 import gradio as gr
 
-from first_impression.common.errors import BadClipError, UserError
+from first_impression.common.errors import BadClipError, UserError, short_message
 from first_impression.inference.what_if import WhatIf
 from first_impression.page import takes
 from first_impression.page.views import answer, around, beside, course, measured, moment, what_if
 from first_impression.page.views import kept as kept_view
 
 LONGEST_NAME = 100  # characters of a clip's name that are shown
+COPY = 0  # in the place of a take's number: the copy of a kept take that is played
 PROGRESS = gr.Progress()  # Gradio gives each event one of its own in its place
 
 
@@ -26,20 +30,43 @@ class Pace:
     @contextlib.contextmanager
     def shown_by(self, progress, name):
         """Give the block an `on_step` for `takes.answer_take`, by which Gradio's `progress` shows the time left."""
-        progress(0, desc=f"{name}: opening it")
-        begun, counts = time.monotonic(), []
+        begun, now = time.monotonic(), ("opening it", 0, 0)
 
-        def on_step(step, done, count):
-            spent = time.monotonic() - begun
-            self.seconds = spent / done if done else self.seconds
+        def show():
+            (step, done, count), spent = now, time.monotonic() - begun
             whole = self.seconds * count
             left = f", about {max(1, whole - spent):.0f} s left" if whole else ""
             part = f" (part {done + 1} of {count})" if count > 1 else ""
             progress(min(0.95, spent / whole) if whole else 0.1, desc=f"{name}: {step}{part}{left}")
-            counts.append(count)
 
-        yield on_step
-        self.seconds = (time.monotonic() - begun) / counts[0]
+        def on_step(step, done, count):
+            nonlocal now
+            now = step, done, count
+            self.seconds = (time.monotonic() - begun) / done if done else self.seconds
+            show()
+
+        show()
+        with every_second(show):
+            yield on_step
+        self.seconds = (time.monotonic() - begun) / now[2]
+
+
+@contextlib.contextmanager
+def every_second(act):
+    """Call `act()` after each second of the block, in the block's context, which Gradio knows its event by."""
+    ended = threading.Event()
+
+    def keep_acting():
+        while not ended.wait(1):
+            act()
+
+    thread = threading.Thread(target=contextvars.copy_context().run, args=[keep_acting], daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 class Events:
@@ -70,15 +97,15 @@ class Events:
                     number = self.take_in(find(visitor.folder), name, visitor, on_step)
                 visitor.answered += [number] if find != self.drawn else []  # a drawn head is nobody's take
             except (BadClipError, UserError) as reason:
-                return {parts.alert: around.alert(f"{name} cannot be used: {reason}"), **self.show(*shown, visitor)}
+                return {**self.show(*shown, visitor), parts.alert: around.alert(f"{name} cannot be used: {reason}")}
             choices = [(f"Take {take.number}: {take.name}", take.number) for take in visitor.takes.values()]
             earlier = choices[:-1]
             against = earlier[-1][1] if earlier else 0
             return {
+                **self.show(number, against, visitor),
                 parts.alert: around.done(visitor.takes[number]),
                 parts.which: gr.Radio(choices=choices, value=number, visible=bool(earlier)),
                 parts.other: gr.Radio(choices=[("none", 0), *earlier], value=against, visible=bool(earlier)),
-                **self.show(number, against, visitor),
             }
 
     @contextlib.contextmanager
@@ -116,19 +143,18 @@ class Events:
     def show(self, number, against, visitor):
         """The parts of the page that show a take beside another; those of its moment follow, by `on_middle`."""
         parts, take, before = self.parts, visitor.takes.get(number), visitor.takes.get(against)
-        nothing = {parts.moment: "", parts.asked: None, parts.downloads: "", parts.trait: gr.Radio(visible=False)}
-        nothing |= self.show_what_if(take)
+        nothing = dict.fromkeys(parts.texts, "") | self.show_what_if(take)
+        nothing |= {parts.asked: None, parts.trait: gr.Radio(visible=False), parts.example: gr.Button(visible=not take)}
         if take is None:
-            none = dict.fromkeys([parts.player, parts.course, parts.measured, parts.beside], "")
-            return {**nothing, **none, parts.answer: self.empty, parts.example: gr.Button(visible=True)}
+            return {**nothing, parts.answer: self.empty}
+        compared = bool(before) and before is not take
         return {
             **nothing,
             parts.player: around.player(take, address(take.path)),
-            parts.answer: answer.section(take, self.about),
+            parts.beside: beside.section(before, take, self.about) if compared else "",
+            parts.answer: answer.section(take, self.about, folded=compared),
             parts.course: course.section(take, takes.middle(take)),
-            parts.measured: measured.section(take.answer_json),
-            parts.beside: beside.section(before, take) if before and before is not take else "",
-            parts.example: gr.Button(visible=False),
+            parts.measured: "" if compared else measured.section(take.answer_json),
         }
 
     def show_what_if(self, take, state="", asking=False):
@@ -153,12 +179,12 @@ class Events:
             take = visitor.takes.get(number)
         if take is None:
             return
-        asked, begun = WhatIf(take.answer, self.ensemble.models), time.monotonic()
+        asked = WhatIf(take.answer, self.ensemble.models)
         try:
             for done, _ in enumerate(asked.steps(), 1):
                 take.answer_json["what_if"] = asked.as_json(take.parts)
-                left = (time.monotonic() - begun) / done * (asked.count - done)
-                yield self.show_what_if(take, what_if.asking(done, asked.count, left), asking=True)
+                state = what_if.asking(done, asked.count, asked.seconds_left)
+                yield self.show_what_if(take, state, asking=True)
         except UserError as reason:
             yield {self.parts.alert: around.alert(f"{take.name}: {reason}")}
         yield self.end_what_if(number, request)
@@ -182,7 +208,7 @@ class Events:
             if (take := visitor.takes.get(number)) is None:
                 return ""
             files = takes.write_downloads(take, self.about)
-            return around.downloads({name: address(path) for name, path in files.items()})
+            return around.downloads({name: address(path) for name, path in files.items()}, self.about["targets"])
 
     def on_middle(self, number, shown, request: gr.Request):
         """Explain the moment that a take is first shown at."""
@@ -203,20 +229,37 @@ class Events:
                 return {self.parts.alert: around.alert(str(reason))}
         return {self.parts.kept: self.show_kept()}
 
-    def show_kept(self):
+    def show_kept(self, played=None, source=""):
+        """The list of kept takes; `played` is the name of one to be played from the address `source`."""
         try:
-            return kept_view.section(self.kept.path, *self.kept.read())
+            return kept_view.section(self.kept.path, *self.kept.read(), played, source)
         except UserError as reason:
             return around.alert(str(reason))
 
-    def on_delete(self, event: gr.EventData):
-        return self.delete(str(event.name))
+    def on_play(self, event: gr.EventData, request: gr.Request):
+        """Play a kept take from a copy in the visitor's folder: of the folder that is kept, Gradio serves no file."""
+        with self.served(request) as visitor:
+            name = str(event.name)
+            try:
+                clip = self.kept.clip(name)
+                remove_copy(visitor)
+                copy = visitor.folder / takes.file_name(COPY, clip.name)
+                shutil.copyfile(clip, copy)
+            except (UserError, OSError) as reason:
+                return around.alert(f"It cannot be played: {short_message(reason)}") + self.show_kept()
+            # Another address for another clip, or a browser would show the one that it has
+            return self.show_kept(name, f"{address(copy)}?{name}")
 
-    def on_delete_all(self):
-        return self.delete()
+    def on_delete(self, event: gr.EventData, request: gr.Request):
+        return self.delete(request, str(event.name))
 
-    def delete(self, *name):
+    def on_delete_all(self, request: gr.Request):
+        return self.delete(request)
+
+    def delete(self, request, *name):
         try:
+            with self.served(request) as visitor:
+                remove_copy(visitor)
             self.kept.delete(*name)
         except UserError as reason:
             return around.alert(str(reason)) + self.show_kept()
@@ -245,6 +288,12 @@ class Events:
             return take.document(self.about)
         except (BadClipError, UserError) as reason:
             raise gr.Error(f"{name} cannot be used: {reason}", print_exception=False) from None
+
+
+def remove_copy(visitor):
+    """Remove the visitor's copy of a kept take, if there is one."""
+    for copy in visitor.folder.glob(f"take-{COPY}.*"):
+        copy.unlink()
 
 
 def uploaded(path):

@@ -117,6 +117,11 @@ class Folder:
         lines += [f"{counted(foreign, 'other file')} there, neither read nor deleted here."] if foreign else []
         return sorted(takes, key=lambda take: (take.date, take.name)), " ".join(lines)
 
+    def clip(self, take):
+        """The path of the clip of the take of this name. Raises `UserError` where there is none."""
+        own, _ = self._listed()
+        return self.path / _clip(take, own.get(take, ()))
+
     def delete(self, take=None):
         """Delete the take of this name, or without one all of them, and what a kill or a hand has left of any.
 
@@ -152,10 +157,17 @@ class Folder:
         answer = self.path / f"{name}.json"
         if answer.name not in names:
             raise UserError(f"{name} has no answer")
-        if not any(file.startswith(f"{name}.") and file != answer.name for file in names):
-            raise UserError(f"{name} has no clip")
+        _clip(name, names)
         with damage_as_user_error(f"{answer.name} is damaged", "its clip is still there"):
             return _read_answer(answer)
+
+
+def _clip(take, names):
+    """The name of the clip among those of a take's files. Raises `UserError` where there is none."""
+    for name in names:
+        if name.startswith(f"{take}.") and name != f"{take}.json":
+            return name
+    raise UserError(f"{take} has no clip")
 
 
 def _read_answer(path):

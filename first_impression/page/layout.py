@@ -15,17 +15,15 @@ from first_impression.page.views.words import title
 DEVICE = {"concurrency_id": "device", "concurrency_limit": 1}  # one question at a time to the models
 # As soon as a new clip comes, the one before leaves the page; the browser does this by itself
 CLEAR = "() => [...Array(%d).fill(''), ...Array(%d).fill({__type__: 'update', visible: false})]"
-# On a narrow window the answer is below the camera; what went wrong stands above it
+# On a narrow window the answer is below the camera, a comparison first; what went wrong stands above it
 LOOK = """() => {
-  const [answer, head] = ["#answer", "#reminder"].map((part) => document.querySelector(part));
+  const [answer, head] = ["#columns section", "#reminder"].map((part) => document.querySelector(part));
   const seen = innerWidth >= 900 || document.querySelector("#alert [role=alert]");
   if (!seen) scrollTo(0, answer.getBoundingClientRect().top + scrollY - head.offsetHeight);
 }"""
 SHOW_ONLY = {"api_visibility": "private"}  # what the page's own parts ask; programs ask /answer
-REMINDER = (
-    "What strangers might think at first sight, as a model guesses it. It is <b>no measure of a person</b>, and "
-    "<b>not for decisions about people</b>."
-)
+ABOUT = "What strangers might think of you at first sight, as models guess it."
+REMINDER = "No measure of a person; not for decisions about people."
 WHAT_MOVED = "Show what moved the models at this moment in their guess of"
 PROMPT = "Talk about something that you like to do: what it is, how you came to it, what you would show a friend of it."
 RECORDER = """
@@ -62,8 +60,9 @@ class Parts:
     """
 
     def __init__(self, about, nothing, where, limits, kept):
-        head = f"{around.drawn_sample(about)}<h1>First impression</h1><p>{REMINDER}</p>"
-        gr.HTML(head, elem_id="reminder", js_on_load=None)
+        self.texts, self.controls = [], []  # what changes with the take that is shown
+        gr.HTML(f"{around.drawn_sample(about)}<p>{REMINDER}</p>", elem_id="reminder", js_on_load=None)
+        gr.HTML(f"<h1>First impression</h1><p>{ABOUT}</p>", elem_id="title", js_on_load=None)
         with gr.Row(elem_id="columns"):
             with gr.Column(scale=2, min_width=300):
                 self.recorder = gr.HTML(
@@ -76,41 +75,43 @@ class Parts:
                     seconds=limits.record_seconds,
                     most_bytes=limits.most_bytes,
                 )
+                self.alert = self._text("alert")
                 if kept:
                     words = kept_view.offer(kept.path)
                     self.keep = gr.Checkbox(
                         label="Keep my takes on this machine", info=words, container=False, elem_id="keep"
                     )
-                self.alert = gr.HTML(elem_id="alert", js_on_load=None)
-                self.player = gr.HTML(elem_id="player", js_on_load=_read("player.js"))
+                self.player = self._text("player", script="player.js")
                 self.which = gr.Radio(choices=[], label="Take to look at", visible=False, elem_id="which")
-                self.other = gr.Radio(choices=[], label="Beside which take", visible=False, elem_id="other")
-                self.downloads = gr.HTML(elem_id="downloads", js_on_load=None)
+                self.other = gr.Radio(choices=[], label="Compared with", visible=False, elem_id="other")
+                self.downloads = self._text("downloads")
             with gr.Column(scale=3, min_width=300):
                 self.waiting = gr.HTML(elem_id="waiting", js_on_load=None)  # where Gradio draws its progress, and alone
-                self.answer = gr.HTML(nothing, elem_id="answer", js_on_load=None)
-                self.example = gr.Button("Answer a clip of a drawn head", elem_id="example")
-                self.beside = gr.HTML(elem_id="beside", js_on_load=None)
-                self.course = gr.HTML(elem_id="course", js_on_load=_read("course.js"))
+                self.beside = self._text("beside")
+                self.answer = self._text("answer", nothing)
+                self.example = self._control(gr.Button("Answer a clip of a drawn head", elem_id="example"))
+                self.course = self._text("course", script="course.js")
                 named = [(title(target), target) for target in about["targets"]]
-                self.trait = gr.Radio(
-                    choices=named, value=named[0][1], label=WHAT_MOVED, visible=False, elem_id="trait"
+                self.trait = self._control(
+                    gr.Radio(choices=named, value=named[0][1], label=WHAT_MOVED, visible=False, elem_id="trait")
                 )
-                self.moment = gr.HTML(elem_id="moment", js_on_load=None)
-                self.measured = gr.HTML(elem_id="measured", js_on_load=None)
+                self.moment = self._text("moment")
+                self.measured = self._text("measured")
                 self.asked = gr.State(None)  # the moment; where there is a State, Gradio has browsers send heartbeats
                 with gr.Row(elem_id="ask"):
-                    self.ask = gr.Button("What if?", visible=False, elem_id="ask-what-if")
-                    self.stop = gr.Button("Stop", variant="stop", visible=False, elem_id="stop")
-                self.what_if = gr.HTML(elem_id="what-if", js_on_load=None)
+                    self.ask = self._control(gr.Button("What if?", visible=False, elem_id="ask-what-if"))
+                    self.stop = self._control(gr.Button("Stop", variant="stop", visible=False, elem_id="stop"))
+                self.what_if = self._text("what-if")
         if kept:
             self.kept = gr.HTML(elem_id="kept", js_on_load=_read("kept.js"))
 
-    @property
-    def of_a_take(self):
-        """The parts that change with the take that is shown: texts, and controls."""
-        texts = [self.alert, self.player, self.answer, self.beside, self.course, self.moment, self.measured]
-        return [*texts, self.downloads, self.what_if], [self.trait, self.example, self.ask, self.stop]
+    def _text(self, name, value="", script=None):
+        self.texts.append(gr.HTML(value, elem_id=name, js_on_load=script and _read(script)))
+        return self.texts[-1]
+
+    def _control(self, part):
+        self.controls.append(part)
+        return part
 
     @property
     def of_what_if(self):
@@ -138,8 +139,7 @@ def _connect(parts, events):
     """Connect the parts with the handlers; returns the events after which a clip has been answered."""
     takes, of_moment = [parts.which, parts.other], [parts.which, parts.trait]
     asked, explained = {**DEVICE, **SHOW_ONLY}, [parts.moment, parts.asked, parts.trait]
-    texts, controls = parts.of_a_take
-    of_a_take, clear = [*texts, *controls], CLEAR % (len(texts), len(controls))
+    of_a_take, clear = [*parts.texts, *parts.controls], CLEAR % (len(parts.texts), len(parts.controls))
     shown, given, stop = [*of_a_take, parts.asked], [], {"cancels": [_connect_what_if(parts, events)]}
 
     def show_rest(event):
@@ -176,6 +176,7 @@ def _connect_kept(page, parts, events, given):
     page.load(events.show_kept, None, parts.kept, **quiet)
     for answered in given:
         answered.then(events.on_answered, parts.keep, [parts.alert, parts.kept], **quiet)
+    parts.kept.select(events.on_play, None, parts.kept, **quiet)
     parts.kept.delete(events.on_delete, None, parts.kept, **quiet)
     parts.kept.clear(events.on_delete_all, None, parts.kept, **quiet)
 

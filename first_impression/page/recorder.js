@@ -25,14 +25,14 @@ async function submit(blob, name) {
 
 async function start() {
   if (!navigator.mediaDevices) {
-    say("This browser gives no camera to a page that is neither on this machine nor https. Choose a file instead.");
+    say("This browser gives no camera to a page that is neither on this machine nor https. Choose a clip instead.");
     return;
   }
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 }, audio: true });
   } catch (error) {
-    say(`No camera and microphone: ${error.message}. You can choose a file instead.`);
+    say(`No camera and microphone: ${error.message}. You can choose a clip instead.`);
     return;
   }
   preview.srcObject = stream;

@@ -185,22 +185,6 @@ def test_a_drawn_head_is_found_with_its_size_and_place(share, x):
     assert face["x"] == pytest.approx(x, abs=0.02) and face["y"] == pytest.approx(0.5, abs=0.08)
 
 
-def test_changes_from_one_take_to_another_in_words():
-    sound = heard(talk(200))
-    first = {"sound": sound, "pictures": None, "face": {"one_face_share": 1.0, "size": 0.08, "x": None, "y": None}}
-    second = {
-        "sound": sound | {"pause_seconds": 0.04, "pauses": 0, "loudness": sound["loudness"] + 5},
-        "pictures": None,
-        "face": {"one_face_share": 1.0, "size": 0.15, "x": 0.5, "y": 0.5},
-    }
-    found = measures.changes(first, second)
-    loudness = sound["loudness"]
-    assert "pauses 2 → 0, 2.1 → 0.0 s in all" in found["sound"] and "pitch 200 Hz" in found["sound"]
-    assert f"loudness {loudness:.1f} → {loudness + 5:.1f} dB" in found["sound"]
-    assert found["face"] == "one face in 100 % of the frames, it covers 8.0 → 15.0 % of the picture"
-    assert "pictures" not in found
-
-
 def test_predict_gives_them_in_json_table_and_csv_apart_from_what_is_guessed(folder, capsys):
     save_run("eye", image_model()), save_run("ear", audio_model())
     wavfile.write("talk.wav", SAMPLE_RATE, as_sound(talk(200)))

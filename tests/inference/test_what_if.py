@@ -203,6 +203,8 @@ def test_what_was_not_asked_about_yet_says_so(folder):
     found = WhatIf(answer, ensemble.models)
     steps = found.steps()
     assert [next(steps), next(steps)] == ["as it is", "brighter by 1 stop"]
+    found.seconds = {"image": 3.0, "audio": 0.5}  # of an edit of each kind
+    assert found.seconds_left == 2 * 3.0  # darker and mirrored: there is no face, and no sound
     told = found.as_json([])["edits"]
     assert told["brighter"]["fused"] and told["darker"]["missing"] == "not asked"
 

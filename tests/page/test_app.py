@@ -75,8 +75,8 @@ def test_a_second_take_is_laid_beside_the_first_and_the_oldest_goes(page, visito
     for number in (1, 2, 3):
         make_clip(f"{number}.mp4", range(20, 200, 2 * number))
         shown = visitor.give(f"{number}.mp4")
-        assert ("beside Take" in shown["beside"]) == (number > 1)
-    assert "Take 2 (2.mp4) beside Take 3 (3.mp4)" in shown["beside"]
+        assert bool(shown["beside"]) == bool(not shown["measured"]) == (number > 1)
+    assert "From Take 2 (2.mp4) to Take 3 (3.mp4)" in shown["beside"]
     assert [path.name for path in page.clips] == ["take-2.mp4", "take-3.mp4"]
 
 

@@ -119,7 +119,7 @@ def test_record_answer_seek_compare_and_download(opened_page, page):
 
     record(browser)
     beside = seen(browser, "section.beside").text
-    assert beside.startswith("Take 1 (recording.webm) beside Take 2 (recording.webm)")
+    assert beside.startswith("From Take 1 (recording.webm) to Take 2 (recording.webm)")
     assert beside.count("moves by itself (") == 5
     browser.execute_script("window.scrollTo(0, document.documentElement.scrollHeight)")
     reminder = browser.execute_script("return document.querySelector('#reminder').getBoundingClientRect()")
@@ -226,12 +226,15 @@ def test_frames_stand_for_a_clip_that_the_browser_cannot_play(opened_page, folde
 def test_on_a_phone_the_first_trait_is_in_sight_after_the_answer(opened_page, folder):
     browser = opened_page
     widen(browser, 390, 844)
-    give(browser, make_clip(folder / "clip.mp4", range(20, 220, 2)), 1)
-    head, trait = (
-        browser.execute_script(f"return document.querySelector('{part}').getBoundingClientRect()")
-        for part in ("#reminder", "section.traits .trait")
-    )
-    assert head["top"] == 0 and head["bottom"] < trait["top"] < trait["bottom"] <= 844
+    clip = make_clip(folder / "clip.mp4", range(20, 220, 2))
+    give(browser, clip, 1)
+    places = "return arguments[0].map((part) => document.querySelector(part).getBoundingClientRect())"
+    head, trait = browser.execute_script(places, ["#reminder", "section.traits .trait"])
+    assert head["top"] == 0 and head["bottom"] < trait["top"] < trait["bottom"] <= 844 and head["height"] < 84
+    give(browser, clip, 2)  # what is measured leads, and a trait follows within two screens
+    head, row, trait = browser.execute_script(places, ["#reminder", ".beside dl div", ".beside .trait"])
+    assert head["bottom"] < row["top"] < row["bottom"] <= 844 and row["bottom"] < trait["top"]
+    assert trait["bottom"] <= 2 * 844 and not seen(browser, "#answer details").get_property("open")
 
 
 def test_the_keyboard_reaches_everything_and_shows_where_it_is(opened_page, folder):

@@ -1,11 +1,14 @@
 """Take A beside take B."""
 
+import re
+
 import numpy as np
 import pytest
 
 from first_impression.evaluation.display import COLOURS
 from first_impression.page import comparison
 from first_impression.page.views import drawing
+from first_impression.page.views.measured import facts
 
 SHOWN = tuple(COLOURS)  # the five, in the order of display
 
@@ -34,10 +37,15 @@ def difference(a, b, within):
 
 
 def test_difference_within_take_variation_is_not_reported():
-    for b, within in ((0.531, 0.05), (0.45, 0.05), (0.509, 0.0)):
-        assert "no difference" in comparison.in_words(difference(0.5, b, within))
-    assert comparison.in_words(difference(0.5, 0.4475, 0.05)) == "-0.05, more than a take moves by itself (0.05)"
+    for b, within in ((0.531, 0.05), (0.45, 0.05), (0.509, 0.0), (0.4475, 0.05)):
+        assert "no more than a take moves by itself" in comparison.in_words(difference(0.5, b, within))
+    assert comparison.in_words(difference(0.5, 0.44, 0.05)) == "-0.06, more than a take moves by itself (0.05)"
     assert "not known" in comparison.in_words(difference(0.5, 0.3, None))
+
+
+@pytest.mark.parametrize(("moved", "within"), [(0.0149, 0.0), (0.0249, 0.0151)])
+def test_of_two_numbers_that_are_shown_as_the_same_none_is_larger(moved, within):
+    assert not comparison.is_larger(moved, within) and comparison.is_larger(-moved - 0.01, within)
 
 
 def test_a_difference_is_that_of_the_numbers_that_are_shown():
@@ -75,6 +83,33 @@ def test_takes_are_not_to_be_compared_where_faces_clearly_differ(other, told):
 )
 def test_an_axis_is_never_so_narrow_that_noise_fills_it(values, low, high):
     assert drawing.axis(values) == pytest.approx((low, high))
+
+
+@pytest.mark.parametrize(
+    ("values", "least", "bounds", "low", "high"),
+    [
+        ([-23.5, -18.0], 4.7, (-np.inf, np.inf), -23.97, -17.53),
+        ([0, 0], 4, (0, np.inf), 0, 4),
+        ([-20.0], 4, (-np.inf, np.inf), -22, -18),
+    ],
+)
+def test_an_axis_may_go_on_without_an_end(values, least, bounds, low, high):
+    assert drawing.axis(values, least, bounds) == pytest.approx((low, high))
+
+
+def test_what_is_measured_of_two_takes_stands_in_one_row_each():
+    sound = {key: 0.5 for key in ("speaking_share", "longest_pause", "syllables_per_second", "loudness_range", "pitch")}
+    sound |= {"pauses": 2, "pause_seconds": 9.0, "loudness": -23.0, "pitch_range": None}
+    first = {"sound": sound, "pictures": None, "face": {"one_face_share": 1.0, "size": 0.08, "x": None, "y": None}}
+    second = {
+        "sound": sound | {"pauses": 2, "pause_seconds": 4.04, "loudness": -18.0},
+        "pictures": None,
+        "face": {"one_face_share": 1.0, "size": 0.15, "x": 0.5, "y": 0.5},
+    }
+    rows = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", facts({"measured": first}, {"measured": second})))
+    assert rows["Pauses in all"] == "9.0 → 4.0 s" and rows["Pauses"] == "2" and rows["Loudness"] == "-23.0 → -18.0 dB"
+    assert rows["Size of the face"] == "8.0 → 15.0 % of the picture" and rows["Speaking"] == "50 % of the time"
+    assert not {"Brightness", "Pitch range", "Face from the left"} & rows.keys()
 
 
 def test_a_band_lies_about_the_answer_and_on_the_axis():

@@ -16,6 +16,7 @@ from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, measures
 from first_impression.page import kept, takes
 from first_impression.page.views import kept as view
+from first_impression.page.views import measured
 
 CLIP = b"a recording"
 SHOWN = tuple(COLOURS)
@@ -160,6 +161,18 @@ def test_one_is_deleted_and_the_others_stay(place, folder):
     assert names(place) == [f"{second}.json", f"{second}.webm"]
 
 
+def test_the_clip_of_a_take_is_its_own_and_no_other_file(place):
+    for suffix in (".webm", ".mp4"):
+        place.keep(take_of(suffix=suffix, dan=0.5), about(dan="1"))
+    for take in place.read()[0]:
+        clip = place.clip(take.name)
+        assert clip.parent == place.path and clip.stem == take.name and clip.read_bytes() == CLIP
+    (linked := place.path / "take_2020-01-01_00-00-00_00000000.mp4").symlink_to(clip)
+    for name in ("", "../clip", f"{take.name}.json", linked.stem):
+        with pytest.raises(UserError, match="has no clip"):
+            place.clip(name)
+
+
 def test_a_take_goes_clip_first_so_that_a_kill_leaves_it_named(place, monkeypatch):
     place.keep(take_of(dan=0.5), about(dan="1"))
     gone, unlink = [], Path.unlink
@@ -210,15 +223,13 @@ def test_no_value_named_interview_is_shown_and_other_names_are(place):
 
 
 def test_each_measured_value_has_a_heading_and_its_numbers_in_words(place):
-    assert list(view.MEASURED) == [quantity.column for quantity in measures.QUANTITIES]
+    assert list(measured.NAMES) == [quantity.column for quantity in measures.QUANTITIES]
     for loudness in (-23.5, None, -18.0):
         take = take_of(dan=0.5)
         take.answer_json["measured"] = {"sound": loudness and {"loudness": loudness}, "pictures": None, "face": None}
         place.keep(take, about(dan="1"))
     listed = sorted(place.read()[0], key=lambda take: [-23.5, None, -18.0].index(take.measured["loudness_db"]))
     shown = view.section(place.path, listed, "")
-    assert (
-        'aria-label="Loudness, dB, take by take: -23.5, none, -18.0"' in shown
-        and "Loudness, dB <b>-23.5 → -18.0" in shown
-    )
-    assert "Pitch" not in shown
+    assert 'aria-label="Loudness dB, take by take: -23.5, none, -18.0"' in shown
+    assert "Loudness <b>-23.5 → -18.0</b> dB" in shown and "Pitch" not in shown
+    assert "Loudness" not in view.section(place.path, listed[:1], "")  # there is nothing to draw it over

@@ -61,12 +61,18 @@ def test_takes_are_kept_by_choice_and_deleted_one_by_one_or_all(browser, page, f
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     names = [each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, "#kept .lines")]
     assert any(name.startswith("Brightness, %, take by take: ") for name in names)
+    seen(browser, "[data-play]").send_keys(Keys.ENTER)  # the newest one
+    WebDriverWait(browser, 20).until(lambda it: seen(it, "#kept video").get_property("videoWidth") == 64)
+    assert browser.switch_to.active_element.text == "Play"
+    (copy,) = [path for path in page.clips if path.name.startswith("take-0.")]
+    assert copy.read_bytes() == first.read_bytes()
     button = browser.find_elements(By.CSS_SELECTOR, "[data-take]")[1]
     assert button.accessible_name.startswith("Delete the take of ")
     button.send_keys(Keys.ENTER)
     says(browser, "#kept", "1 take kept in")
     assert files() == [".json", ".mp4", ".txt"] and (next(kept.glob("*.mp4"))).read_bytes() == first.read_bytes()
     wait_until(lambda: browser.switch_to.active_element.get_attribute("data-take"))
+    assert not copy.exists() and not browser.find_elements(By.CSS_SELECTOR, "#kept video")
 
     for answer in ("dismiss", "accept"):
         assert len(files()) == 3

@@ -1,5 +1,7 @@
 """What a take holds, and what is asked of it later on."""
 
+import re
+import time
 from pathlib import Path
 
 import keras
@@ -12,7 +14,7 @@ from first_impression.common.errors import BadClipError
 from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, models, unlike
 from first_impression.inference.answer import STRIP
-from first_impression.page import layout, takes, visitors
+from first_impression.page import events, layout, takes, visitors
 from first_impression.page.views import answer, around, beside, course, measured, moment
 from first_impression.training.runs import Run, find_runs
 
@@ -90,10 +92,11 @@ def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
         shown = answer.section(take, document.about_models(ensemble)) + measured.section(take.answer_json)
         assert shown.count("higher than") == 5 and "<h2>Measured</h2>" in shown
         assert ("nothing over time" in course.section(take)) == (take is sound)
-    assert "No model has answered both" in beside.section(mute, sound)
+    about = document.about_models(ensemble)
+    assert "No model has answered both" in beside.section(mute, sound, about)
     whole = take_of([20] * 50 + [200] * 50, ensemble)
-    shown = beside.section(mute, whole)
-    assert "By dan, which answered both takes" in shown and shown.index("Measured") < shown.index("Guessed")
+    shown = beside.section(mute, whole, about)
+    assert "By the models that answered both takes: dan.<" in shown and shown.index("Measured") < shown.index("Guessed")
     for trait in SHOWN:  # the same pictures, by the same model: the sound of one of them is no difference
         value = mute.answer_json["models"]["dan"][trait]
         assert f"{value:.2f} → {value:.2f}" in shown and whole.answer_json["fused"][trait] != value
@@ -135,13 +138,32 @@ def test_a_page_of_the_drawn_sample_says_so_first(ensemble, folder):
 
 def test_what_speaks_against_a_model_is_on_the_page(ensemble, monkeypatch):
     monkeypatch.setattr(Run, "verdicts", ["beat no baseline when it was scored on validation (60 clips)"])
-    shown = answer.section(take_of([90] * 50, ensemble), document.about_models(ensemble))
+    take, about = take_of([90] * 50, ensemble), document.about_models(ensemble)
     caution = "<li>dan beat no baseline when it was scored on validation (60 clips)</li>"
-    assert 0 < shown.index(caution) < shown.index("Extraversion")  # before the numbers
+    for shown in (answer.section(take, about), beside.section(take, take, about)):
+        assert 0 < shown.index(caution) < shown.index("Extraversion")  # before the numbers
+    assert answer.section(take, about, folded=True).startswith('<section class="traits"><details><summary><h2>Take 1')
+
+
+def test_the_downloads_speak_of_neuroticism_where_it_is_answered():
+    for targets in (SHOWN, ["warmth"]):
+        assert ("neuroticism" in around.downloads({"CSV": "address"}, targets)) == (targets == SHOWN)
+
+
+def test_the_time_left_goes_on_while_the_models_are_asked():
+    pace, said = events.Pace(), []
+    pace.seconds = 5.0  # for a window of the clip before
+    with pace.shown_by(lambda share, desc: said.append(desc), "a.mp4") as on_step:
+        on_step("asking the models", 0, 2)
+        time.sleep(2.2)
+    left = [int(re.search(r"about (\d+) s left", text)[1]) for text in said[1:]]
+    assert said[0] == "a.mp4: opening it" and left == [10, 9, 8]
+    assert pace.seconds == pytest.approx(1.1, abs=0.3)  # of two windows
 
 
 def test_what_a_visitor_names_is_text_on_the_page(ensemble):
     take = take_of([90] * 50, ensemble)
     take.name = "<script>alert(1)</script>"
-    shown = answer.section(take, document.about_models(ensemble)) + beside.section(take, take)
+    about = document.about_models(ensemble)
+    shown = answer.section(take, about) + beside.section(take, take, about)
     assert "<script" not in shown and "&lt;script&gt;" in shown

@@ -7,36 +7,41 @@ from first_impression.common.errors import counted
 from first_impression.common.words import share_lower
 from first_impression.evaluation.display import colours, names_in
 from first_impression.page.views import drawing
-from first_impression.page.views.words import MEANINGS, of_take, title
+from first_impression.page.views.words import MEANINGS, of_take, title, warnings
 
 MARKS = "●■◆▲▼★"  # of the models, as in the picture of predict.py
 
 
-def section(take, about):
-    """What to bear in mind, and what is answered among what they are ranked among, with each model's own answer."""
+def section(take, about, folded=False):
+    """What to bear in mind, and what is answered among what they are ranked among, with each model's own answer.
+
+    `folded` shows no more than its heading until somebody asks for the rest.
+    """
     answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
     of_names = colours(names_in(answer["fused"]))
     rows = "".join(_trait(target, colour, answer, marks) for target, colour in of_names.items())
     grey = f"; grey: {escape(answer['rank']['among'])}" if answer["rank"] else ""
     models = "".join(f"<li>{mark} {escape(model)}</li>" for model, mark in marks.items())
-    warnings = "".join(f"<li>{escape(text)}</li>" for text in _cautions(answer, about))
-    warned = f'<h3>To bear in mind</h3><ul class="warnings">{warnings}</ul>' if warnings else ""
-    return (
-        f'<section class="traits"><h2>{of_take(take)}: guesses</h2>{warned}'
+    heading = f"<h2>{of_take(take)}: guesses</h2>"
+    shown = (
+        f"{warnings([*cautions(answer['models'], about), *answer['warnings']])}"
         f'<p class="note">Guessed, from 0 to 1. The line is the mean of the models, the marks are theirs{grey}.</p>'
         f'<ul class="legend">{models}</ul>{rows}'
         f'<p class="note">{counted(answer["frames"], "frame")} looked at, {answer["sound_seconds"]:.1f} s listened '
-        "to.</p></section>"
+        "to.</p>"
     )
+    content = f"<details><summary>{heading}</summary>{shown}</details>" if folded else heading + shown
+    return f'<section class="traits">{content}</section>'
 
 
-def _cautions(answer, about):
-    return [text for model in answer["models"] if (text := about["models"][model]["caution"])] + answer["warnings"]
+def cautions(models, about):
+    """What speaks against the `models` (names), a text each; `about` is as of `document.about_models`."""
+    return [text for model in models if (text := about["models"][model]["caution"])]
 
 
 def _trait(trait, colour, answer, marks):
     score, rank = answer["fused"][trait], answer["rank"]
-    among = [f"higher than {share_lower(rank, trait)} of the grey"] if rank else []
+    among = [f"higher than {share_lower(rank, trait)} of these clips"] if rank else []
     moves = [f"± {answer['spread'][trait]:.2f} over its {len(answer['windows'])} parts"] if answer["spread"] else []
     own = {model: answer["models"][model][trait] for model in marks}
     places = "".join(
@@ -46,12 +51,13 @@ def _trait(trait, colour, answer, marks):
     meaning = MEANINGS.get(trait, "")
     if on_scale := answer["on_scale"]:
         meaning = f"{on_scale['fused'][trait]:.2f} on a scale from {on_scale['low']:g} to {on_scale['high']:g}"
-    values = [f"{marks[model]} {value:.2f}" for model, value in own.items()]
+    values = ", ".join(f"{marks[model]} {value:.2f}" for model, value in own.items())
+    of_models = f'<p class="note">{values}</p>' if len(own) > 1 else ""  # of one, it stands in the heading
     return (
         f'<div class="trait" style="--trait:{colour}">'
         f'<div><h3>{title(trait)} <b>{score:.2f}</b></h3><p class="note">{meaning}</p></div>'
         f'<div><div class="scale">{drawing.histogram(rank["histogram"][trait]) if rank else ""}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{places}</div>'
         f'<p class="ends"><span>0</span><span>{"; ".join([*among, *moves])}</span><span>1</span></p>'
-        f'<p class="note">{", ".join(values)}</p></div></div>'
+        f"{of_models}</div></div>"
     )

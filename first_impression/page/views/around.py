@@ -39,10 +39,9 @@ def player(take, address):
     )
 
 
-def downloads(links):
-    """The download links: `links` is {kind of file: address}."""
+def downloads(links, targets):
+    """The download links: `links` is {kind of file: address}, `targets` are the names of what is answered."""
+    stability = "In JSON and CSV, neuroticism, the dataset’s word, is emotional stability: high is stable."
     items = "".join(f'<a href="{escape(address)}" download>{name}</a>' for name, address in links.items())
-    return (
-        f'<p class="downloads">Download: {items}</p>'
-        '<p class="note">In JSON and CSV, neuroticism, the dataset’s word, is emotional stability: high is stable.</p>'
-    )
+    note = f'<p class="note">{stability}</p>' if "neuroticism" in targets else ""
+    return f'<p class="downloads">Download: {items}</p>{note}'

@@ -4,7 +4,7 @@ from first_impression.evaluation.display import colours, names_in
 from first_impression.inference import variation
 from first_impression.page import comparison
 from first_impression.page.views import drawing
-from first_impression.page.views.words import title
+from first_impression.page.views.words import how_to_read, title
 
 
 def section(take, at=None):
@@ -37,9 +37,12 @@ def section(take, at=None):
         f'<input type="range" min="{start}" max="{end}" step="0.1" value="{at:.1f}" '
         'aria-label="Moment of the clip, in seconds">'
         f"{drawing.seconds(start, end)}</div>"
-        f'<p class="note">Lines: the mean of the models for each frame; one that hears answers a whole window. '
-        f"{_about_bands(moves)} Below them: how loud it is. Click at a moment, or move the slider, to see what moved "
-        "the models there.</p></section>"
+        '<p class="note">Click at a moment, or move the slider, to see what moved the models there.</p>'
+        + how_to_read(
+            "Lines: the mean of the models for each frame; one that hears answers a whole window. "
+            f"{_about_bands(moves)} Below them: how loud it is."
+        )
+        + "</section>"
     )
 
 

@@ -13,7 +13,7 @@ QUIETEST = -70.0  # dB, where the drawn loudness begins
 LEVELS = 400  # of loudness, at most, that are drawn
 PIXEL = 1000  # width of a drawing, in its own units
 LEAST_AXIS = 0.2  # of the scale from 0 to 1, so that what a take moves by itself does not fill a drawing
-MARGIN = 0.02  # of that scale, above and below what is drawn
+MARGIN = 0.1  # of the least axis, above and below what is drawn
 
 
 class Line(NamedTuple):
@@ -42,13 +42,13 @@ def lines(drawn, start, end):
     return f'<div class="lines">{_drawing(100, bands + courses)}{bounds}</div>'
 
 
-def axis(values):
-    """From where to where to draw `values` between 0 and 1: (low, high), at least LEAST_AXIS apart."""
-    low, high = np.min(values) - MARGIN, np.max(values) + MARGIN
-    more = max(0, LEAST_AXIS - (high - low)) / 2
+def axis(values, least=LEAST_AXIS, bounds=(0, 1)):
+    """From where to where to draw `values`: (low, high), `least` or more apart, within `bounds`: numbers, or inf."""
+    low, high = np.min(values) - MARGIN * least, np.max(values) + MARGIN * least
+    more = max(0, least - (high - low)) / 2
     low, high = low - more, high + more
-    shift = max(0, -low) - max(0, high - 1)  # back onto the scale, where a narrow axis leaves it
-    return max(0, low + shift), min(1, high + shift)
+    shift = max(0, bounds[0] - low) - max(0, high - bounds[1])  # back onto the scale, where a narrow axis leaves it
+    return max(bounds[0], low + shift), min(bounds[1], high + shift)
 
 
 def _band(line, low, high):
@@ -107,18 +107,14 @@ def histogram(shares):
 def over_takes(values, within, colour, least, bounds):
     """A dot for each value, None for a take without, evenly apart, and a line through them: (SVG, low end, high end).
 
-    `within` are standard deviations within the takes, or None, drawn as bars. The axis spans `least` or more, but ends
-    at the `bounds` (low, high), each a number or None.
+    `within` are standard deviations within the takes, or None, drawn as bars; `least` and `bounds` are as of `axis`.
     """
     places = [
         (PIXEL * (number + 0.5) / len(values), value, moves or 0.0)
         for number, (value, moves) in enumerate(zip(values, within, strict=True))
         if value is not None
     ]
-    ends = [value + sign * moves for _, value, moves in places for sign in (-1, 1)]
-    middle, half = (max(ends) + min(ends)) / 2, max(least, 1.2 * (max(ends) - min(ends))) / 2
-    low = middle - half if bounds[0] is None else max(middle - half, bounds[0])
-    high = middle + half if bounds[1] is None else min(middle + half, bounds[1])
+    low, high = axis([value + sign * moves for _, value, moves in places for sign in (-1, 1)], least, bounds)
 
     def up(value):
         return f"{100 * (high - value) / (high - low):.1f}"

@@ -25,6 +25,6 @@ def section(about, where, limits, kept=None):
 
 
 def _model(name, model):
-    learnt = f"trained on {model['dataset'] or 'clips of somebody’s own'}"
+    learnt = f"training data: {model['dataset'] or 'clips of somebody’s own'}"
     start = f", starting from {model['started_from']}" if model["kind"] == "image" else ""
     return f"<li><b>{escape(name)}</b> {SENSES[model['kind']]}; {escape(learnt)}{escape(start)}</li>"

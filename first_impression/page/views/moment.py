@@ -9,6 +9,7 @@ from PIL import Image
 
 from first_impression.common.words import clock
 from first_impression.evaluation.display import in_words
+from first_impression.page.views.words import how_to_read
 
 
 def section(found, trait, answer):
@@ -47,9 +48,16 @@ def _of_face(evidence, trait):
         return "No face was found in it."
     return (
         f"The face (box) covers {100 * face['area']:.0f} % of the picture, and {100 * share:.0f} % of the evidence "
-        f"lies inside it. Inside {face['inside'][trait]:+.2f}, outside {face['outside'][trait]:+.2f} and the bias, the "
-        f"same for every picture, {evidence['bias'][trait]:+.2f} add up to the logit {evidence['logit'][trait]:+.2f}, "
-        "which is log(score / (1 - score))."
+        f"lies inside it. {_sum_of(evidence, trait)}"
+    )
+
+
+def _sum_of(evidence, trait):
+    face = evidence["face"]
+    return how_to_read(
+        f"Inside {face['inside'][trait]:+.2f}, outside {face['outside'][trait]:+.2f} and the bias, the same for every "
+        f"picture, {evidence['bias'][trait]:+.2f} add up to the logit {evidence['logit'][trait]:+.2f}, which is "
+        "log(score / (1 - score))."
     )
 
 

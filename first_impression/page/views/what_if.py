@@ -5,12 +5,19 @@ from html import escape
 from first_impression.common.errors import counted
 from first_impression.evaluation.display import names_in
 from first_impression.inference.edits import EDITS
-from first_impression.inference.variation import RECORDING, is_larger
-from first_impression.page.views.words import of_take, title
+from first_impression.inference.variation import RECORDING, scatter
+from first_impression.page.comparison import is_larger
+from first_impression.page.views.words import how_to_read, of_take, title
 
 OFFER = (
-    f'<p class="note">Asks the models again about this take {", ".join(edit.words for edit in EDITS)}. It shows what '
-    "they react to.</p>"
+    '<p class="note">Asks the models about this take again, edited, which shows what they react to: '
+    f"{', '.join(edit.words for edit in EDITS)}.</p>"
+)
+HOW_TO_READ = how_to_read(
+    "By itself: what the take moves by from part to part (standard deviation), but at least the "
+    f"{RECORDING} by which two recordings of the same scene can differ. Head and shoulders are a plain shape around "
+    "the face; where they fill the picture, cutting them out changes nothing. A louder sound is not clipped. The "
+    "models learned from clips without such edits."
 )
 
 
@@ -20,16 +27,14 @@ def section(take, state=""):
         return state or OFFER
     names, moves = {name: title(name) for name in names_in(take.answer_json["fused"])}, asked["moves"]
     heads = "".join(f'<th scope="col"><span>{name}</span></th>' for name in names.values())
-    own = "".join(f"<td>{moves[trait]:.3f}</td>" for trait in names) if moves else _all(names, "not known")
+    own = "".join(f"<td>{scatter(moves[trait]):.2f}</td>" for trait in names) if moves else _all(names, "not known")
     rows = "".join(_row(edit, names, moves) for edit in asked["edits"].values())
     return (
         f'<section class="what-if"><h2>What if {of_take(take)} were edited</h2>{state}'
         f'<p class="note">{_about(asked)}</p>'
         f'<table class="effects"><thead><tr><td></td>{heads}</tr></thead><tbody>'
-        f'<tr class="own"><th scope="row">moves by itself</th>{own}</tr>{rows}</tbody></table>'
-        '<p class="note">Head and shoulders are a plain shape around the face; where they fill the picture, cutting '
-        "them out changes nothing. A louder sound is not clipped. The models learned from clips without such edits.</p>"
-        "</section>"
+        f'<tr class="own"><th scope="row">by itself</th>{own}</tr>{rows}</tbody></table>'
+        f"{HOW_TO_READ}</section>"
     )
 
 
@@ -37,9 +42,8 @@ def _about(asked):
     of_what = [counted(asked["frames"], "frame")] * bool(asked["frames"])
     of_what += [f"{counted(asked['windows'], 'window')} of sound"] * bool(asked["windows"])
     return (
-        f"The change of the guess, the mean of the models, over {' and '.join(of_what)}: edited less unedited. "
-        f"<b>Larger</b>: than the take moves by itself, and than the {RECORDING} by which two recordings of the same "
-        "scene can differ."
+        f"What each edit adds to the guess, the mean of the models, over {' and '.join(of_what)}. <b>Bold</b>: more "
+        "than the take moves by itself."
     )
 
 
@@ -52,9 +56,9 @@ def _row(edit, names, moves):
 
 
 def _cell(effect, within):
-    word = {True: "larger", False: "within", None: ""}[is_larger(effect, within)]
-    number = f"{effect:+z.3f}"
-    return f"<td>{f'<b>{number}</b>' if word == 'larger' else number}<small>{word}</small></td>"
+    number = f"{effect:+z.2f}"
+    larger = f'<b>{number}<span class="unseen"> larger</span></b>'  # in words too, for who does not see what is bold
+    return f"<td>{larger if is_larger(effect, within) else number}</td>"
 
 
 def _all(names, text):

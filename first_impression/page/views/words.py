@@ -21,3 +21,14 @@ def title(target):
 def of_take(take):
     """A take as its visitor knows it, as HTML."""
     return f"Take {take.number} ({escape(take.name)})"
+
+
+def warnings(texts):
+    """What speaks against numbers, a line each, as HTML; "" without `texts`."""
+    lines = "".join(f"<li>{escape(text)}</li>" for text in texts)
+    return lines and f'<ul class="warnings">{lines}</ul>'
+
+
+def how_to_read(text):
+    """What explains a drawing, as HTML `text`, folded away until somebody asks."""
+    return f'<details class="note"><summary>How to read this</summary><p>{text}</p></details>'
