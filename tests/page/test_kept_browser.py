@@ -60,7 +60,7 @@ def test_takes_are_kept_by_choice_and_deleted_one_by_one_or_all(browser, page, f
     widen(browser, 390)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
     names = [each.get_attribute("aria-label") for each in browser.find_elements(By.CSS_SELECTOR, "#kept .lines")]
-    assert any(name.startswith("Brightness, %, take by take: ") for name in names)
+    assert any(name.startswith("Brightness %, take by take: ") for name in names)
     seen(browser, "[data-play]").send_keys(Keys.ENTER)  # the newest one
     WebDriverWait(browser, 20).until(lambda it: seen(it, "#kept video").get_property("videoWidth") == 64)
     assert browser.switch_to.active_element.text == "Play"
