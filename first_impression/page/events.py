@@ -34,10 +34,10 @@ class Pace:
 
         def show():
             (step, done, count), spent = now, time.monotonic() - begun
-            whole = self.seconds * count
-            left = f", about {max(1, whole - spent):.0f} s left" if whole else ""
-            part = f" (part {done + 1} of {count})" if count > 1 else ""
-            progress(min(0.95, spent / whole) if whole else 0.1, desc=f"{name}: {step}{part}{left}")
+            words = [f"{name}: {step}" + (f" (part {done + 1} of {count})" if count > 1 else "")]
+            if whole := self.seconds * count:
+                words += [f"about {max(1, whole - spent):.0f} s left" if spent < whole else "longer than expected"]
+            progress(min(0.95, spent / whole) if whole else 0.1, desc=", ".join(words))
 
         def on_step(step, done, count):
             nonlocal now
@@ -293,7 +293,7 @@ class Events:
 def remove_copy(visitor):
     """Remove the visitor's copy of a kept take, if there is one."""
     for copy in visitor.folder.glob(f"take-{COPY}.*"):
-        copy.unlink()
+        copy.unlink(missing_ok=True)
 
 
 def uploaded(path):

@@ -106,6 +106,7 @@ class Parts:
             self.kept = gr.HTML(elem_id="kept", js_on_load=_read("kept.js"))
 
     def _text(self, name, value="", script=None):
+        """A part with HTML, and the file of a script for it."""
         self.texts.append(gr.HTML(value, elem_id=name, js_on_load=script and _read(script)))
         return self.texts[-1]
 

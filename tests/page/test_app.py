@@ -111,7 +111,7 @@ def test_too_long_and_too_large(visitor, folder):
 def test_one_click_answers_a_drawn_clip(page, visitor):
     shown = visitor.happen("example", "click", values=[None, None])
     assert "Take 1 (drawn clip)" in shown["answer"] and shown["answer"].count("higher than") == 5
-    assert "one face in 100 % of the frames" in shown["measured"]
+    assert "<dt>Frames with one face</dt><dd>100 %" in shown["measured"]
     drawn, clip = page.clips  # two names of one file
     assert clip.name == "take-1.mp4" and drawn.samefile(clip)
 

@@ -91,10 +91,13 @@ def test_sound_alone_and_pictures_alone_are_takes_too(ensemble):
     for take in (mute, sound):
         shown = answer.section(take, document.about_models(ensemble)) + measured.section(take.answer_json)
         assert shown.count("higher than") == 5 and "<h2>Measured</h2>" in shown
+        (model,) = take.answer_json["models"]  # of one model, its mark would lie on the line
+        assert f"The line is the answer of {model}" in shown and "●" not in shown
         assert ("nothing over time" in course.section(take)) == (take is sound)
     about = document.about_models(ensemble)
     assert "No model has answered both" in beside.section(mute, sound, about)
     whole = take_of([20] * 50 + [200] * 50, ensemble)
+    assert answer.section(whole, about).count("● ") == 6  # in the legend, and with each number
     shown = beside.section(mute, whole, about)
     assert "By the models that answered both takes: dan.<" in shown and shown.index("Measured") < shown.index("Guessed")
     for trait in SHOWN:  # the same pictures, by the same model: the sound of one of them is no difference
@@ -155,10 +158,14 @@ def test_the_time_left_goes_on_while_the_models_are_asked():
     pace.seconds = 5.0  # for a window of the clip before
     with pace.shown_by(lambda share, desc: said.append(desc), "a.mp4") as on_step:
         on_step("asking the models", 0, 2)
-        time.sleep(2.2)
+        time.sleep(1.3)
     left = [int(re.search(r"about (\d+) s left", text)[1]) for text in said[1:]]
-    assert said[0] == "a.mp4: opening it" and left == [10, 9, 8]
-    assert pace.seconds == pytest.approx(1.1, abs=0.3)  # of two windows
+    assert said[0] == "a.mp4: opening it" and left == [10, 9]
+    assert pace.seconds == pytest.approx(0.65, abs=0.2)  # of two windows
+    with pace.shown_by(lambda share, desc: said.append(desc), "a.mp4") as on_step:
+        on_step("asking the models", 0, 1)
+        time.sleep(1.1)
+    assert said[-1] == "a.mp4: asking the models, longer than expected"
 
 
 def test_what_a_visitor_names_is_text_on_the_page(ensemble):

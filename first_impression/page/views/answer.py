@@ -17,15 +17,17 @@ def section(take, about, folded=False):
 
     `folded` shows no more than its heading until somebody asks for the rest.
     """
-    answer, marks = take.answer_json, dict(zip(take.answer_json["models"], itertools.cycle(MARKS)))
+    answer, names = take.answer_json, list(take.answer_json["models"])
+    marks = dict(zip(names, itertools.cycle(MARKS))) if len(names) > 1 else {}  # of one, the line is all there is
     of_names = colours(names_in(answer["fused"]))
     rows = "".join(_trait(target, colour, answer, marks) for target, colour in of_names.items())
     grey = f"; grey: {escape(answer['rank']['among'])}" if answer["rank"] else ""
     models = "".join(f"<li>{mark} {escape(model)}</li>" for model, mark in marks.items())
+    line = "the mean of the models, the marks are theirs" if marks else f"the answer of {escape(names[0])}"
     heading = f"<h2>{of_take(take)}: guesses</h2>"
     shown = (
         f"{warnings([*cautions(answer['models'], about), *answer['warnings']])}"
-        f'<p class="note">Guessed, from 0 to 1. The line is the mean of the models, the marks are theirs{grey}.</p>'
+        f'<p class="note">Guessed, from 0 to 1. The line is {line}{grey}.</p>'
         f'<ul class="legend">{models}</ul>{rows}'
         f'<p class="note">{counted(answer["frames"], "frame")} looked at, {answer["sound_seconds"]:.1f} s listened '
         "to.</p>"
@@ -52,12 +54,11 @@ def _trait(trait, colour, answer, marks):
     if on_scale := answer["on_scale"]:
         meaning = f"{on_scale['fused'][trait]:.2f} on a scale from {on_scale['low']:g} to {on_scale['high']:g}"
     values = ", ".join(f"{marks[model]} {value:.2f}" for model, value in own.items())
-    of_models = f'<p class="note">{values}</p>' if len(own) > 1 else ""  # of one, it stands in the heading
     return (
         f'<div class="trait" style="--trait:{colour}">'
         f'<div><h3>{title(trait)} <b>{score:.2f}</b></h3><p class="note">{meaning}</p></div>'
         f'<div><div class="scale">{drawing.histogram(rank["histogram"][trait]) if rank else ""}'
         f'<i class="answer" style="left:{100 * score:.2f}%"></i>{places}</div>'
         f'<p class="ends"><span>0</span><span>{"; ".join([*among, *moves])}</span><span>1</span></p>'
-        f"{of_models}</div></div>"
+        f'<p class="note">{values}</p></div></div>'
     )

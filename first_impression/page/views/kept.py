@@ -19,8 +19,8 @@ OTHER = "#5b6470"  # of what has no colour of its own
 def offer(folder):
     """What to say beside the choice to keep takes in the folder."""
     return (
-        f"Off: nothing is kept. On: the clip and the answer of each new take stay in {folder} until you delete them, "
-        "in the list at the end of the page. Whoever opens this page on this machine can do so too."
+        f"Off: nothing is kept. On: from then on, the clip and the answer of each take stay in {folder} until you "
+        "delete them at the end of the page. Whoever opens this page on this machine can see and delete them, too."
     )
 
 
