@@ -232,4 +232,6 @@ def test_each_measured_value_has_a_heading_and_its_numbers_in_words(place):
     shown = view.section(place.path, listed, "")
     assert 'aria-label="Loudness dB, take by take: -23.5, none, -18.0"' in shown
     assert "Loudness <b>-23.5 → -18.0</b> dB" in shown and "Pitch" not in shown
+    again = view.section(place.path, [listed[0], listed[2], listed[0]], "")
+    assert "Loudness <b>-23.5 → -23.5</b> dB" in again  # it has been another between
     assert "Loudness" not in view.section(place.path, listed[:1], "")  # there is nothing to draw it over

@@ -9,7 +9,7 @@ from first_impression.evaluation.display import colours
 from first_impression.inference import measures, variation
 from first_impression.page import kept
 from first_impression.page.views import drawing
-from first_impression.page.views.measured import NAMES, change
+from first_impression.page.views.measured import NAMES
 from first_impression.page.views.words import how_to_read, title
 
 LEAST = 0.2  # of the largest value: what the axis of a measured one spans at least, as far as the value can go
@@ -110,9 +110,10 @@ def _chart(name, unit, values, within, colour, least, bounds, number):
     """A value over takes, drawn; `number` makes text of it. The text for screen readers has all of them."""
     drawn, low, high = drawing.over_takes(values, within, colour, least, bounds)
     texts = ["none" if value is None else number(value) for value in values]
+    ends = " → ".join([texts[0], texts[-1]] if len(set(texts)) > 1 else texts[:1])
     return (
         f'<div class="trait" style="--trait:{colour}">'
-        f"<h4>{escape(name)} <b>{change((texts[0], texts[-1]))}</b>{unit}</h4>"
+        f"<h4>{escape(name)} <b>{ends}</b>{unit}</h4>"
         f'<div class="lines" role="img" aria-label="{escape(name)}{unit}, take by take: {", ".join(texts)}">{drawn}'
         f'<span class="high">{number(high)}</span><span class="low">{number(low)}</span></div></div>'
     )

@@ -37,10 +37,6 @@ def facts(*answers):
         values = [measures.value_of(answer["measured"], quantity) for answer in answers]
         if None not in values:
             name, unit = NAMES[quantity.column]
-            rows.append(f"<div><dt>{name}</dt><dd>{change(map(quantity.number, values))}{unit}</dd></div>")
+            numbers = " → ".join(dict.fromkeys(map(quantity.number, values)))  # once where they are the same
+            rows.append(f"<div><dt>{name}</dt><dd>{numbers}{unit}</dd></div>")
     return f'<dl class="facts">{"".join(rows)}</dl>'
-
-
-def change(texts):
-    """ "5 → 7", or "5" alone where all of the `texts` are the same."""
-    return " → ".join(dict.fromkeys(texts))
