@@ -64,6 +64,18 @@ def shown_downloads(visitor):
     return visitor.ask(called, None, [1])["downloads"]
 
 
+def test_the_download_of_a_take_asked_about_holds_what_predict_writes_with_what_if(page, visitor, folder):
+    make_clip("clip.mp4", range(20, 220, 2))
+    visitor.give("clip.mp4")
+    (path,) = re.findall('file=([^"]+[.]json)"', shown_downloads(visitor))
+    changed = [d for d in visitor.config["dependencies"] if visitor.part("what-if") in d["outputs"]]
+    visitor.ask(next(d for d in changed if d["types"]["generator"]), None, [1])
+    got = visitor.http.get(f"/file={path}").json()
+    outputs = ["--JSON=out.json", "--PICTURE=False", "--FRAMES_PER_CLIP=8", "--WHAT_IF"]
+    ok(run("predict.py", "clip.mp4", "--RUNS", page.temporary.parent / "runs", *outputs))
+    assert got == json.loads(Path("out.json").read_text()) and got["clips"]["clip.mp4"]["what_if"]["edits"]
+
+
 def test_a_moment_shows_what_moved_the_models(visitor, folder):
     make_clip("clip.mp4", range(20, 220, 2))
     assert "higher than" in visitor.give("clip.mp4")["answer"]

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import gradio as gr
 import pytest
-from conftest import make_clip, ok, run
-from pages import LABELS, Visitor, audio_model, opened, save_run, tiny_dan, wait_until
+from conftest import make_clip
+from pages import LABELS, audio_model, save_run, tiny_dan
 
 from first_impression.evaluation.display import COLOURS
 from first_impression.inference import document, models
@@ -117,22 +117,3 @@ def test_an_effect_is_larger_than_the_take_moves_and_than_two_recordings_differ(
     assert not moves or rows(table)["by itself"] == [f"{max(moves, 0.01):.2f}"] * 2
     assert rows(table)["louder"][:2] == ["no", "sound"] and "&lt;i&gt;" in table
     assert "Warmth" in table and "nterview" not in table and "over 1 frame." in table
-
-
-@pytest.mark.slow
-def test_a_visitor_s_download_holds_what_predict_writes(folder):
-    with opened(folder) as page:
-        visitor = Visitor(page)
-        make_clip("clip.mp4", range(20, 220, 2))
-        visitor.give("clip.mp4")
-        handlers = [d for d in visitor.config["dependencies"] if visitor.part("what-if") in d["outputs"]]
-        downloads = next(d for d in visitor.config["dependencies"] if d["outputs"] == [visitor.part("downloads")])
-        files = visitor.ask(downloads, None, [1])["downloads"]
-        asking = next(d for d in handlers if d["types"]["generator"])
-        visitor.ask(asking, None, [1])
-        (path,) = re.findall('file=([^"]+[.]json)"', files)
-        got = visitor.http.get(f"/file={path}").json()
-        visitor.leave()
-        wait_until(lambda: not page.clips)
-    ok(run("predict.py", "clip.mp4", "--JSON=out.json", "--PICTURE=False", "--FRAMES_PER_CLIP=8", "--WHAT_IF"))
-    assert got == json.loads(Path("out.json").read_text()) and got["clips"]["clip.mp4"]["what_if"]["edits"]
