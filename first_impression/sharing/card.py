@@ -70,12 +70,22 @@ With Keras alone, on {{inputs}}:
 
     import keras, numpy as np
     model = keras.models.load_model("{{file}}", compile=False)
-    print(model.predict({{example}}))  # {{traits}}
+    print({{on_scale}}model.predict(np.zeros({{shape}}, "{{dtype}}")))  # {{answers}}
 """
 
-INPUTS = {
-    "image": ("frames as RGB, 0 to 255, 224 x 224", 'np.zeros((1, 224, 224, 3), "uint8")'),
-    "audio": ("79,534 log filterbank energies of 15.3 s of sound", 'np.zeros((1, 79534), "float32")'),
+ONNX_USAGE = """With ONNX Runtime, on the same as float32; the file itself says what it takes and answers:
+
+    import json, numpy as np, onnxruntime
+    session = onnxruntime.InferenceSession("{file}")
+    about = {{name: json.loads(text) for name, text in session.get_modelmeta().custom_metadata_map.items()}}
+    (answers,) = session.run(None, {{session.get_inputs()[0].name: np.zeros({shape}, "float32")}})
+    low, high = about["scale"]
+    print(about["targets"], low + (high - low) * answers)
+"""
+
+INPUTS = {  # of a kind of models: what, and the shape and dtype of one
+    "image": ("frames as RGB, 0 to 255, 224 x 224", "(1, 224, 224, 3)", "uint8"),
+    "audio": ("79,534 log filterbank energies of 15.3 s of sound", "(1, 79534)", "float32"),
 }
 
 
@@ -103,13 +113,10 @@ def cautions(about, scores):
 
 def write(title, about, scores):
     """The model card as Markdown text. `about` is the manifest, `scores` what `scored.scores_of` gives."""
-    file, run = next((run["files"][0], run) for run in about["runs"].values())
-    inputs, example = INPUTS[run["kind"]]
     of_chalearn = _trained_on_chalearn(about)
     parts = [FRONT_MATTER.format(license=about["license"], tags="- chalearn\n" * of_chalearn), f"# {title}\n"]
     parts += [f"> **{caution}**\n" for caution in cautions(about, scores)]
-    parts += [_use(about, of_chalearn), _scores(scores), _training(about)]
-    parts += [USAGE.format(inputs=inputs, file=file, example=example, traits=", ".join(of_json(run).names))]
+    parts += [_use(about, of_chalearn), _scores(scores), _training(about), *_usage(about)]
     return "\n".join([*parts, TERMS.format(license=about["license"], bearing=_bearing(about))])
 
 
@@ -179,6 +186,17 @@ def _row(title, accuracy, columns, digits):
         interval = f" ({column['low']:.{digits}f} to {column['high']:.{digits}f})" if has_interval else ""
         cells.append(f"{column['value']:.{digits}f}{interval}" if column else "")
     return f"| {title} | {' | '.join(cells)} |"
+
+
+def _usage(about):
+    """How to use the first model, with Keras and, if it is there as ONNX too, with ONNX Runtime: parts of the card."""
+    run = next(iter(about["runs"].values()))
+    file, targets, (inputs, shape, dtype) = run["files"][0], of_json(run), INPUTS[run["kind"]]
+    on_scale = f"{targets.low!r} + {targets.high - targets.low!r} * " * targets.has_own_scale
+    words = {"on_scale": on_scale, "answers": targets.in_words}
+    yield USAGE.format(inputs=inputs, file=file, shape=shape, dtype=dtype, **words)
+    if (onnx := f"{file.removesuffix('.keras')}.onnx") in about["files"]:
+        yield ONNX_USAGE.format(file=onnx, shape=shape)
 
 
 def _training(about):

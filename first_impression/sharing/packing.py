@@ -1,6 +1,7 @@
 """What goes into a published folder: the models and their manifest."""
 
 import importlib.util
+import json
 import secrets
 import shutil
 import sys
@@ -12,6 +13,7 @@ from first_impression.common.errors import UserError
 from first_impression.common.files import sha256
 from first_impression.data.chalearn import CLIP_SECONDS
 from first_impression.data.targets import INTERVIEW, NOT_FOR_HIRING, all_names
+from first_impression.sharing import card
 from first_impression.training import manifest, rankings
 from first_impression.training.saved_models import made_by
 
@@ -20,7 +22,7 @@ PRIVATE = ("RUNS", "NAME", "TRAIN_RECORDS", "VAL_RECORDS", "WEIGHTS", "RESNET_WE
 
 
 def copy_models(run, folder, with_onnx=False):
-    """Copy the models of a `Run` into a new `folder`; on request as ONNX files too, which take and give float32.
+    """Copy the models of a `Run` into a new `folder`; on request as ONNX files too, as `_export` does.
 
     Raises `UserError` for a file that is not a model of train.py's, or not as that wrote it.
     """
@@ -28,8 +30,26 @@ def copy_models(run, folder, with_onnx=False):
     for file, network in zip(run.files, run.networks, strict=True):
         shutil.copyfile(file, folder / file.name)
         if with_onnx:
-            network(np.zeros((1, *network.input_shape[1:]), np.float32))  # Keras exports only what was called once
-            network.export(folder / f"{file.stem}.onnx", format="onnx", verbose=False)
+            _export(run, network, folder / f"{file.stem}.onnx")
+
+
+def _export(run, network, path):
+    """Write a `network` of the `Run` as the ONNX file `path`, which takes and gives float32.
+
+    Its metadata, each a text of JSON, say what a manifest says of a run: "targets", the names of the answers in their
+    order, "scale", the ends of the labels' own scale, which are 0 and 1 in the answers, and the "note" on these names;
+    "input" is what the model card says of it.
+    """
+    import onnx
+
+    network(np.zeros((1, *network.input_shape[1:]), np.float32))  # Keras exports only what was called once
+    network.export(path, format="onnx", verbose=False)
+    exported = onnx.load(path)
+    targets, (inputs, *_) = run.targets, card.INPUTS[run.kind]
+    about = {"input": inputs, "targets": list(targets.names), "scale": [targets.low, targets.high]}
+    about |= {"note": _note(targets.names)}
+    onnx.helper.set_model_props(exported, {name: json.dumps(value) for name, value in about.items()})
+    onnx.save(exported, path)
 
 
 def describe(folder, runs, epochs, license):

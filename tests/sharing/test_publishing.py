@@ -16,6 +16,7 @@ from conftest import ok, refused, run
 from first_impression.common.errors import UserError
 from first_impression.data import audio
 from first_impression.data.chalearn import FRAME_SIZE, TRAITS
+from first_impression.data.targets import FIVE
 from first_impression.evaluation import predictions
 from first_impression.sharing import packing
 from first_impression.sharing.fetching import published_folder
@@ -27,8 +28,8 @@ LABELS = {f"-clip{n}.{n % 6:03d}": np.array([0.123456 + n / 61, 0.5, n / 50, 0.2
 SECRET = "/home/somebody/data/vgg-face.mat"
 
 
-def save_run(name, model, epochs=()):
-    """A trained run as train.py leaves it."""
+def save_run(name, model, epochs=(), targets=FIVE):
+    """A trained run as train.py leaves it; one of other `targets` than the five knows nothing of its training clips."""
     folder = Path("runs") / name
     folder.mkdir(parents=True)
     model.save(folder / "final.keras")
@@ -47,17 +48,19 @@ def save_run(name, model, epochs=()):
         "start": {"words": "vgg-face.mat, the published VGG-Face", "published": True, "file": SECRET, "md5": "3d"},
         "records": {"training": "secret"},
         "made_by": saved_models.made_by(),
+        **targets.as_json,
     }
     (folder / "settings.json").write_text(json.dumps(about))
-    predictions.write_csv(folder / "training_labels.csv", LABELS)
+    if targets == FIVE:
+        predictions.write_csv(folder / "training_labels.csv", LABELS)
     return folder
 
 
-def audio_model(seed=0):
+def audio_model(seed=0, targets=FIVE):
     sound = keras.Input((audio.FEATURES,))
     start = keras.initializers.RandomNormal(stddev=0.001, seed=seed)
-    layer = keras.layers.Dense(5, activation="sigmoid", name="traits", kernel_initializer=start)
-    return keras.Model(sound, layer(sound))
+    layer = keras.layers.Dense(len(targets.names), activation="sigmoid", name="traits", kernel_initializer=start)
+    return keras.Model(sound, layer(sound), name=targets.model_name("audio"))
 
 
 @pytest.fixture
