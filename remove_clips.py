@@ -83,10 +83,9 @@ def still_held(names, clips, runs, pictures):
     for clip in clips:
         if clip.name in names:
             yield f"{clip.place} is still there: remove it, or step 1 takes it again"
-    for split in SPLITS:
-        labels = annotations.read_annotation(split.annotation, targets=NONE) if split.annotation.exists() else {}
-        if kept := labels.keys() & names:
-            yield f"{split.annotation} still has the labels of {name_some(kept)}"
+    for annotation in {split.annotation: None for split in SPLITS if split.annotation.exists()}:  # one table is of all
+        if kept := annotations.read_annotation(annotation, targets=NONE).keys() & names:
+            yield f"{annotation} still has the labels of {name_some(kept)}"
     for table in [*Path(runs).rglob("training_labels.csv"), *Path(runs).rglob("predictions_*.csv")]:
         if kept := clips_in(table) & names:
             verb = "was trained with" if table.name.startswith("training") else f"has, in {table.name}, predictions for"

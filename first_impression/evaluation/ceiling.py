@@ -75,7 +75,8 @@ def reliabilities(annotation, names):
     with damage_as_user_error(f"{beside} is damaged or not label_ceiling.py's", "run label_ceiling.py again"):
         found = json.loads(beside.read_text(encoding="utf-8"))
         found = {target: (about["reliability"], *about["interval"]) for target, about in found.items()}
-        found = {name: tuple(map(float, found[name])) for name in names if name in found}
+        known = [name for name in names if name in found and found[name][0] is not None]  # null: of single ratings
+        found = {name: tuple(map(float, found[name])) for name in known}
     if missing := ", ".join(in_words(name) for name in names if name not in found):
         print(f"{beside} does not have {missing}: scores come without the ceiling")
     return found

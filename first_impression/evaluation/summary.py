@@ -118,8 +118,8 @@ def _print_comparison(report):
         for name, scores in scored.items():
             if scores["baselines"]:
                 _print_text(verdict(name, group, scores))
-            if scores["ceiling"]:
-                _print_text(way(name, group, scores))
+            if words := scores["ceiling"] and way(name, group, scores):
+                _print_text(words)
         rows = []
         for pair in report["pairs"]:
             if group in pair["groups"]:
@@ -155,14 +155,14 @@ def verdict(name, group, scored):
 
 
 def way(name, group, scored):
-    """How far a model is on the way from the constant guess to the ceiling, in words."""
+    """How far a model is on the way from the constant guess to the ceiling, in words; "" where there is no way."""
     shares = {score: columns["mean"] for score, columns in scored["ceiling"]["share"].items()}
-    parts = [
-        f"{share['value']:.0%} in {score} ({share['low']:.0%} to {share['high']:.0%})"
-        for score, share in shares.items()
-        if score in ("accuracy", "R2")
-    ]
-    return f"{name} is on {group} this far from the {CONSTANT} to the ceiling: {', '.join(parts)}"
+    parts = []
+    for score, share in shares.items():
+        if score in ("accuracy", "R2") and math.isfinite(share["value"]):
+            interval = f" ({share['low']:.0%} to {share['high']:.0%})" if math.isfinite(share["low"]) else ""
+            parts.append(f"{share['value']:.0%} in {score}{interval}")
+    return f"{name} is on {group} this far from the {CONSTANT} to the ceiling: {', '.join(parts)}" if parts else ""
 
 
 def _accuracies(scored):
@@ -177,7 +177,8 @@ def _ceiling_rows(ceiling):
     rows = []
     for score in ("accuracy", "R2") if ceiling else ():
         rows += with_interval(f"{score} of the ceiling", ceiling["scores"][score])
-        rows += with_interval("  share of the way to it", ceiling["share"][score])
+        if score in ceiling["share"]:  # where labels are all alike, R2 has none
+            rows += with_interval("  share of the way to it", ceiling["share"][score])
     return rows
 
 

@@ -181,6 +181,9 @@ def test_the_reliability_is_that_of_the_file_beside_the_annotation(capsys):
     found = ceiling.reliabilities("Annotations/annotation_test.pkl", names)
     assert found == dict.fromkeys(("warmth", "openness"), (0.5, 0.4, 0.6))
     assert "does not have emotional stability: scores come without the ceiling" in capsys.readouterr().out
+    beside.write_text(json.dumps({"openness": about, "warmth": {"reliability": None, "interval": [None, None]}}))
+    found = ceiling.reliabilities("Annotations/annotation_test.pkl", ("warmth", "openness"))
+    assert list(found) == ["openness"] and "does not have warmth" in capsys.readouterr().out
     beside.write_text("{")
     with pytest.raises(UserError, match="damaged"):
         ceiling.reliabilities("Annotations/annotation_test.pkl", TRAITS)

@@ -129,6 +129,28 @@ def test_targets_of_ones_own_are_scored_in_the_unit_of_their_scale(own, capsys):
         assert Path(f"scores/{picture}_validation.png").exists()
 
 
+def test_labels_that_are_all_alike_have_a_ceiling_without_a_way_to_it_in_r2(own, capsys):
+    training, validation = (shifted(labels, 0) for labels in own)
+    for labels, name in ((training, "training"), (validation, "validation")):
+        for values in labels.values():
+            values[3] = 0.5
+        write_table(f"Annotations/annotation_{name}.csv", labels, OWN)
+    about = dict.fromkeys(OWN.names[:3], {"reliability": 0.6, "interval": [0.55, 0.65]})
+    about["energy"] = {"reliability": -1.9, "interval": [-6.8, -0.5]}  # of ratings that agree on nothing
+    Path("Annotations/label_ceiling.json").write_text(json.dumps(about))
+    predictions.write_csv("a.csv", shifted(validation, [0.02, 0.02, 0.02, 0]), OWN)
+    call(evaluate, "--PREDICTIONS", "a.csv", *FAST)
+    found = report_of()["models"]["a.csv"]["groups"]["all clips"]["ceiling"]
+    assert found["share"].keys() == {"accuracy"} and found["scores"]["accuracy"]["energy"]["value"] == 1
+    share, printed = found["share"]["accuracy"]["mean"]["value"], capsys.readouterr().out
+    assert f"to the ceiling: {share:.0%} in accuracy (" in printed and "in R2" not in printed
+    one = dict(list(validation.items())[:1])  # which the answer of one clip has nowhere
+    predictions.write_csv("a.csv", one, OWN)
+    call(evaluate, "--PREDICTIONS", "a.csv", *FAST)
+    printed = capsys.readouterr().out
+    assert "nan%" not in printed and "ceiling" in printed
+
+
 def test_files_of_different_targets_are_fused_over_those_that_all_have(six, capsys):
     _, validation = six
     few = Targets(("openness", "interview", "extraversion"))
