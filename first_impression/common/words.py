@@ -1,6 +1,13 @@
-"""Times and percentages as text, the same in every message, table and picture."""
+"""Numbers, times and percentages as text, the same in every message, table and picture."""
+
+import numpy as np
 
 WIDE = 10  # per cent, of an interval: one that is as wide is left out of text
+
+
+def digits(value):
+    """A number in full and no longer than it need be: "7", "0.25", "1000000"."""
+    return np.format_float_positional(value, trim="-")
 
 
 def percent(value):

@@ -90,7 +90,7 @@ def _refuse_label(path, clip, name, value, targets):
     fits = isinstance(value, numbers.Real) and math.isfinite(value) and targets.low <= value <= targets.high
     if not fits:
         what = f"{path}: the labels of clip {clip!r} have {name} = {short_message(repr(value))}"
-        raise UserError(f"{what}, not a number from {targets.low:g} to {targets.high:g}: mend it, or set SCALE")
+        raise UserError(f"{what}, not a number from {targets.ends_in_words}: mend it, or set SCALE")
 
 
 def _labels_of_table(path, split, targets):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from first_impression.common.errors import UserError, name_some
+from first_impression.common.words import digits
 from first_impression.data import csv_rows
 from first_impression.data.chalearn import TRAITS, name_of_video
 from first_impression.data.targets import FIVE, INTERVIEW, STABLE, Targets, named, plain, scale_of, targets_rule
@@ -108,7 +109,7 @@ def _refuse_values(path, rows, at, numbers, targets):
         (number, row), name = rows[place[0]], targets.names[place[1]]
         cell = row[at[name]][:40]
         where = f"{path}, row {number}, {name} of {clip_of(row[at['clip']])[:80]!r}"
-        what = f"{where}: {cell!r} is not a number from {targets.low:g} to {targets.high:g}"
+        what = f"{where}: {cell!r} is not a number from {targets.ends_in_words}"
         if not cell.strip():
             raise UserError(f"{what}: give one, or take the row out")
         if re.fullmatch(r"\s*-?\d*,\d+\s*", cell):
@@ -146,6 +147,7 @@ def columns_of(path, header, targets=(), rows=()):
     missing = [name for name in ("clip", *targets) if not at[name]]
     if missing:
         expected = f"should be {','.join([CLIP, *COLUMNS])}, or clip and the traits by name"
+        expected += "; for others, set TARGETS of steps 3 and 4"
         if not set(missing) <= {"clip", *TRAITS}:
             expected = f"are {', '.join(column.strip()[:40] for column in header[:MOST_NAMED])}"
         raise UserError(f"{path} has no column for {', '.join(missing)}: its columns {expected}")
@@ -175,7 +177,7 @@ def targets_in(path, wanted):
 
 def scaled(name, low, high):
     """The column of answers to a target on the labels' own scale, beside those from 0 to 1: "warmth 1..7"."""
-    return f"{name} {low:g}..{high:g}"
+    return f"{name} {digits(low)}..{digits(high)}"
 
 
 def on_scale(column):

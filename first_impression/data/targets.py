@@ -12,6 +12,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
+from first_impression.common.words import digits
 from first_impression.data.chalearn import TRAITS
 
 INTERVIEW = "interview"  # ChaLearn's sixth question: whether one would invite this person to a job interview
@@ -23,7 +24,8 @@ NOT_FOR_HIRING = (
 _NAME = re.compile("[a-z][a-z0-9_]{0,39}")
 _NUMBER = r"-?\d{1,9}(?:\.\d{1,9})?"
 _SCALE = re.compile(rf"\s*({_NUMBER})\s*\.\.\s*({_NUMBER})\s*")
-_RESERVED = ("clip", "mean", "model", "source", "split", "time", "trait", "value")  # other columns of our tables
+_RESERVED = """clip clipname file filename mean model models name set source speaker split subset time trait value video
+videoname""".split()  # other columns of tables, as `plain` has them
 # Other words, as `plain` has them, for names
 STABLE = ("emotionalstability", "neurotisicm", "nonneuroticism")  # these leave no doubt that high means stable
 _WORDS = {trait: trait for trait in (*TRAITS, INTERVIEW)}
@@ -76,8 +78,13 @@ class Targets:
     @property
     def in_words(self):
         """ "warmth, competence, from 1 to 7"; the scale only where it is not 0 to 1."""
-        scale = f", from {self.low:g} to {self.high:g}" if self.has_own_scale else ""
+        scale = f", from {self.ends_in_words}" if self.has_own_scale else ""
         return f"{', '.join(self.names)}{scale}"
+
+    @property
+    def ends_in_words(self):
+        """ "1 to 7"."""
+        return f"{digits(self.low)} to {digits(self.high)}"
 
 
 FIVE = Targets()  # ChaLearn's five traits, in the annotations' order
@@ -154,7 +161,7 @@ def _complaint(names):
     if bad := [name for name in names if not _NAME.fullmatch(name)]:
         what = "must be names with commas between, of letters from a to z, digits and underscores, 40 at most"
         return f"{what}, the first a letter, not {bad[0][:60]!r}"
-    if taken := [name for name in names if name in _RESERVED]:
+    if taken := [name for name in names if plain(name) in _RESERVED]:
         return f"{taken[0]} has another meaning in tables here: rename that column"
     words = [plain(name) for name in names]
     if twice := [name for name in names if words.count(plain(name)) > 1]:

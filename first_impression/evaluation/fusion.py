@@ -76,8 +76,8 @@ def shared_targets(of_models):
     """
     first = next(iter(of_models.values()))
     together = f"{', '.join(of_models)} cannot be fused or compared"
-    if len({_scale(targets) for targets in of_models.values()}) > 1:
-        scales = ", ".join(f"those of {name} from {_scale(targets)}" for name, targets in of_models.items())
+    if len({targets.ends_in_words for targets in of_models.values()}) > 1:
+        scales = ", ".join(f"those of {name} from {targets.ends_in_words}" for name, targets in of_models.items())
         raise UserError(f"{together}, since their labels are on different scales ({scales}): take them one by one")
     names = shared_names(list(of_models.values()))
     if not names:
@@ -91,7 +91,3 @@ def shared_targets(of_models):
 
 def _listed(names):
     return ", ".join(map(in_words, shown(names)))
-
-
-def _scale(targets):
-    return f"{targets.low:g} to {targets.high:g}"

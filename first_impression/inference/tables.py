@@ -7,8 +7,9 @@ import pandas as pd
 
 from first_impression.common.errors import counted
 from first_impression.common.files import whole_file
-from first_impression.common.words import clock, percent, share_lower
+from first_impression.common.words import clock, digits, percent, share_lower
 from first_impression.data.label_table import CLIP, as_cell, scaled
+from first_impression.data.targets import plain
 from first_impression.evaluation.display import STABILITY, in_words, names_in
 from first_impression.evaluation.predictions import columns_of
 from first_impression.inference import measures
@@ -53,7 +54,8 @@ def as_table(answer):
         line += f"  {spread[target]:<{len(f'+- over {len(windows)} windows')}.4f}" if spread else ""
         lines.append(line + (f"  {share_lower(rank, target)}" if rank else ""))
     if on_scale:
-        lines.append(f"  from 0 to 1 = on the labels' scale, from {on_scale['low']:g} to {on_scale['high']:g}")
+        scale = f"{digits(on_scale['low'])} to {digits(on_scale['high'])}"
+        lines.append(f"  from 0 to 1 = on the labels' scale, from {scale}")
     return "\n".join(lines + (_window_lines(windows, names, first) if spread else []))
 
 
@@ -123,15 +125,16 @@ def face_lines(answer):
 def write_csv(path, answers):
     """Write the fused answers in the columns of `predictions`, and which models answered in one more, "a;b".
 
-    What is measured stands behind them, then the answers on the labels' own scale, if they have one, and ChaLearn's
-    neuroticism once more, under the name of what it is.
+    What is measured stands behind them, but for what has the name of a target, then the answers on the labels' own
+    scale, if they have one, and ChaLearn's neuroticism once more, under the name of what it is.
     """
     rows = []
     for name, answer in answers.items():
         fused, on_scale = answer["fused"], answer["on_scale"]
         values = {column: fused[target] for target, column in columns_of(names_in(fused)).items()}
         rows.append({CLIP: as_cell(name), **values, MODELS: as_cell(";".join(answer["models"]))})
-        rows[-1] |= measures.as_columns(answer["measured"])
+        measured, taken = measures.as_columns(answer["measured"]), set(map(plain, values))
+        rows[-1] |= {column: value for column, value in measured.items() if plain(column) not in taken}
         for target in names_in(fused) if on_scale else ():
             rows[-1][scaled(target, on_scale["low"], on_scale["high"])] = on_scale["fused"][target]
         rows[-1] |= {STABILITY: fused[STABILITY]} if STABILITY in fused else {}

@@ -9,9 +9,10 @@ import pytest
 from conftest import label_of, make_clip, ok, refused, run
 
 from first_impression.common.errors import UserError
-from first_impression.data import annotations, record_reader, record_writer
+from first_impression.data import annotations, label_table, record_reader, record_writer
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.targets import FIVE, Targets, of_json, of_model, of_settings, scale_rule, targets_rule
+from first_impression.evaluation import fusion, predictions
 
 SIX = Targets((*TRAITS, "interview"))
 FOUR = Targets(("warmth", "competence", "honesty_humility", "trust"), 1.0, 7.0)
@@ -50,6 +51,9 @@ def test_a_name_is_known_however_it_is_spelled(spelled, name):
         ("7th", "the first a letter"),
         ("a\nb\x00" + "c" * 60, "40 at most"),
         ("mean", "mean has another meaning"),
+        ("warmth, Models", "models has another meaning"),  # of predict.py's CSV
+        ("file name", "file_name has another meaning"),
+        ("Speaker", "speaker has another meaning"),
         (",".join(f"item_{number}" for number in range(101)), "names 101 targets, 100 at most"),
     ],
 )
@@ -64,6 +68,19 @@ def test_a_scale_has_two_ends(scale, ends):
     assert (targets.low, targets.high) == ends and targets.has_own_scale
     assert targets.to_unit(np.array([*ends, sum(ends) / 2])).tolist() == [0, 1, 0.5]
     assert of_model(targets.model_name("dan")) == of_json(json.loads(json.dumps(targets.as_json))) == targets
+
+
+@pytest.mark.parametrize("scale", ["0..1000000", "-123456789..0", "0.1234567..0.9", "0..0.000001", "1..7"])
+def test_a_scale_is_written_in_full_and_read_again(scale, folder):
+    targets = of_settings("warmth", scale)
+    assert targets.in_words == f"warmth, from {scale.replace('..', ' to ')}"
+    assert label_table.scaled("warmth", targets.low, targets.high) == f"warmth {scale}"
+    assert label_table.on_scale(f"warmth {scale}") == ("warmth", (targets.low, targets.high))
+    predictions.write_csv("a.csv", {"a.000": [0.25], "b.000": [1]}, targets)
+    assert label_table.targets_in("a.csv", ["warmth"]) == targets
+    one_more = of_settings("warmth", f"{targets.low:f}..{targets.high + 1:f}")
+    with pytest.raises(UserError, match="labels are on different scales"):
+        fusion.shared_targets({"a": targets, "b": one_more})
 
 
 @pytest.mark.parametrize("scale", ["", "7..1", "1..1", "1-7", "1...7", "nan..1", "0..inf", "1..7..9", "1e3..2e3"])

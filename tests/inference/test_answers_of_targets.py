@@ -10,6 +10,7 @@ from conftest import make_clip
 from stand_ins import ask, image_model, save_run, tiny_dan
 
 from first_impression.common.errors import UserError
+from first_impression.data import label_table
 from first_impression.data.chalearn import TRAITS
 from first_impression.data.targets import NOT_FOR_HIRING, Targets
 from first_impression.inference import document, models
@@ -80,6 +81,17 @@ def test_answers_stand_on_the_labels_own_scale_too(folder, capsys):
         assert float(row["value 1..7"]) == pytest.approx(1 + 6 * float(row["value"]), abs=1e-5)
         assert row["trait"] in OWN.names
     assert answer["percentile"]["trust"] == pytest.approx(100 * trust, abs=0.01)  # of labels 0, 0.01 .. 1
+
+
+def test_an_answer_stands_in_the_table_where_what_is_measured_has_its_name(folder):
+    named = Targets(("brightness", "pauses"), 0.0, 1_000_000.0)
+    save_run("own", image_model(3, named), targets=named)
+    fused = ask(make_clip("clip.mp4", CLIP), "--CSV", "out.csv")["clips"]["clip.mp4"]["fused"]
+    (row,) = rows_of("out.csv")
+    for name in named.names:
+        assert float(row[name]) == pytest.approx(fused[name], abs=1e-7)
+        assert float(row[f"{name} 0..1000000"]) == pytest.approx(1_000_000 * fused[name], abs=0.1)
+    assert "sharpness" in row and label_table.targets_in("out.csv", named.names) == named
 
 
 def test_models_are_asked_together_for_what_all_of_them_answer(folder, capsys):
