@@ -58,7 +58,7 @@ def draw(path, title, answer, about):
         down = -(-len(names_in(evidence["maps"])) // MOST_ACROSS)
         height = (min(WIDTH / 6 / aspect, 2.4) + 0.85) * down + 0.2
         rows.append((height, _draw_evidence, [model, evidence, middle, aspect, down]))
-    rows.append((0.84 * len(names_in(answer["fused"])), _draw_targets, [answer]))
+    rows.append((max(0.84 * len(names_in(answer["fused"])), 1.6), _draw_targets, [answer]))
     if timeline or sound:
         rows.append((3.1 * timeline + 1.5 * sound + 0.8, _draw_time, [answer, timeline, sound]))
     rows.append((0.15 + 0.2 * len(foot), _draw_foot, [foot]))

@@ -83,6 +83,13 @@ def test_answers_stand_on_the_labels_own_scale_too(folder, capsys):
     assert answer["percentile"]["trust"] == pytest.approx(100 * trust, abs=0.01)  # of labels 0, 0.01 .. 1
 
 
+def test_a_single_target_has_a_picture_too(folder):
+    one = Targets(("warmth",), 1.0, 7.0)
+    save_run("own", tiny_dan(1, one), {f"t{n}.000": np.full(1, n / 50) for n in range(51)}, targets=one)
+    written = ask(make_clip("clip.mp4", CLIP), "--EVIDENCE", "--WINDOW", 2, picture=True)["clips"]["clip.mp4"]
+    assert list(written["fused"]) == ["warmth"] and Path(written["picture"]).stat().st_size > 10_000
+
+
 def test_an_answer_stands_in_the_table_where_what_is_measured_has_its_name(folder):
     named = Targets(("brightness", "pauses"), 0.0, 1_000_000.0)
     save_run("own", image_model(3, named), targets=named)
