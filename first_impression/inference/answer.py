@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from first_impression.common.errors import BadClipError, UserError, lack_of_memory_as_user_error
+from first_impression.common.errors import BadClipError, lack_of_memory_as_user_error
 from first_impression.data.targets import FIVE, Targets
 from first_impression.evaluation.ranking import Ranking
 from first_impression.inference import unlike
@@ -166,26 +166,15 @@ def _answer_window(window, models, batch_size):
         if model.kind == "image" and window.frames:
             starts = range(0, len(window.frames), batch_size)
             batches = (read_images(window.frames[at : at + batch_size]) for at in starts)
-            values = by_frame[model.name] = np.concatenate([ask(model, batch) for batch in batches])
+            values = by_frame[model.name] = np.concatenate([model.ask(batch) for batch in batches])
         elif model.kind == "audio" and window.features is not None:
-            values = ask(model, window.features[None])
+            values = model.ask(window.features[None])
         else:
             continue
         scores[model.name] = values.mean(axis=0, dtype=np.float64)
     heard = window.sound_seconds if len(scores) > len(by_frame) else 0.0
     times = window.times if by_frame else np.empty(0)
     return WindowAnswer(window.start, window.end, heard, times, by_frame, scores, window.look, window.band)
-
-
-def ask(model, inputs):
-    """The answers of a `Model` to a batch of its inputs: float32 [n, k].
-
-    Raises `UserError` where one is not finite.
-    """
-    values = model.infer(inputs).numpy()
-    if not np.isfinite(values).all():
-        raise UserError(f"{model.name} answers what is not finite: train it with a lower LEARNING_RATE")
-    return values
 
 
 def _why_none(clip, models):

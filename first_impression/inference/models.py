@@ -22,7 +22,7 @@ class Model:
     """The model of a trained run, or the mean of several epochs of it, asked about some of the run's targets."""
 
     run: Run
-    infer: object  # maps inputs [n, ...] to these targets, a tensor [n, k]
+    infer: object  # maps inputs [n, ...] to these targets, a tensor [n, k]; to be asked by `ask`
     targets: Targets = FIVE
 
     @property
@@ -47,6 +47,13 @@ class Model:
         start = [f"did not start from published weights: {self.run.start['words']}"]
         found = start * (self.run.start["published"] is False) + self.run.verdicts
         return f"{self.name} {'; it '.join(found)}" if found else ""
+
+    def ask(self, inputs):
+        """The answers to a batch of inputs: float32 [n, k]. Raises `UserError` where one is not finite."""
+        values = self.infer(inputs).numpy()
+        if not np.isfinite(values).all():
+            raise UserError(f"{self.name} answers what is not finite: train it with a lower LEARNING_RATE")
+        return values
 
     def explain(self, image, time, faces):
         """The `evidence.Evidence` of one picture, uint8 [1, size, size, 3]; for a model that has evidence maps."""
@@ -144,4 +151,4 @@ def warm_up(models, counts):
     batches = {size for count in counts for size in (min(count, BATCH_SIZE), count % BATCH_SIZE) if size}
     for model in models:
         for size in batches if model.kind == "image" else ():
-            model.infer(np.zeros((size, FRAME_SIZE, FRAME_SIZE, 3), np.uint8))
+            model.ask(np.zeros((size, FRAME_SIZE, FRAME_SIZE, 3), np.uint8))

@@ -17,7 +17,8 @@ RECORDING = 0.01
 def parts_of(answer, models):
     """The answers of the models to the windows of a clip, or else to its thirds: [{model: [k]}].
 
-    `answer` is that to the clip, of these `models`. Empty where the clip is too short for thirds.
+    `answer` is that to the clip, of these `models`. Empty where the clip is too short for thirds. Raises `UserError`
+    where an answer is not finite.
     """
     if len(answer.windows) > 1:
         return [window.scores for window in answer.windows]
@@ -41,7 +42,7 @@ def _of_part(span, sound, answer, models):
         window = Window(*span)
         window.hear(sound)
         heard = [model for model in models if model.kind == "audio" and model.name in answer.scores]
-        scores |= {model.name: model.infer(window.features[None]).numpy()[0] for model in heard}
+        scores |= {model.name: model.ask(window.features[None])[0] for model in heard}
     return scores
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from first_impression.common.errors import lack_of_memory_as_user_error
 from first_impression.evaluation.display import by_target
 from first_impression.inference import variation
-from first_impression.inference.answer import ask, read_images
+from first_impression.inference.answer import read_images
 from first_impression.inference.edits import EDITS
 from first_impression.inference.models import BATCH_SIZE
 
@@ -94,7 +94,7 @@ class WhatIf:
         batches = [inputs[at : at + self.batch_size] for at in range(0, len(inputs), self.batch_size)]
         with lack_of_memory_as_user_error(self.batch_size):
             found = {
-                model.name: np.concatenate([ask(model, batch) for batch in batches]).mean(axis=0, dtype=np.float64)
+                model.name: np.concatenate([model.ask(batch) for batch in batches]).mean(axis=0, dtype=np.float64)
                 for model in self.models
                 if model.kind == kind
             }

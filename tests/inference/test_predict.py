@@ -23,8 +23,10 @@ from first_impression.data.sound import extract_sound
 from first_impression.evaluation import predictions
 from first_impression.evaluation.display import COLOURS
 from first_impression.inference import answer as answering
-from first_impression.inference import tables
+from first_impression.inference import models, tables, variation, what_if
+from first_impression.inference.clip import open_clip
 from first_impression.inference.document import AMONG_LABELS
+from first_impression.training.runs import find_runs
 
 SHOWN = tuple(COLOURS)  # the five, in the order of display
 
@@ -309,6 +311,21 @@ def test_an_answer_that_is_not_finite_is_refused(folder):
     save_run("eye", model)
     refused(run("predict.py", make_clip("clip.mp4", [200] * 3), "--JSON", "out.json"), "eye answers what is not finite")
     assert not Path("out.json").exists()
+
+
+def test_whoever_asks_a_model_is_refused_an_answer_that_is_not_finite(folder, runs):
+    ensemble = models.load(find_runs(Path("runs")))
+    answer = answering.answer_clip(open_clip(make_clip("clip.mp4", [30] * 100), 2), ensemble)
+    assert len(variation.parts_of(answer, ensemble.models)) == variation.PARTS
+    for model in ensemble.models:
+        model.infer = lambda inputs: tf.fill([len(inputs), 5], np.nan)
+    for ask_again in (
+        lambda: variation.parts_of(answer, ensemble.models),
+        lambda: list(what_if.WhatIf(answer, ensemble.models).steps()),
+        lambda: models.warm_up(ensemble.models, [1]),
+    ):
+        with pytest.raises(UserError, match="(eye|ear) answers what is not finite: train it with a lower LEARNING_"):
+            ask_again()
 
 
 def test_lack_of_memory_is_told_with_the_way_out(folder, runs, monkeypatch):
