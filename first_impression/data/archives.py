@@ -83,6 +83,16 @@ def names_in(archive, opened):
     return names
 
 
+class NoPassword(UserError):
+    """A zip is encrypted, and no password was given."""
+
+
+def passwords(given=""):
+    """The passwords of zips: ZIP_PASSWORD as `given`, else what the environment has. Of several, each: a list."""
+    password = given or os.environ.get(PASSWORD_VARIABLE, "")
+    return list(dict.fromkeys([password, *password.split()])) if password else []
+
+
 def is_encrypted(archive):
     """Whether an entry of this zip needs a password. Raises `UserError` for a damaged zip."""
     with open_zip(archive) as opened:
@@ -90,12 +100,12 @@ def is_encrypted(archive):
 
 
 def unpack(archive, entry, path, password, by=""):
-    """Unpack one entry of a zip to `path`. Of several passwords, with spaces between, each is tried.
+    """Unpack one entry of a zip to `path`. Of several `passwords`, with spaces between, each is tried.
 
-    Raises `UserError` where the password is missing or wrong, or the bytes are damaged or packed in a foreign way.
+    Raises `NoPassword` where it needs one, and `UserError` where that is wrong, or the bytes are damaged or packed in a
+    foreign way.
     """
-    password = password or os.environ.get(PASSWORD_VARIABLE, "")
-    passwords = list(dict.fromkeys([password, *password.split()])) if password else []
+    tried = passwords(password)
     with open_zip(archive) as opened, whole_file(path, by) as tmp:
         info = opened.getinfo(entry)
         if info.compress_type == zipfile.ZIP_BZIP2:  # zipfile unpacks 16 kB of that to 18 GB at once, if they are so
@@ -106,12 +116,12 @@ def unpack(archive, entry, path, password, by=""):
                 "7-Zip (7z x), and put what it holds in its place"
             )
         encrypted = info.flag_bits & 0x1
-        if encrypted and not passwords:
-            raise UserError(
+        if encrypted and not tried:
+            raise NoPassword(
                 f"{archive} is encrypted, as ChaLearn's test zips are: give the password that ChaLearn sent "
                 f"you as --ZIP_PASSWORD=... or in the environment variable {PASSWORD_VARIABLE}"
             )
-        for password in passwords if encrypted else [""]:
+        for password in tried if encrypted else [""]:
             with damage_as_user_error(f"{archive} is damaged at {entry}", "fetch the zip again"):
                 try:
                     with opened.open(entry, pwd=password.encode() or None) as source, open(tmp, "wb") as target:
@@ -124,6 +134,6 @@ def unpack(archive, entry, path, password, by=""):
                 except RuntimeError:  # zipfile's way to say: wrong password
                     continue
                 except (zipfile.BadZipFile, zlib.error):  # one in 256 wrong passwords is only told by the bytes
-                    if not encrypted or password == passwords[-1]:
+                    if not encrypted or password == tried[-1]:
                         raise
         raise UserError(f"{archive}: the zip password is wrong (checked on {entry})")

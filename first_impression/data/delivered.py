@@ -33,11 +33,8 @@ def unpack_annotations(data, password=""):
     Raises `UserError` for a damaged zip and a wrong password.
     """
     for split, (archive, entry) in packed_annotations(data).items():
-        if archives.is_encrypted(archive) and not (password or os.environ.get(archives.PASSWORD_VARIABLE)):
-            print(
-                f"{archive} holds the {split.name} labels and is encrypted: give its password as --ZIP_PASSWORD=... or "
-                f"in the environment variable {archives.PASSWORD_VARIABLE}"
-            )
-        else:
+        try:
             archives.unpack(archive, entry, split.annotation, password, by=f"-{os.getpid()}")
             print(f"{split.annotation}: unpacked from {archive}")
+        except archives.NoPassword as reason:
+            print(f"the {split.name} labels: {reason}")

@@ -10,7 +10,7 @@ import numpy as np
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed
 from first_impression.data import annotations, audio, chalearn, delivered, vggface
-from first_impression.data.archives import PASSWORD_VARIABLE, is_encrypted
+from first_impression.data.archives import PASSWORD_VARIABLE, is_encrypted, passwords
 from first_impression.data.targets import FIVE, NONE
 
 # Bytes that a clip of 15.3 s takes: measured on the sample and on videos of 1280 x 720
@@ -114,7 +114,7 @@ def missing_files(clips, weights, password, data="data"):
     missing = [str(split.annotation) for split in splits if not split.annotation.exists()]
     missing += [f"the {split.name} clips" for split in needed if split not in here]
     missing += [path for path in weights if not Path(path).exists()]
-    if not (password or os.environ.get(PASSWORD_VARIABLE)):
+    if not passwords(password):
         archives = sorted({clip.archive for clip in clips if clip.archive})
         archives += sorted({archive for archive, _ in delivered.packed_annotations(Path(data)).values()})
         if encrypted := next(filter(is_encrypted, archives), None):

@@ -54,6 +54,7 @@ class RecordSet:
     targets: Targets = FIVE  # that the labels are of
     whole: "RecordSet | None" = None  # the set that this is a part of, see `restricted`
     rows: np.ndarray | None = None  # of a part: which records of the whole it has, bool [records of the whole]
+    known: tuple | None = None  # of a part: what `read_names` gives of it
 
     @property
     def size(self):  # in records
@@ -204,17 +205,19 @@ def _without_inputs(files, key, targets):
 
 def read_names(record_set):
     """The clips' names (str [n], "" where there is none) and labels (float32 [n, targets]), by index."""
-    whole = record_set.whole or record_set
-    parts = translate_read_errors(_without_inputs(whole.files, whole.key, whole.targets), whole)
-    names, labels = map(np.concatenate, zip(*parts, strict=True))
-    return (names[record_set.rows], labels[record_set.rows]) if record_set.whole else (names, labels)
+    if record_set.known:
+        return record_set.known
+    batches = _without_inputs(record_set.files, record_set.key, record_set.targets)
+    names, labels = map(np.concatenate, zip(*translate_read_errors(batches, record_set), strict=True))
+    return names, labels
 
 
-def restricted(record_set, names, clips):
-    """The part of a `RecordSet` that is of these `clips`; `names` are those of its records, as `read_names` gives them.
+def restricted(record_set, known, clips):
+    """The part of a `RecordSet` that is of these `clips`; `known` is what `read_names` gives of the whole.
 
     Its records keep their order, and are numbered anew.
     """
+    names, true = known
     rows = np.isin(names, list(clips))
     bounds = np.cumsum(record_set.counts)[:-1]
     labels = {clip: label for clip, label in record_set.labels.items() if clip in clips}
@@ -225,6 +228,7 @@ def restricted(record_set, names, clips):
         label_mean=np.mean(list(labels.values()), axis=0, dtype=np.float64),
         whole=record_set,
         rows=rows,
+        known=(names[rows], true[rows]),
     )
 
 

@@ -12,11 +12,8 @@ def parts(records, fold, sources, seed):
     number, count = map(int, fold.split("/"))
     fold_of = folds.deal(records.labels, count, sources, seed)
     held_out = {clip for clip, own in fold_of.items() if own == number - 1}
-    names = record_reader.read_names(records)[0]
-    return (
-        record_reader.restricted(records, names, records.labels.keys() - held_out),
-        record_reader.restricted(records, names, held_out),
-    )
+    kept, known = records.labels.keys() - held_out, record_reader.read_names(records)
+    return tuple(record_reader.restricted(records, known, clips) for clips in (kept, held_out))
 
 
 def write_tables(folder, fold, answers, constant, targets):

@@ -290,7 +290,7 @@ def test_annotations_in_chalearns_zips_are_taken(folder, capsys, place):
     zip_of(f"{place}/train-annotation.zip", {"annotation_training.pkl": pickles[0]})
     encrypt(f"{place}/val-annotation-e.zip", "annotation_validation.pkl", pickles[1], "sesame")
     assert [(clip.name, clip.split.name) for clip in find_clips()] == [("x.000", "training")]
-    assert "val-annotation-e.zip holds the validation labels and is encrypted" in capsys.readouterr().out
+    assert f"the validation labels: {place}/val-annotation-e.zip is encrypted" in capsys.readouterr().out
     assert inventory.missing_files([], [], "")[-1].startswith(f"the password of {place}/val-annotation-e.zip")
     with pytest.raises(UserError, match="val-annotation-e.zip.*(password is wrong|is damaged)"):
         find_clips(password="wrong")

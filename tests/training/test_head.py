@@ -13,7 +13,7 @@ from first_impression.common.errors import UserError
 from first_impression.data import batching, record_reader, record_writer
 from first_impression.data.label_table import read
 from first_impression.evaluation import metrics
-from first_impression.training import descriptors, head
+from first_impression.training import cross_validation, descriptors, head
 from first_impression.training.runs import find_runs
 
 
@@ -161,6 +161,23 @@ def normal_equations_by_gram(x, y, strength):
     return kernel, y.mean(axis=0) - middle @ kernel
 
 
+def test_the_names_of_records_are_read_once_for_both_parts_of_a_fold(folder, monkeypatch):
+    write_sounds(TRAIN, 6)
+    records, passes, read_through = (
+        record_reader.open_records(TRAIN, "train", "audio"),
+        [],
+        record_reader._without_inputs,
+    )
+    names, labels = record_reader.read_names(records)
+    monkeypatch.setattr(record_reader, "_without_inputs", lambda *what: passes.append(what) or read_through(*what))
+    parts = cross_validation.parts(records, "2/3", None, 0)
+    for part in parts:
+        rows = np.isin(names, list(part.labels))
+        found, true = record_reader.read_names(part)
+        assert found.tolist() == names[rows].tolist() and (true == labels[rows]).all() and 0 < len(found) < len(names)
+    assert len(passes) == 1 and sum(part.size for part in parts) == len(names)
+
+
 @pytest.mark.parametrize("training", ["head", "all"])
 def test_all_folds_answer_every_clip_once_without_validation_records(folder, training):
     write_sounds(TRAIN, 6)
@@ -251,8 +268,8 @@ def test_descriptors_are_computed_once_and_again_for_other_weights_or_frames(fol
     # A damaged part is computed again, and a part of the records has its own ones
     for path in descriptors.CACHE.rglob("000002.npz"):
         path.write_bytes(path.read_bytes()[:-9])
-    frozen, names = Frozen(), record_reader.read_names(records)[0]
-    part = record_reader.restricted(records, names, {"c1.000", "c4.000"})
+    frozen, known = Frozen(), record_reader.read_names(records)
+    part = record_reader.restricted(records, known, {"c1.000", "c4.000"})
     assert np.allclose(descriptors.compute(frozen, frozen.model, part, "it"), wanted[[2, 3, 8, 9]])
     assert frozen.computed == 2
     assert part.size == 4 and list(record_reader.read_names(part)[0]) == ["c1.000"] * 2 + ["c4.000"] * 2
