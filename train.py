@@ -30,15 +30,14 @@ import signal
 import time
 from pathlib import Path
 
-from first_impression.common import files, parallel, rules, script, signals
-from first_impression.common.errors import UserError, lack_of_memory_as_user_error, name_some
-from first_impression.common.settings import refuse_other_constants
+from first_impression.common import parallel, rules, script, signals
+from first_impression.common.errors import UserError, lack_of_memory_as_user_error
 from first_impression.common.tensorflow_start import load_tensorflow
 from first_impression.data import annotations, chalearn
-from first_impression.data.clip_log import warn_of_missing
 from first_impression.evaluation import folds, metrics, summary
 from first_impression.training import number_format
-from first_impression.training.runs import EARLIER
+from first_impression.training.dataset import dataset_of
+from first_impression.training.losses import LOSSES
 
 # What to train
 MODEL = "dan"  # "dan": pool5 described; "dan_plus": relu5_2 too; "resnet": ResNet-50; "audio": linear, on sound
@@ -164,12 +163,13 @@ def train_run(devices, settings):
     import keras
 
     from first_impression.data import record_reader
-    from first_impression.training import head, history, run_writer
+    from first_impression.training import beginning, head, history, optimizers, run_writer, splits
     from first_impression.training.step import TrainingStep
 
-    training, validation = open_records(settings)
+    training, validation = splits.open_records(settings)
     clips, true = record_reader.read_names(validation)
     folder, head_only = run_folder(settings), settings.TRAIN == "head"
+    steps_per_epoch = math.ceil(training.size / settings.BATCH_SIZE)
     with (
         run_writer.open_run(folder, devices.writes) as writer,
         devices.worker_failures(),
@@ -177,7 +177,14 @@ def train_run(devices, settings):
     ):
         keras.utils.set_random_seed(settings.SEED)
         with devices.strategy.scope():
-            model, optimizer, state = begin_or_resume(folder, settings, training, validation)
+            model, optimizer, state = beginning.begin_or_resume(
+                folder,
+                about_run(settings, training, validation),
+                lambda: new_model(settings, training),
+                lambda model: optimizers.make_optimizer(settings, model, steps_per_epoch),
+                settings.MIXED_PRECISION,
+                FREE_TO_CHANGE,
+            )
             loss_fn, penalties = LOSSES[settings.LOSS], (settings.WEIGHT_DECAY, settings.REG_PENALTY)
             step = TrainingStep(devices, train_step, model, optimizer, loss_fn, *penalties, xla=settings.XLA)
         writer.begin(model, optimizer, state, training.labels)
@@ -215,58 +222,6 @@ def train_run(devices, settings):
         if settings.FOLD and predicted is None:
             predicted = predict()
         return training, clips, predicted
-
-
-def open_records(settings):
-    """The `RecordSet`s to train and to validate on: those of the two splits, or with a FOLD two parts of the first.
-
-    Raises `UserError` as `open_split` does, where the two share clips or are of different targets, and where records
-    that need names have none.
-    """
-    from first_impression.data import record_reader
-    from first_impression.training import cross_validation
-
-    kind = "audio" if settings.MODEL == "audio" else "image"
-    training = record_reader.open_split(chalearn.TRAINING, kind, settings.TRAIN_RECORDS)
-    if not training.labels and (settings.FOLD or settings.TRAIN == "head"):
-        raise UserError(f"{training.files[0]} does not name its clips: run this project's own step again")
-    if settings.FOLD:
-        sources = annotations.training_sources()
-        training, validation = cross_validation.parts(training, settings.FOLD, sources, settings.SEED)
-    else:
-        validation = record_reader.open_split(chalearn.VALIDATION, kind, settings.VAL_RECORDS)
-        annotations.refuse_shared(training.labels, validation.labels, f"training and {validation.files[0]}")
-        if training.targets != validation.targets:
-            both = f"{training.files[0]} is of {training.targets.in_words}; {validation.files[0]} of"
-            raise UserError(f"{both} {validation.targets.in_words}: run their step with one TARGETS and SCALE")
-    for name, records in (
-        ("training", training),
-        (f"fold {settings.FOLD}" if settings.FOLD else "validation", validation),
-    ):
-        print(f"{name}: {records.size} records of {len(records.labels) or 'unnamed'} clips")
-    made_in = chalearn.VOICES if kind == "audio" else chalearn.IMAGES
-    warn_of_missing(training.labels.keys() | validation.labels.keys(), made_in)
-    return training, validation
-
-
-# What is minimised: the loss of each example [n], of what is predicted and true of it [n, targets]
-
-
-def squared_error(predicted, true):
-    """The mean over the targets of the squared error."""
-    import tensorflow as tf
-
-    return tf.reduce_mean(tf.square(predicted - true), axis=1)
-
-
-def euclidean_distance(predicted, true):
-    """The distance over all targets, not squared."""
-    import tensorflow as tf
-
-    return tf.sqrt(tf.reduce_sum(tf.square(predicted - true), axis=1) + 1e-12)  # the root has no slope at 0
-
-
-LOSSES = {"squared": squared_error, "euclidean": euclidean_distance}
 
 
 def train_step(model, optimizer, loss_fn, batch, weight_decay=0.0, reg_penalty=0.0):
@@ -353,45 +308,11 @@ def constants_of(settings):
     return {name: value for name, value in settings.constants().items() if name not in idle}
 
 
-def begin_or_resume(folder, settings, training, validation):
-    """(model, optimizer, `TrainingState`): new ones, or as a stopped run left them.
-
-    Raises `UserError` where a stopped run had other constants or records, or where models stand without its checkpoint.
-    """
-    import keras
-
-    from first_impression.training import checkpoint, dataset, optimizers, saved_models
-
-    def make_optimizer(model):
-        if settings.TRAIN == "head":
-            return keras.optimizers.SGD()  # unused, and small in the checkpoint
-        return optimizers.make_optimizer(settings, model, math.ceil(training.size / settings.BATCH_SIZE))
-
+def about_run(settings, training, validation):
+    """What settings.json says of the run on these two `RecordSet`s, beside its first weights and what made it."""
     records = {"training": training.fingerprint, "validation": validation.fingerprint}
-    if not (folder / saved_models.CHECKPOINT).exists():
-        if models := files.listed(folder, "[!.]*.keras"):
-            names = name_some(path.name for path in models)
-            raise UserError(
-                f"{folder} holds models ({names}) without the checkpoint of their training, so it can be neither "
-                "resumed nor begun: train under another NAME, or move them away"
-            )
-        model, start = new_model(settings, training)
-        model = number_format.in_format(model, number_format.choose(settings.MIXED_PRECISION))
-        made_by = saved_models.made_by(number_format.format_of(model))
-        about = {"records": records, "start": start, "made_by": made_by}
-        optimizer, state = make_optimizer(model), checkpoint.TrainingState(about=about)
-    else:
-        earlier = EARLIER | checkpoint.read(folder)[2].about["constants"]
-        refuse_other_constants(folder, earlier, {"TRAIN": settings.TRAIN})
-        model, optimizer, state = checkpoint.load(folder, make_optimizer)
-        if other := [name for name in records if state.about["records"][name] != records[name]]:
-            what = f"{folder} was trained on other {' and '.join(other)} records"
-            raise UserError(f"{what}: bring those back, or train under another NAME")
-        refuse_other_constants(folder, earlier, constants_of(settings), FREE_TO_CHANGE)
-        print(f"{folder}: going on after epoch {state.epoch}, step {state.step}")
-    state.about |= {"recipe": settings.recipe, "constants": constants_of(settings)}
-    state.about |= {"dataset": dataset.dataset_of(training.labels)} | training.targets.as_json
-    return model, optimizer, state
+    about = {"records": records, "recipe": settings.recipe, "constants": constants_of(settings)}
+    return about | {"dataset": dataset_of(training.labels)} | training.targets.as_json
 
 
 def new_model(settings, training):

@@ -53,6 +53,8 @@ class FallingRate(keras.optimizers.schedules.LearningRateSchedule):
 
 def make_optimizer(settings, model, steps_per_epoch):
     """The optimizer that train.py's `settings` ask for, built for `model`."""
+    if settings.TRAIN == "head":
+        return keras.optimizers.SGD()  # unused, and small in the checkpoint
     rate = settings.LEARNING_RATE
     if settings.LEARNING_RATE_DECAY != 1 or settings.LEARNING_RATE_UPDATE_DECAY:
         rate = FallingRate(settings, steps_per_epoch)
