@@ -12,15 +12,14 @@ from first_impression.data.chalearn import name_of_video
 from first_impression.data.targets import named
 
 LEFT, RIGHT = "LEFT", "RIGHT"
-# ChaLearn's questions ("Who is more ..?"), as its organisers assign them to the traits. Who looks comfortable is
-# emotionally stable, which the dataset calls neuroticism.
+# The questions of ChaLearn's votes ("Who is more ..?"), as its organisers assign them to the traits. Who looks
+# comfortable is emotionally stable, which the dataset calls neuroticism.
 TRAITS_OF_QUESTIONS = {
     "friendly": "extraversion",
     "authentic": "agreeableness",
     "organized": "conscientiousness",
     "comfortable": "neuroticism",
     "imaginative": "openness",
-    "emotionalstability": "neuroticism",
 }
 
 
@@ -45,10 +44,11 @@ class Ratings(NamedTuple):
 def read(paths):
     """The judgements in these CSV files, taken together: `Votes` or `Ratings`.
 
-    Votes have the columns left and right (or ChaLearn's videoLeft and videoRight), then one per target with LEFT or
-    RIGHT; anything else there means "don't know". Ratings have the columns clip and rater, then one per target with
-    numbers or nothing. Columns without a LEFT or RIGHT, or without a number, are no targets: they are ignored.
-    Raises `UserError` for a missing or unreadable file, for other columns, and where no target is left.
+    Votes have the columns left and right (or ChaLearn's videoLeft and videoRight, with its questions), then one per
+    target with LEFT or RIGHT; anything else there means "don't know". Ratings have the columns clip and rater, then one
+    per target with numbers or nothing. Columns without a LEFT or RIGHT, or without a number, are no targets: they are
+    ignored. Raises `UserError` for a missing or unreadable file, for other columns, for two of one target, and where no
+    target is left.
     """
     tables = [_read_table(Path(path)) for path in paths]
     for path, table in zip(paths, tables, strict=True):
@@ -57,6 +57,8 @@ def read(paths):
     table = pd.concat(tables, ignore_index=True)
     columns = {re.sub("^video", "", column.strip().lower()): column for column in table.columns}
     where = paths[0] if len(paths) == 1 else f"{paths[0]} and {len(paths) - 1} more"
+    if len(columns) < len(table.columns):
+        raise UserError(f"{where} has columns whose names differ in case alone: leave the one that counts")
     if {"left", "right"} <= columns.keys():
         return _votes(where, table, columns)
     if {"clip", "rater"} <= columns.keys():
@@ -77,11 +79,13 @@ def _votes(where, table, columns):
     same = np.flatnonzero(left == right)
     if len(same):
         raise UserError(f"{where}: {left[same[0]]!r} is on both sides of a vote")
-    answers = {}
+    answers, questions = {}, TRAITS_OF_QUESTIONS if columns["left"].strip().lower() == "videoleft" else {}
     for name, column in columns.items():
         words = table[column].str.strip().str.upper().to_numpy()
         if name not in ("left", "right") and np.isin(words, (LEFT, RIGHT)).any():
-            answers[target_of(name)] = np.select([words == LEFT, words == RIGHT], [1.0, 0.0], np.nan)
+            target = questions.get(re.sub("[^a-z0-9]", "", name)) or named(name) or name
+            _refuse_second(where, answers, target)
+            answers[target] = np.select([words == LEFT, words == RIGHT], [1.0, 0.0], np.nan)
     _refuse_none(where, answers, "LEFT or RIGHT")
     return Votes(clips.tolist(), numbers[: len(left)], numbers[len(left) :], answers)
 
@@ -93,14 +97,11 @@ def _ratings(where, table, columns):
     for name, column in columns.items():
         numbers = pd.to_numeric(table[column], errors="coerce").to_numpy(np.float64)
         if name not in ("clip", "rater") and np.isfinite(numbers).any():
-            answers[target_of(name)] = np.where(np.isfinite(numbers), numbers, np.nan)
+            target = named(name) or name
+            _refuse_second(where, answers, target)
+            answers[target] = np.where(np.isfinite(numbers), numbers, np.nan)
     _refuse_none(where, answers, "numbers")
     return Ratings(clips.tolist(), clip, rater, answers)
-
-
-def target_of(column):
-    """The target that a column is about: a trait for ChaLearn's questions, else one of the column's own name."""
-    return TRAITS_OF_QUESTIONS.get(re.sub("[^a-z0-9]", "", column.lower())) or named(column) or column
 
 
 def _names(where, column):
@@ -108,6 +109,11 @@ def _names(where, column):
     if not all(names):
         raise UserError(f"{where}: a row names no clip")
     return names
+
+
+def _refuse_second(where, answers, target):
+    if target in answers:
+        raise UserError(f"{where} has several columns for {target}: leave the one that counts")
 
 
 def _refuse_none(where, answers, expected):

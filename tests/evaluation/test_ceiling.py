@@ -39,8 +39,17 @@ def test_tables_of_votes_are_read():
     votes = judgements.read(["a.csv", "b.csv"])
     assert votes.clips == ["a", "b", "c"]
     assert votes.left.tolist() == [1, 0, 2] and votes.right.tolist() == [0, 2, 1]
-    assert np.array_equal(votes.answers["extraversion"], [1, np.nan, 0], equal_nan=True)
+    assert np.array_equal(votes.answers["friendly"], [1, np.nan, 0], equal_nan=True)
     assert np.array_equal(votes.answers["taste"], [0, np.nan, 1], equal_nan=True)
+
+
+def test_chalearns_questions_are_about_its_traits_and_own_columns_about_their_own_targets():
+    Path("a.csv").write_text("videoLeft,videoRight,Friendly,Emotional-Stability\nb.mp4,a,LEFT,RIGHT\n")
+    assert list(judgements.read(["a.csv"]).answers) == ["extraversion", "neuroticism"]
+    Path("a.csv").write_text("left,right,Friendly,taste\nb.mp4,a,LEFT,RIGHT\n")
+    assert list(judgements.read(["a.csv"]).answers) == ["friendly", "taste"]
+    Path("a.csv").write_text("clip,rater,organized,Honesty-Humility\nb.mp4,x,5,7\n")
+    assert list(judgements.read(["a.csv"]).answers) == ["organized", "honesty_humility"]
 
 
 def test_tables_of_ratings_are_read():
@@ -59,6 +68,8 @@ def test_tables_of_ratings_are_read():
         ("left,right,x\n,b,LEFT\n", "names no clip"),
         ("clip,rater,x\na,b,many\n", "no column with numbers"),
         ("clip,x\na,1\n", "nor clip and rater"),
+        ("clip,rater,Honesty-Humility,honesty humility\na,b,1,2\n", "several columns for honesty_humility"),
+        ("left,right,Warmth,warmth\na,b,LEFT,RIGHT\n", "differ in case alone"),
         ("", "not a readable CSV"),
     ],
 )
