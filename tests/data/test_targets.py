@@ -224,6 +224,13 @@ def test_check_data_lists_what_there_are_labels_of_and_deals_any_table(folder):
     )
 
 
+def test_a_table_of_all_splits_is_named_once_where_a_clip_is_removed(folder):
+    write_table(["a.mp4,train,anna,1,2,3,4", "b.mp4,val,ben,1,2,3,4"])
+    make_clip("data/a.mp4", [30, 60])
+    printed = ok(run("remove_clips.py", "anna"))
+    assert printed.count("Annotations/annotations.csv still has the labels of a\n") == 1
+
+
 # Records
 
 
