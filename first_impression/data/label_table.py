@@ -63,12 +63,12 @@ class Table(NamedTuple):
     splits: dict  # clip -> name of its split; empty where no column says so
 
 
-def read(path, targets=FIVE, average=False):
+def read(path, targets=FIVE, average=False, quiet=False):
     """Read what a CSV file says of the `targets`: `Table`. Columns are found by name, in any order and case.
 
     The values, which are on the scale of the `targets`, are mapped to [0, 1]. Of a clip that stands more than once the
     first row counts, or with `average` the mean of its rows. How a column named neuroticism is read, and which columns
-    are used for nothing, is printed, once per file.
+    are used for nothing, is printed, once per file; with `quiet`, as for this project's own tables, nothing is.
     Raises `UserError` for a missing or unreadable file, a column that is missing or there twice, a row of another
     length than the header, a value that is no number on the scale, an unknown split, a clip of two sources or splits
     or of none, and for two clips of one name in different folders.
@@ -95,9 +95,9 @@ def read(path, targets=FIVE, average=False):
                     raise UserError(f"{path}, row {number}: {clip[:80]!r} needs one {kind}{allowed}, not {cell!r}")
         found.setdefault(clip, []).append(values)
     doubled = [clip for clip, values in found.items() for _ in values[1:]]
-    if "neuroticism" in at:
+    if "neuroticism" in at and not quiet:
         _warn_of_neuroticism(Path(path), header[at["neuroticism"]])
-    if targets.names:
+    if targets.names and not quiet:
         _warn_of_columns(Path(path), tuple(_unused(header, at)))
     values = {clip: np.mean(values, axis=0) if average else values[0] for clip, values in found.items()}
     return Table(values, doubled, sources, splits)

@@ -40,7 +40,7 @@ def read(folder, models, targets=FIVE):
     for name, entry in _recorded(folder).items():
         table = files.below(folder, name)
         if entry["models"] == sorted(models) and table.exists() and files.md5(table) == entry["md5"]:
-            answers = label_table.read(table, targets.unit).values
+            answers = label_table.read(table, targets.unit, quiet=True).values
             pairs = zip(answers.values(), entry["sources"], strict=True)
             found[entry["clips"]] = dict(zip(answers, pairs, strict=True))
     return found

@@ -118,7 +118,7 @@ class Run:
     def training_labels(self):
         """The labels of the training clips, {clip: float64 [targets]}; empty where the run has no such file."""
         file = self.folder / saved_models.TRAINING_LABELS
-        return label_table.read(file, self.targets.unit).values if file.exists() else {}
+        return label_table.read(file, self.targets.unit, quiet=True).values if file.exists() else {}
 
     @cached_property
     def training(self):

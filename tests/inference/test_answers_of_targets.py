@@ -125,6 +125,15 @@ def test_models_are_asked_together_for_what_all_of_them_answer(folder, capsys):
     assert set(answer["evidence"]["three"]["logit"]) == {"openness", "interview"}
 
 
+def test_nothing_is_said_of_how_a_runs_own_tables_are_read(folder, capsys):
+    two = Targets(("neuroticism", "warmth"), 1.0, 7.0)
+    save_run("own", image_model(1, two), {f"t{n}.000": np.full(2, n / 100) for n in range(101)}, targets=two)
+    written = ask(make_clip("clip.mp4", CLIP))
+    printed = capsys.readouterr().out
+    assert written["training_clips"] == 101 and "training_labels.csv" not in printed
+    assert 'Emotional stability is what the dataset calls "neuroticism"' in printed
+
+
 def test_models_without_a_common_target_are_refused_in_one_line(folder):
     for name in ("warmth", "openness"):
         save_run(name, image_model(1, Targets((name,))), targets=Targets((name,)))
