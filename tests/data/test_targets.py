@@ -204,7 +204,11 @@ def test_unfit_tables_of_own_targets_are_named_in_one_line(rows, header, words, 
 
 
 def test_check_data_lists_what_there_are_labels_of_and_deals_any_table(folder):
-    rows = [f"{who}_{n}.mp4,{who},{1 + n},{2 + n},some words,{n / 4 if n else ''}" for who in "abcde" for n in range(3)]
+    rows = [
+        f"{who}_{n}.mp4,{who},{1 + n},{2_000_000 + n},some words,{n / 4 if n else ''}"
+        for who in "abcde"
+        for n in range(3)
+    ]
     write_table(rows, "clip,speaker,warmth,Honesty-Humility,remark,interview")
     Path("data").mkdir()
     for clip in ("a_0", "b_1"):
@@ -212,8 +216,8 @@ def test_check_data_lists_what_there_are_labels_of_and_deals_any_table(folder):
     refused(run("Video_to_Image.py"), "annotations.csv needs a column named split")
     printed = run("check_data.py", "--DEAL_SPLITS", "True").stdout
     assert "12 training and 3 validation clips of 5 speakers" in printed
-    wanted = "annotations.csv has labels of warmth (from 1 to 3), honesty_humility (from 2 to 4), interview (not for "
-    assert f"{wanted}all: 10 of 15); TARGETS and SCALE of steps 3 and 4" in printed
+    wanted = "annotations.csv has labels of warmth (from 1 to 3), honesty_humility (from 2000000 to 2000002), interview"
+    assert f"{wanted} (not for all: 10 of 15); TARGETS and SCALE of steps 3 and 4" in printed
     ok(run("Video_to_Image.py", "--FRAMES_PER_CLIP", 1))
     refused(run("Write_Into_TFRecords.py"), "annotations.csv has no column for extraversion, neuroticism")
     write_six("Annotations/annotation_training.pkl", ["a_0"])
