@@ -4,6 +4,7 @@ All of them are one `tf.distribute` strategy, so that one loop serves any number
 """
 
 import contextlib
+import functools
 import os
 from collections import deque
 
@@ -101,11 +102,7 @@ class Devices:
 
         Each worker gets those of its own replicas. Several batches are on the device at a time.
         """
-        pending = deque()
-
-        @tf.function(reduce_retracing=True)
-        def infer(inputs):
-            return self.strategy.run(lambda inputs: model(inputs, training=False), (inputs,))
+        pending, infer = deque(), self._inference(model)
 
         def collect():
             parts = zip(*map(self.strategy.experimental_local_results, pending.popleft()), strict=True)
@@ -119,6 +116,16 @@ class Devices:
                 yield collect()
         while pending:
             yield collect()
+
+    @functools.lru_cache(maxsize=1)  # noqa: B019, a training asks one model after each epoch, and has one `Devices`
+    def _inference(self, model):
+        """A function that runs `model` on all replicas, traced once for a shape of batches."""
+
+        @tf.function(reduce_retracing=True)
+        def infer(inputs):
+            return self.strategy.run(lambda inputs: model(inputs, training=False), (inputs,))
+
+        return infer
 
     def any_worker(self, flag):
         """Whether `flag` is true on any worker: one that stopped alone would leave the others waiting.
