@@ -34,7 +34,7 @@ def test_the_lock_of_a_running_process_is_refused_and_that_of_a_killed_one_is_fr
         holder.kill()
     begun = time.monotonic()
     with locked(".lock", "this"):
-        assert time.monotonic() - begun < 0.5 and Path(".lock").read_text() == f"{os.getpid()}\n"
+        assert time.monotonic() - begun < 20 and Path(".lock").read_text() == f"{os.getpid()}\n"
     assert not list(folder.iterdir())
 
 

@@ -142,7 +142,7 @@ def test_a_signal_ends_a_script_whatever_ffmpeg_does(folder, script, hangs, numb
     sent = time.monotonic()
     process.send_signal(number)
     assert process.wait(30) == 128 + number, Path("log").read_text()
-    assert time.monotonic() - sent < 2
+    assert time.monotonic() - sent < 20  # and not the 100 of its ffmpeg, however busy the machine is
     assert "stopped. Complete outputs stay" in Path("log").read_text()
     for child in Path("started").read_text().split():
         state = Path(f"/proc/{child}/stat")

@@ -311,7 +311,7 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(published, server, 
         handler.send_response(200)
         handler.send_header("Content-Length", "5000")
         handler.end_headers()
-        for _ in range(50):
+        for _ in range(1000):
             handler.wfile.write(b"s")
             time.sleep(0.1)
 
@@ -320,14 +320,14 @@ def test_a_server_that_sends_a_byte_now_and_then_is_given_up(published, server, 
     start = time.monotonic()
     with pytest.raises(UserError, match="slower than 10 kB/s"):
         fetching.published_folder(f"{server.address}/published/manifest.json")
-    assert time.monotonic() - start < 3 and kept(cache) == ["dan/epoch 1.keras"]
+    assert time.monotonic() - start < 20 and kept(cache) == ["dan/epoch 1.keras"]
 
 
 def test_a_server_whose_head_trickles_in_is_given_up(published, server, cache, monkeypatch):
     def trickle(handler):
         handler.send_response(200)
         handler.flush_headers()
-        for number in range(50):
+        for number in range(1000):
             handler.wfile.write(f"X-{number}: 1\r\n".encode())
             time.sleep(0.1)
 
@@ -336,7 +336,7 @@ def test_a_server_whose_head_trickles_in_is_given_up(published, server, cache, m
     start = time.monotonic()
     with pytest.raises(UserError, match="no answer within"):
         fetching.published_folder(f"{server.address}/published/manifest.json")
-    assert time.monotonic() - start < 3 and kept(cache) == []
+    assert time.monotonic() - start < 20 and kept(cache) == []
 
 
 def test_a_full_disk_leaves_nothing(published, server, cache):
