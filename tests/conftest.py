@@ -13,6 +13,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+gc.disable()  # until all is imported, see pytest_collection_finish
+
 import imageio_ffmpeg
 import matplotlib.layout_engine
 import numpy as np
@@ -47,8 +49,9 @@ def pytest_collection_modifyitems(items):
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish():
-    """Let the garbage collector pass over what was imported, which takes a second each time."""
+    """Let the garbage collector work, but pass over what was imported: it takes a second to look through that."""
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

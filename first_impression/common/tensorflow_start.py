@@ -1,5 +1,7 @@
 """Starting TensorFlow, which takes seconds and prints pages of notes."""
 
+import contextlib
+import gc
 import os
 import sys
 import tempfile
@@ -18,7 +20,8 @@ def load_tensorflow():
         print_notes = True
         os.dup2(notes.fileno(), 2)
         try:
-            import tensorflow
+            with _uncollected():
+                import tensorflow
 
             gpus = tensorflow.config.list_physical_devices("GPU")
             for gpu in gpus:
@@ -30,3 +33,20 @@ def load_tensorflow():
             if print_notes:
                 notes.seek(0)
                 os.write(2, notes.read())
+
+
+@contextlib.contextmanager
+def _uncollected():
+    """Let Python's garbage collector rest in the block, and pass over what is there at its end from then on.
+
+    It would look through the half million objects of an import again and again, for a quarter of the import's time.
+    """
+    if "tensorflow" in sys.modules:  # there is garbage among what is there by now
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
