@@ -13,12 +13,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-gc.disable()  # until all is imported, see pytest_collection_finish
-
 import imageio_ffmpeg
-import matplotlib.layout_engine
 import numpy as np
 import pytest
+from PIL import Image
 from scipy.io import savemat
 
 PROJECT = Path(__file__).parent.parent
@@ -29,6 +27,9 @@ from first_impression.common import signals  # noqa: E402, once the project can 
 from first_impression.common.settings import read_settings  # noqa: E402, once the project can be found
 from first_impression.common.tensorflow_start import NVIDIA_DRIVER  # noqa: E402, likewise
 from first_impression.data.chalearn import TRAITS  # noqa: E402
+from first_impression.evaluation import plots  # noqa: E402, likewise
+
+gc.disable()  # until all is imported, see pytest_collection_finish
 
 HARM = "harm.txt"  # what the code in a hostile file would write, if it ran
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))
@@ -55,10 +56,17 @@ def pytest_collection_finish():
 
 
 @pytest.fixture(autouse=True)
-def unplaced(request, monkeypatch):
-    """Draw pictures without finding places for their panels, which takes half of the time; `placed` tests do."""
-    if not request.node.get_closest_marker("placed"):
-        monkeypatch.setattr(matplotlib.layout_engine.ConstrainedLayoutEngine, "execute", lambda engine, figure: None)
+def blank_pictures(request, monkeypatch):
+    """Leave the pictures of scores and curves blank, but in tests of `pictures`: they take most of an evaluation."""
+
+    def blank(figure, title):
+        plots.plt.close(figure)
+        png = io.BytesIO()
+        Image.new("1", (1, 1)).save(png, "png")
+        return png.getvalue()
+
+    if not request.node.get_closest_marker("pictures"):
+        monkeypatch.setattr(plots, "_png", blank)
 
 
 @pytest.fixture(scope="session")

@@ -49,7 +49,7 @@ def without_tensorflow(folder):
 
 
 @pytest.mark.slow
-@pytest.mark.placed
+@pytest.mark.pictures
 def test_csv_files_are_scored_and_fused_without_tensorflow(annotated):
     first, second = answers(1), answers(2)
     predictions.write_csv("a.csv", first)

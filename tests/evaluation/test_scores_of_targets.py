@@ -106,7 +106,7 @@ def test_chalearns_table_has_interview_behind_its_six_columns(six):
     assert Path("a.csv").read_text().splitlines() == ["VideoName,interview", "a.000.mp4,0.25000000"]
 
 
-@pytest.mark.placed
+@pytest.mark.pictures
 def test_targets_of_ones_own_are_scored_in_the_unit_of_their_scale(own, capsys):
     _, validation = own
     predictions.write_csv("a.csv", shifted(validation, [0.1, 0.05, -0.1, 0.15]), OWN)

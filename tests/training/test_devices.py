@@ -83,7 +83,15 @@ def finish(workers):
     ]
 
 
-def test_two_devices_or_workers_train_as_one(sounds):
+def test_two_workers_train_as_one(sounds):
+    train_alone()
+    for worker in finish(start_workers("workers")):
+        assert worker.returncode == 0 and "2 devices share the work" in worker.stdout, worker.stderr
+    assert_same_training("one", "workers")
+
+
+@pytest.mark.soak
+def test_two_devices_of_one_process_train_as_one(sounds):
     train_alone()
     program = TWO_DEVICES.format(project=str(PROJECT), devices=2) + (
         "import train; from first_impression.common.settings import read_settings\n"
@@ -94,10 +102,6 @@ def test_two_devices_or_workers_train_as_one(sounds):
     assert done.returncode == 0, done.stderr
     assert "2 devices share the work" in done.stdout
     assert_same_training("one", "devices")
-
-    for worker in finish(start_workers("workers")):
-        assert worker.returncode == 0 and "2 devices share the work" in worker.stdout, worker.stderr
-    assert_same_training("one", "workers")
 
 
 @pytest.mark.soak

@@ -57,6 +57,7 @@ def variables(path):
 
 
 @pytest.mark.slow
+@pytest.mark.pictures
 def test_a_resumed_training_equals_an_uninterrupted_one(material):
     done = run("train.py", *ARGUMENTS, "--RUNS", "whole")
     assert done.returncode == 0, done.stderr
