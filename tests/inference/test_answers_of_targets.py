@@ -162,8 +162,8 @@ def test_the_page_shows_targets_of_ones_own_on_their_scale(folder):
     save_run("own", tiny_dan(1, OWN), targets=OWN)
     ensemble = models.load(find_runs(Path("runs")))
     take = takes.answer_take(1, "clip.mp4", make_clip("clip.mp4", CLIP), ensemble, 10, 60)
-    shown = answer.section(take, document.about_models(ensemble)) + course.section(take)
-    shown += beside.section(take, take)
+    about = document.about_models(ensemble)
+    shown = answer.section(take, about) + course.section(take) + beside.section(take, take, about)
     assert all(name.capitalize() in shown for name in OWN.names)
     warmth = take.answer_json["fused"]["warmth"]
     assert f"{1 + 6 * warmth:.2f} on a scale from 1 to 7" in shown and "the five traits" not in shown

@@ -64,7 +64,7 @@ def opened(folder, *flags):
             process.communicate(timeout=60)
 
 
-def wait_until(condition, seconds=20):
+def wait_until(condition, seconds=60):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
