@@ -15,7 +15,7 @@ from first_impression.page.visitors import LOCK, PREFIX
 
 pytestmark = pytest.mark.slow
 VISITORS = 20
-KEEP_SECONDS = 6
+KEEP_SECONDS = 9
 
 
 @pytest.fixture(scope="module")
