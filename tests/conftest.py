@@ -40,7 +40,11 @@ pytest.register_assert_rewrite("harness")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Mark soak tests as slow too, since -m "not slow" replaces -m "not soak"; skip those of a GPU where none is."""
+    """Mark soak tests as slow too, since -m "not slow" replaces -m "not soak"; skip those of a GPU where none is.
+
+    The longest come first, so that no process works alone at the end.
+    """
+    items.sort(key=lambda item: item.path.parent.name not in ("training", "sample"))
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.slow)

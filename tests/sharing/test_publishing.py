@@ -252,7 +252,7 @@ def test_scores_stand_in_the_card_only_if_they_are_of_these_files(published):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["audio", "image"])
+@pytest.mark.parametrize("kind", ["audio", pytest.param("image", marks=pytest.mark.soak)])
 def test_onnx_files_give_the_same_answers(folder, kind):
     onnxruntime = pytest.importorskip("onnxruntime")
     model = audio_model(1) if kind == "audio" else build_model("dan", seed=3)
