@@ -1,6 +1,7 @@
 """The page in a real browser, whose camera and microphone are fed from files."""
 
 import contextlib
+import re
 import json
 import shutil
 import subprocess
@@ -197,7 +198,8 @@ def test_while_a_clip_is_answered_the_one_before_is_gone_and_the_bar_covers_noth
 
     WebDriverWait(browser, 60, 0.05).until(over)
     assert told and all(text.startswith("long.mp4: ") for text in told)
-    assert any("asking the models (part " in text and " of 6), about " in text for text in told)
+    # with the time left, or on a busy machine that it takes longer than the clip before
+    assert any(re.search(r"asking the models [(]part \d of 6[)], (about|longer)", text) for text in told)
     assert "Take 2 (long.mp4)" in seen(browser, "section.traits").text
     assert not browser.find_element(By.ID, "waiting").is_displayed()
 
