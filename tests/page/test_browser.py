@@ -1,8 +1,8 @@
 """The page in a real browser, whose camera and microphone are fed from files."""
 
 import contextlib
-import re
 import json
+import re
 import shutil
 import subprocess
 
