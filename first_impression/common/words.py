@@ -10,6 +10,11 @@ def digits(value):
     return np.format_float_positional(value, trim="-")
 
 
+def span(low, high):
+    """The ends of a scale: "1 to 7"."""
+    return f"{digits(low)} to {digits(high)}"
+
+
 def percent(value):
     """A percentage: "12.5 %"."""
     return f"{value:.1f} %"

@@ -9,7 +9,7 @@ import numpy as np
 
 from first_impression.common.errors import UserError, counted, name_some
 from first_impression.common.files import listed
-from first_impression.common.words import digits
+from first_impression.common.words import span
 from first_impression.data import annotations, audio, chalearn, delivered, vggface
 from first_impression.data.archives import PASSWORD_VARIABLE, is_encrypted, passwords
 from first_impression.data.targets import FIVE, NONE
@@ -75,7 +75,7 @@ def describe_labels(annotation):
         known = labels[np.isfinite(labels)]
         notes = []
         if len(known) and not (known.min() >= 0 and known.max() <= 1):
-            notes.append(f"from {digits(known.min())} to {digits(known.max())}")
+            notes.append(f"from {span(known.min(), known.max())}")
         if len(known) < len(labels):
             notes.append(f"not for all: {len(known):,} of {len(labels):,}")
         words.append(f"{name} ({'; '.join(notes)})" if notes else name)

@@ -12,7 +12,7 @@ import math
 import re
 from dataclasses import dataclass, replace
 
-from first_impression.common.words import digits
+from first_impression.common.words import span
 from first_impression.data.chalearn import TRAITS
 
 INTERVIEW = "interview"  # ChaLearn's sixth question: whether one would invite this person to a job interview
@@ -84,7 +84,7 @@ class Targets:
     @property
     def ends_in_words(self):
         """ "1 to 7"."""
-        return f"{digits(self.low)} to {digits(self.high)}"
+        return span(self.low, self.high)
 
 
 FIVE = Targets()  # ChaLearn's five traits, in the annotations' order

@@ -4,7 +4,7 @@ import math
 import textwrap
 
 from first_impression.common.errors import counted
-from first_impression.common.words import digits
+from first_impression.common.words import span
 from first_impression.data.targets import FIVE
 from first_impression.evaluation.baselines import CONSTANT
 from first_impression.evaluation.bootstrap import FEW_SOURCES
@@ -32,8 +32,8 @@ def print_report(report):
     """Print every score of every model, then the models side by side."""
     low, high = report["scale"]
     if (low, high) != (0, 1):
-        scale = f"{digits(low)} to {digits(high)}"
-        print(f"\nLabels were given from {scale}: absolute errors are in this unit, all else is from 0 to 1")
+        unit = "absolute errors are in this unit, all else is from 0 to 1"
+        print(f"\nLabels were given from {span(low, high)}: {unit}")
     if any(_has_more_than_five(model) for model in report["models"].values()):
         print('\n"mean" is that of the five traits, the challenge\'s measure, without the other targets')
     for name, model in report["models"].items():

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from first_impression.common.files import whole_file
-from first_impression.common.words import clock, digits, share_lower
+from first_impression.common.words import clock, share_lower, span
 from first_impression.data.targets import FIVE
 from first_impression.evaluation.display import colours, in_words, names_in
 from first_impression.evaluation.plots import plt
@@ -179,7 +179,7 @@ def _draw_targets(area, height, answer):
 
 
 def _on_scale(on_scale, name):
-    return f"{on_scale['fused'][name]:.2f} from {digits(on_scale['low'])} to {digits(on_scale['high'])}"
+    return f"{on_scale['fused'][name]:.2f} from {span(on_scale['low'], on_scale['high'])}"
 
 
 def _draw_time(area, height, answer, timeline, sound):

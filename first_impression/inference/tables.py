@@ -7,7 +7,7 @@ import pandas as pd
 
 from first_impression.common.errors import counted
 from first_impression.common.files import whole_file
-from first_impression.common.words import clock, digits, percent, share_lower
+from first_impression.common.words import clock, percent, share_lower, span
 from first_impression.data.label_table import CLIP, as_cell, scaled
 from first_impression.data.targets import plain
 from first_impression.evaluation.display import STABILITY, in_words, names_in
@@ -54,7 +54,7 @@ def as_table(answer):
         line += f"  {spread[target]:<{len(f'+- over {len(windows)} windows')}.4f}" if spread else ""
         lines.append(line + (f"  {share_lower(rank, target)}" if rank else ""))
     if on_scale:
-        scale = f"{digits(on_scale['low'])} to {digits(on_scale['high'])}"
+        scale = span(on_scale["low"], on_scale["high"])
         lines.append(f"  from 0 to 1 = on the labels' scale, from {scale}")
     return "\n".join(lines + (_window_lines(windows, names, first) if spread else []))
 

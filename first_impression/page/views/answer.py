@@ -4,7 +4,7 @@ import itertools
 from html import escape
 
 from first_impression.common.errors import counted
-from first_impression.common.words import digits, share_lower
+from first_impression.common.words import share_lower, span
 from first_impression.evaluation.display import colours, names_in
 from first_impression.page.views import drawing
 from first_impression.page.views.words import MEANINGS, of_take, title, warnings
@@ -52,7 +52,7 @@ def _trait(trait, colour, answer, marks):
     )
     meaning = MEANINGS.get(trait, "")
     if on_scale := answer["on_scale"]:
-        scale = f"{digits(on_scale['low'])} to {digits(on_scale['high'])}"
+        scale = span(on_scale["low"], on_scale["high"])
         meaning = f"{on_scale['fused'][trait]:.2f} on a scale from {scale}"
     values = ", ".join(f"{marks[model]} {value:.2f}" for model, value in own.items())
     return (
