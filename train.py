@@ -214,7 +214,7 @@ def train_run(devices, settings):
             print(f"{title}: training loss {loss:.4f}, validation accuracy")
             print(summary.table({history.NAMES[by]: values for by, values in scores.items()}, training.targets))
             state.end_epoch(history.row(state.epoch + 1, loss, scores, training.targets))
-            writer.end_epoch(settings.KEEP_EPOCHS and not head_only, made_from(state))
+            writer.end_epoch(settings.KEEP_EPOCHS and not head_only, made_from(state), state.epoch == epochs)
 
         writer.finish(made_from(state))
         epochs = f"all {state.epoch} epochs, see curves.png. To train on, raise N_EPOCHS"

@@ -53,14 +53,14 @@ class RunWriter:
         """Write what a stopped training resumes from."""
         checkpoint.save(self._folder, self._model, self._optimizer, self._state)
 
-    def end_epoch(self, keep, made_from):
+    def end_epoch(self, keep, made_from, is_last):
         """Write the history, a checkpoint, and the epoch's model if it is to `keep` or the best so far.
 
-        `made_from` is noted beside the model. The curves are drawn where that was not done a moment ago.
+        `made_from` is noted beside the model. The curves are drawn where that was not done a moment ago, and at last.
         """
         rows = self._state.history
         self._write_history(rows)
-        if time.monotonic() - self._drawn > SECONDS_BETWEEN_CURVES:
+        if is_last or time.monotonic() - self._drawn > SECONDS_BETWEEN_CURVES:
             self._draw_curves()
         if keep:
             saved_models.save(self._model, self._folder / f"epoch-{self._state.epoch}.keras", made_from)
@@ -70,11 +70,7 @@ class RunWriter:
         self.save_checkpoint()
 
     def finish(self, made_from):
-        """Write final.keras, unless it is there, and the curves of all epochs.
-
-        Raises `UserError` where another model of the run has changed.
-        """
-        self._draw_curves()
+        """Write final.keras, unless it is there. Raises `UserError` where another model of the run has changed."""
         files.write_json(self._folder / "settings.json", self._state.about)  # with what the training has found
         if not saved_models.is_final(self._folder, made_from):
             saved_models.save(self._model, self._folder / saved_models.FINAL, made_from)
